@@ -16,7 +16,6 @@ from pipeline.diagnosis import (
     initialisation_json,
 )
 from pipeline.drawing import NormLine, check_picture, draw_norms, save
-from pipeline.units import format_count
 
 _WIDTH = 100
 _HEADERS = ("initialisation", "layer", "norm of dL/dz", "lowest", "highest", "saturated", "mean activation")
@@ -32,8 +31,7 @@ def show_initialisation(options: Mapping[str, Any], *, plot: str | None, as_json
     if as_json:
         document.write(initialisation_json(report))
         return
-    drawn = f"{format_count(report.seeds)} seed{'' if report.seeds == 1 else 's'}, {report.rows} random rows each"
-    console.emit(f"{report.described}; {drawn}\n")
+    console.emit(f"{report.described}; {report.drawn}\n")
     emit_filled(_HEADERS, list(_rows(report)), range(1, len(_HEADERS)))
     told = (_legend(report), *report.sentences, report.advice)
     console.emit("\n" + "\n\n".join(map(_wrapped, told)))

@@ -108,9 +108,13 @@ class InitialisationReport(Tabular):
         layers, units = format_count(self.depth), format_count(self.width)
         return f"{layers} layers of {units} unit{'' if self.width == 1 else 's'}, {self.function}"
 
+    @property
+    def drawn(self) -> str:
+        """What was drawn, in words: ``25 seeds, 100 random rows each``."""
+        return f"{format_count(self.seeds)} seed{'' if self.seeds == 1 else 's'}, {self.rows} random rows each"
+
     def _summary(self) -> Summary:
-        drawn = f"{format_count(self.seeds)} times, {self.rows} rows each"
-        facts = [("network", self.described), ("drawn", drawn), ("advice", self.advice)]
+        facts = [("network", self.described), ("drawn", self.drawn), ("advice", self.advice)]
         headers = ("initialisation", "ratio", "smallest", "largest", "saturated")
         return Summary(facts, headers, [_row(each) for each in self.stacks])
 
