@@ -12,6 +12,7 @@
     import_model(path)                         make a model from ONNX, PMML, VW or skops
     inspect(path)                              look at data files or at a quarantine
     verify(output)                             check that an output is what was published
+    diagnose_initialisation(depth=10)          measure how the error signal fares in random layers; say what helps
     rollback(output)                           go back to the previous version in one step, and forward again
     open_dataset(inputs)                       open files as Dask arrays
     sigmoid, tanh, relu, softmax, ...          the functions of pipeline.registry, on NumPy, Dask and other arrays
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
+    from pipeline.diagnosis import InitialisationReport, diagnose_initialisation
     from pipeline.errors import LogitstreamError
     from pipeline.fitting.report import FitPlan, FitReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
@@ -44,6 +46,7 @@ __all__ = [
     "Dataset",
     "FitPlan",
     "FitReport",
+    "InitialisationReport",
     "LogisticModel",
     "LogitstreamError",
     "PlanSummary",
@@ -52,6 +55,7 @@ __all__ = [
     "Rollback",
     "Verification",
     "__version__",
+    "diagnose_initialisation",
     "fit",
     "from_sklearn",
     "from_statsmodels",
@@ -74,6 +78,7 @@ _HOMES = {
     "Dataset": "arrays",
     "FitPlan": "fitting.report",
     "FitReport": "fitting.report",
+    "InitialisationReport": "diagnosis",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
     "PlanSummary": "types.report",
@@ -81,6 +86,7 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
+    "diagnose_initialisation": "diagnosis",
     "fit": "training",
     "from_sklearn": "modelling",
     "from_statsmodels": "modelling",
