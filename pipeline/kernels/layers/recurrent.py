@@ -1,8 +1,8 @@
 """Recurrent layers: LSTM and GRU.
 
 Every gate is a tanh: sigmoid(z) = (1 + tanh(z / 2)) / 2, where halves and doubles are folded into the weights, which is
-exact in binary. One tanh then serves all gates of a step, and a gate is right to an absolute error of 2^-53 (float32:
-2^-24), which is what a sum or a product with a state of that size keeps of it.
+exact in binary. One tanh then serves all gates of a step, and a gate is right to an absolute error of about 2^-53
+(float32: 2^-24), which is what a sum or a product with a state of that size keeps of it.
 
 What a tile needs is in two arrays. One has the states and the inputs as rows, so that each product reads one block of
 them and writes into the other. The row of ones beside the inputs is the place of the biases.
