@@ -129,6 +129,20 @@ def test_no_rows(name: str) -> None:
         assert (found.shape, found.dtype) == ((0, UNITS), np.float32)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("large", [1e300, -1e300, np.inf])
+def test_numbers_too_large_for_the_type_of_the_weights_warn_of_nothing(name: str, dtype: str, large: float) -> None:
+    layer, arrays = MADE[name](dtype), arrays_of(name)
+    want = results(layer, *arrays)
+    for array in arrays:
+        array[::3] = large
+    for found, other in zip(results(layer, *arrays), want, strict=True):
+        assert found.dtype == dtype
+        others = np.arange(ROWS) % 3 > 0
+        np.testing.assert_array_equal(found[others], other[others])
+
+
 def test_integers_and_lists_are_numbers_too() -> None:
     layer = MADE["dense"]("float64")
     row = [1, 0, 1, 1, 0, 2]

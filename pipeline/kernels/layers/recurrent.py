@@ -162,15 +162,15 @@ class RecurrentLayer(NetworkLayer):
             One for each of ``kinds``; bits as of :meth:`outputs`.
         """
         states = self.start(len(tile))
-        states.inputs[...] = tile.T
-        for part, given in zip(states.parts, before, strict=True):
-            part[...] = given.T
         hidden = states.parts[0]
         with np.errstate(all="ignore"):
+            states.inputs[...] = tile.T
+            for part, given in zip(states.parts, before, strict=True):
+                part[...] = given.T
             hidden *= states.scale
             states.step()
             states.write(hidden)
-        return tuple(part.T.astype(self.dtype, copy=False) for part in states.parts)
+            return tuple(part.T.astype(self.dtype, copy=False) for part in states.parts)
 
 
 def _steps(states: TileStates, tile: Tile, lengths: npt.NDArray[np.integer[Any]] | None) -> Iterator[int]:
