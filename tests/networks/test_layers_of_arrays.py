@@ -51,7 +51,7 @@ def test_bits_do_not_depend_on_how_rows_are_cut(name: str, dtype: str) -> None:
     layer, arrays = MADE[name](dtype), arrays_of(name)
     whole = results(layer, *arrays)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(st.lists(st.integers(0, ROWS), max_size=3))
     def cut(places: list[int]) -> None:
         pieces = zip(*(np.split(array, sorted(places)) for array in arrays), strict=True)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.kernels import evaluate
-from pipeline.kernels.blas import one_thread
 from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, GruLayer, LstmLayer, by_tiles
 from tests.kernels.layers.drawn import Array, uniform
 
@@ -24,12 +22,6 @@ ROOT = Path(__file__).parents[3]
 ROWS, STEPS, INPUTS, UNITS = 2_500, 3, 6, 10
 TYPES = [np.float32, np.float64]
 MADE = ("dense", "softmax", "lstm", "gru", "gru before")
-
-
-@pytest.fixture(autouse=True)
-def one_blas_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 # Run with other kernels of OpenBLAS, which are chosen when numpy is loaded.
@@ -77,7 +69,7 @@ def test_bits_do_not_depend_on_how_rows_are_cut(name: str, dtype: Any) -> None:
     layer, rows = layer_of(name, dtype), rows_of(name, dtype)
     whole = outputs(layer, rows)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(st.lists(st.integers(0, ROWS), max_size=4))
     def cut(places: list[int]) -> None:
         pieces = np.split(rows, sorted(places))
