@@ -83,7 +83,7 @@ ROOMS = {
         (),
         (
             *("interface", "training", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
-            *("diagnosis", "fitting", "models", "registry", *GROUND),
+            *("diagnosis", "fitting", "models", "networks", "registry", *GROUND),
         ),
         lazy=True,
     ),
@@ -97,10 +97,11 @@ ROOMS = {
     "modelling": Room(75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion",)),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
+    "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
-    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS), late=("dask",)),
+    "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),
@@ -129,7 +130,7 @@ ROOMS = {
         41, (), ("canonical", "errors", "types", "units"), without=("os", "pathlib", "io", "shutil")
     ),
     "report": Room(50, (), BELOW),
-    "kernels": Room(40, ("numpy",), ("registry", *GROUND)),
+    "kernels": Room(40, ("numpy", "threadpoolctl"), ("registry", *GROUND)),
     "options": Room(32, (), GROUND),
     "memory": Room(31, ("numpy", "psutil"), ("plan", *GROUND)),
     "plan": Room(30, ("numpy",), GROUND),
