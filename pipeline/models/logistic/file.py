@@ -18,7 +18,6 @@ from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.sections import GrownSection, Name, Number, Section, fault, number_of
 
-FORMAT = "logitstream-model"
 VERSIONS = (1, 2)
 KIND = "logistic"
 MOST_CLASSES = 1_000
@@ -161,6 +160,20 @@ class ModelFile(GrownSection):
         """The names of what adds to the raw prediction: the offset, then the features, in their order."""
         of_offset = () if self.offset is None else (self.offset.label,)
         return (*of_offset, *(feature.label for feature in self.features))
+
+    @property
+    def adding(self) -> tuple[AnyFeature, ...]:
+        """The features, each of which adds a term to the raw prediction."""
+        return self.features
+
+    @cached_property
+    def largest(self) -> float:
+        """What the raw prediction of a binary model cannot exceed if each feature adds one of its coefficients."""
+        most = abs(self.base)
+        for feature in self.features:
+            _, entries = kind_of(feature).describe(feature)
+            most += max(abs(number_of(entry.coefficient, 0)) for entry in entries)
+        return most
 
     @cached_property
     def uses(self) -> tuple[Use, ...]:
