@@ -99,7 +99,7 @@ ROOMS = {
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
-    "fitting": Room(60, ("numpy", "pyarrow", "threadpoolctl"), ("scan", *MEANS), late=("dask",)),
+    "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),
@@ -128,7 +128,7 @@ ROOMS = {
         41, (), ("canonical", "errors", "types", "units"), without=("os", "pathlib", "io", "shutil")
     ),
     "report": Room(50, (), BELOW),
-    "kernels": Room(40, ("numpy",), ("registry", *GROUND)),
+    "kernels": Room(40, ("numpy", "threadpoolctl"), ("registry", *GROUND)),
     "options": Room(32, (), GROUND),
     "memory": Room(31, ("numpy", "psutil"), ("plan", *GROUND)),
     "plan": Room(30, ("numpy",), GROUND),

@@ -26,7 +26,6 @@ from pipeline.fitting.outcome.measuring import measures_of
 from pipeline.fitting.outcome.profiles import RowsSeen, certificate_document, trained, training_of
 from pipeline.fitting.outcome.tabulating import coefficient_rows
 from pipeline.fitting.outcome.totals import check_classes, class_names, class_totals, intercept_shift, prior_notes
-from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import Holding
 from pipeline.fitting.passes.resources import FitMemory, lowered_note, most_models
 from pipeline.fitting.passes.scanning import ScanPasses, beside, open_holding, open_passes
@@ -34,6 +33,7 @@ from pipeline.fitting.passes.state import FitState, fit_digest, open_state
 from pipeline.fitting.report import FitReport, PassDone
 from pipeline.fitting.telling import FitTeller, Observe
 from pipeline.fitting.tiles.decoding import RowSources
+from pipeline.kernels.blas import one_thread
 from pipeline.models import write_new_file
 from pipeline.scan import open_scan
 from pipeline.types.report import Noted

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.fitting.passes.blas import one_thread
+from pipeline.kernels.blas import one_thread
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from pipeline.fitting.estimator.row_blocks import Blocks, Matrix, RowBlock, is_sparse, matrix_of, rows_of
 from pipeline.fitting.first_pass.moments import Moments
-from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.passes.sparse import SparseProducts
 from pipeline.fitting.passes.summing import ChunkSums, combine
 from pipeline.fitting.tiles.layout import TILE_ROWS, Codes, FitLayout, Floats, Scaling, Tile
+from pipeline.kernels.blas import one_thread
 
 
 @dataclass(frozen=True, slots=True, eq=False)

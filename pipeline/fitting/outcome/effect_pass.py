@@ -8,12 +8,12 @@ from typing import Any
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.outcome.effect_sums import EffectSummer, EffectSums, join_effects
 from pipeline.fitting.outcome.effects import EffectPlan
-from pipeline.fitting.passes.blas import one_thread
 from pipeline.fitting.passes.holding import store_of
 from pipeline.fitting.passes.packing import pack_arrays, unpack_arrays
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.scanning import ScanPasses, encoder_of, paths_of
 from pipeline.fitting.tiles.layout import Floats
+from pipeline.kernels.blas import one_thread
 from pipeline.scan import ChunkContext
 from pipeline.types.work import Outcome
 

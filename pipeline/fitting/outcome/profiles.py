@@ -35,9 +35,9 @@ from pipeline.fitting.first_pass.learnt import Learnt, LearntLevels
 from pipeline.fitting.first_pass.vocabulary import OTHER
 from pipeline.fitting.outcome.tabulating import coefficient_names
 from pipeline.fitting.outcome.totals import class_names
-from pipeline.fitting.passes.blas import blas_tag
 from pipeline.fitting.solving.objective import Certificate, Method
 from pipeline.fitting.tiles.layout import Floats
+from pipeline.kernels.blas import blas_tag
 from pipeline.models import LogisticModel
 from pipeline.models.columns import numbers
 from pipeline.types.inputs import FileFacts

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipeline.errors import ConfigurationError, LogitstreamError
 from pipeline.fitting.designs.design import FitDesign
-from pipeline.fitting.passes.blas import blas_tag, one_thread
 from pipeline.fitting.passes.holding import READ_AGAIN, Holding, held_in_memory, in_memory, store_of
 from pipeline.fitting.passes.packing import pack_points, unpack_points
 from pipeline.fitting.passes.plain import from_plain, to_plain
@@ -22,6 +21,7 @@ from pipeline.fitting.passes.summing import ChunkSums, combine
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.fitting.tiles.encoding import Encoder
 from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.kernels.blas import blas_tag, one_thread
 from pipeline.scan import ChunkContext, PreparedScan, Scan, StepCosts, open_scan, worker
 from pipeline.types.work import Outcome
 

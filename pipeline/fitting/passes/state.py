@@ -27,11 +27,11 @@ from pipeline.disk import Folder
 from pipeline.errors import DataError, LogitstreamError, OutputError, TemporaryError, ThresholdError, UsageError
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.first_pass.learnt import Learnt
-from pipeline.fitting.passes.blas import blas_tag
 from pipeline.fitting.passes.packing import pack_arrays, pack_points, pack_sums, unpack_arrays, unpack_sums
 from pipeline.fitting.passes.plain import from_plain, to_plain
 from pipeline.fitting.passes.points import Passes, PassSums, Point
 from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.kernels.blas import blas_tag
 from pipeline.plan import job_id
 from pipeline.scan import PreparedScan
 from pipeline.types.inputs import Integers

@@ -1,7 +1,7 @@
-"""One BLAS thread while a fit runs, and the name of the BLAS kernel that its bits depend on.
+"""One BLAS thread while matrices are multiplied, and the name of the BLAS kernel that the bits of products depend on.
 
 With two threads a product of matrices is cut in other places and has other bits; and the workers of a scan keep all
-cores busy anyway.
+cores busy anyway. The package does not import this module: it is loaded where products are needed.
 """
 
 from __future__ import annotations

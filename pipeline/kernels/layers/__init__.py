@@ -1,0 +1,30 @@
+"""Mathematics of network layers on one block.
+
+A layer computes tiles of 1,024 rows. The bits of a row do not depend on the other rows, nor on its place, while BLAS
+has one thread (:func:`pipeline.kernels.blas.one_thread`). Nothing warns, and nothing keeps state.
+"""
+
+from pipeline.kernels.layers.dense import DenseLayer
+from pipeline.kernels.layers.initial import Seed, default_gain, generator, glorot, he, normal
+from pipeline.kernels.layers.products import ProductProbe, arithmetic_of, probe
+from pipeline.kernels.layers.recurrent import GruLayer, LstmLayer, RecurrentLayer
+from pipeline.kernels.layers.tiles import LAYER_ROWS, by_tiles, padded
+
+__all__ = [
+    "LAYER_ROWS",
+    "DenseLayer",
+    "GruLayer",
+    "LstmLayer",
+    "ProductProbe",
+    "RecurrentLayer",
+    "Seed",
+    "arithmetic_of",
+    "by_tiles",
+    "default_gain",
+    "generator",
+    "glorot",
+    "he",
+    "normal",
+    "padded",
+    "probe",
+]

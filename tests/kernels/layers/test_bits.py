@@ -1,0 +1,106 @@
+"""The bits of a row do not depend on how rows are cut, nor on the other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.kernels.blas import one_thread
+from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, GruLayer, LstmLayer, by_tiles
+from tests.kernels.layers.drawn import Array, uniform
+
+ROWS, STEPS, INPUTS, UNITS = 2_500, 3, 6, 10
+TYPES = [np.float32, np.float64]
+MADE = ("dense", "softmax", "lstm", "gru", "gru before")
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def layer_of(name: str, dtype: Any) -> Any:
+    gates = {"lstm": 4, "gru": 3, "gru before": 3}.get(name, 1)
+    shapes = [(gates * UNITS, INPUTS), (gates * UNITS, UNITS), (gates * UNITS,), (gates * UNITS,)]
+    weights = [uniform(shape, seed, dtype) for seed, shape in enumerate(shapes)]
+    if gates == 1:
+        return DenseLayer(weights[0], weights[2], "softmax" if name == "softmax" else "sigmoid")
+    return LstmLayer(*weights) if gates == 4 else GruLayer(*weights, reset_after=name == "gru")
+
+
+def rows_of(name: str, dtype: Any) -> Array:
+    shape = (ROWS, STEPS, INPUTS) if name in {"lstm", "gru", "gru before"} else (ROWS, INPUTS)
+    return uniform(shape, 99, dtype)
+
+
+def outputs(layer: Any, rows: Array) -> Array:
+    result = np.empty((len(rows), UNITS), rows.dtype)
+    by_tiles(lambda tile: (layer.outputs(tile),), (rows,), (result,))
+    return result
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", MADE)
+def test_bits_do_not_depend_on_how_rows_are_cut(name: str, dtype: Any) -> None:
+    layer, rows = layer_of(name, dtype), rows_of(name, dtype)
+    whole = outputs(layer, rows)
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.lists(st.integers(0, ROWS), max_size=4))
+    def cut(places: list[int]) -> None:
+        pieces = np.split(rows, sorted(places))
+        np.testing.assert_array_equal(np.concatenate([outputs(layer, piece) for piece in pieces]), whole)
+
+    cut()
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", MADE)
+def test_bits_do_not_depend_on_the_order_or_the_memory_of_rows(name: str, dtype: Any) -> None:
+    layer, rows = layer_of(name, dtype), rows_of(name, dtype)
+    order = np.random.default_rng(1).permutation(ROWS)
+    whole = outputs(layer, rows)
+    np.testing.assert_array_equal(outputs(layer, rows[order]), whole[order])
+    np.testing.assert_array_equal(outputs(layer, np.asfortranarray(rows)), whole)
+    np.testing.assert_array_equal(outputs(layer, rows[::-1])[::-1], whole)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", MADE)
+def test_nan_and_infinity_change_no_other_row_and_warn_of_nothing(name: str, dtype: Any, bad: float) -> None:
+    layer, rows = layer_of(name, dtype), rows_of(name, dtype)
+    whole = outputs(layer, rows)
+    rows[::5] = bad
+    found = outputs(layer, rows)
+    others = np.arange(ROWS) % 5 > 0
+    np.testing.assert_array_equal(found[others], whole[others])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru before"])
+@pytest.mark.parametrize("every_step", [False, True])
+def test_bits_do_not_depend_on_how_far_rows_are_filled_up(name: str, dtype: Any, every_step: bool) -> None:
+    layer, rows = layer_of(name, dtype), rows_of(name, dtype)[:LAYER_ROWS]
+    lengths = np.arange(LAYER_ROWS) % (STEPS + 1)
+    behind = np.arange(STEPS) >= lengths[:, np.newaxis]
+    filled = np.where(behind[:, :, np.newaxis], np.nan, rows)
+    longer = np.concatenate([filled, np.full((LAYER_ROWS, 4, INPUTS), np.inf, dtype)], axis=1)
+    found = layer.outputs(longer, lengths, every_step=every_step)
+    steps = layer.outputs(rows, every_step=True)
+    last = np.minimum(np.arange(STEPS + 4), lengths[:, np.newaxis] - 1)
+    want = np.take_along_axis(steps, np.maximum(last, 0)[:, :, np.newaxis], axis=1)
+    want[lengths == 0] = 0
+    np.testing.assert_array_equal(found, want if every_step else want[:, -1])
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_no_rows_give_no_rows(name: str) -> None:
+    layer, rows = layer_of(name, np.float32), rows_of(name, np.float32)[:0]
+    assert outputs(layer, rows).shape == layer.outputs(rows).shape == (0, UNITS)
