@@ -113,7 +113,7 @@ ROOMS = {
         50,
         ("numpy", "pyarrow", "pydantic", "pydantic_core"),
         (*BELOW, "kernels", "grammar", "registry"),
-        late=("pipeline.models.logistic.expression",),
+        late=("pipeline.models.logistic.expression", "safetensors"),
         # What most models have none of is loaded when a model has it.
         lazy=True,
     ),

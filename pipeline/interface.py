@@ -22,7 +22,6 @@ from pipeline.choices import (
     parse_if_running,
 )
 from pipeline.errors import UsageError
-from pipeline.kernels import arithmetic_tag
 from pipeline.models import (
     KINDS,
     Model,
@@ -217,7 +216,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         workers=asked["workers"],
         scheduler=asked["scheduler"],
         insecure=asked["insecure"],
-        arithmetic=arithmetic_tag(asked["precision"]),
+        arithmetic=flow.arithmetic_of(block, asked["precision"]),
         max_bad=BadLimit(*parse_bad_limit(str(asked["max_bad"]))),
         fingerprint=asked["fingerprint"],
         conduct=conduct_of(asked),

@@ -47,7 +47,7 @@ def write(tmp_path: Path, **other: object) -> Path:
 
 
 def test_every_entry_is_whole() -> None:
-    assert list(KINDS) == ["logistic"]
+    assert list(KINDS) == ["logistic", "network"]
     for name, kind in KINDS.items():
         assert kind.name == name
         assert all(
@@ -66,10 +66,10 @@ def test_an_unknown_kind_is_reported_with_everything_else_that_is_wrong(tmp_path
     with pytest.raises(ModelError) as caught:
         load_model(write(tmp_path, kind="tree", intercept="a"))
     assert "2 problems\n  kind at line 1, column " in str(caught.value)
-    assert ': must be "logistic", not "tree"' in str(caught.value)
+    assert ': must be "logistic" or "network", not "tree"' in str(caught.value)
     assert ': must be a number, not "a"' in str(caught.value)
     for kind in (None, 5, ["logistic"], {}):
-        with pytest.raises(ModelError, match='must be "logistic", not '):
+        with pytest.raises(ModelError, match='must be "logistic" or "network", not '):
             load_model(write(tmp_path, kind=kind))
     with pytest.raises(ModelError, match="a model file is a JSON object, not a list"):
         kinds.parse_model(b"[]")
@@ -92,8 +92,9 @@ class Mean:
         return str(self.number)
 
 
-def parse_mean(document: Document, names: object) -> Mean | list[Problem]:
-    assert names == ("logistic", "mean")
+def parse_mean(document: Document, names: object, path: str) -> Mean | list[Problem]:
+    assert names == ("logistic", "network", "mean")
+    assert path.endswith("model.json")
     number = document.member("number")
     return Mean(number) if isinstance(number, float) else [Problem(("number",), "must be a number")]
 
@@ -110,7 +111,7 @@ def test_a_kind_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
         name="mean",
         parse=parse_mean,
         block=block,
-        restore=lambda _: plain,
+        restore=lambda _, beside: plain,
         show=lambda model: model.number,
         scratch_row_bytes=lambda _: 16,
         describe=vars,
@@ -127,7 +128,7 @@ def test_a_kind_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert restore({"function": "score", "model": {"kind": "mean"}}) is plain
     with pytest.raises(ModelError, match=r"model\.json is not a valid model: 1 problem\n  number: must be a number"):
         load_model(write(tmp_path, kind="mean"))
-    with pytest.raises(ModelError, match='must be "logistic" or "mean", not "median"'):
+    with pytest.raises(ModelError, match='must be "logistic", "network" or "mean", not "median"'):
         load_model(write(tmp_path, kind="median"))
     assert load_model(write(tmp_path)) == LogisticModel.from_json(json.dumps(DOCUMENT))
 

@@ -64,7 +64,8 @@ class Target(GrownSection):
         raise fault("target", message, ["positive"])
 
 
-def _distinct_classes(classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+def distinct_classes(classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+    """Return classes; raise if they are of several types, or one is there twice."""
     first: dict[tuple[str, object], int] = {}
     for position, value in enumerate(classes):
         if wording.json_type(value) != wording.json_type(classes[0]):
@@ -105,7 +106,7 @@ class ModelFile(GrownSection):
             tuple[ClassName, ...],
             Strict(strict=False),
             Field(min_length=2, max_length=MOST_CLASSES),
-            AfterValidator(_distinct_classes),
+            AfterValidator(distinct_classes),
         ]
         | None
     ) = None

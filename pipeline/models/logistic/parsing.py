@@ -15,6 +15,8 @@ from pipeline.models.logistic.file import KIND, VERSIONS, ModelFile
 from pipeline.models.store import refuse_foreign
 from pipeline.units import escape
 
+_OTHER_KINDS = ("network",)
+
 
 def parse(data: bytes, name: str = "model") -> ModelFile:
     """Return the model in the bytes of a file.
@@ -34,7 +36,13 @@ def parse(data: bytes, name: str = "model") -> ModelFile:
         Everything that is wrong (the first 100 problems), each with its path, line and column.
     """
     refuse_foreign(data, name)
-    found = examine(data)
+    document = read(data)
+    if document.member("kind") in _OTHER_KINDS:
+        raise ModelError(
+            f"{escape(name)} is a {document.member('kind')}, and this is for logistic models alone",
+            "score files with it: logitstream score INPUT --model MODEL",
+        )
+    found = judge(document)
     if isinstance(found, ModelFile):
         return found
     raise wording.model_error(name, found)
