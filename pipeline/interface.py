@@ -62,7 +62,7 @@ def score(
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> Report:
-    """Score files with a logistic model and publish the result in one step.
+    """Score files with a model and publish the result in one step.
 
     When this returns, the whole output is published, verified and durable. If an error is raised, whatever was under
     ``output`` before is still there.
@@ -72,7 +72,7 @@ def score(
     inputs : path or iterable of paths
         Files, folders or glob patterns, Parquet or CSV.
     model : Model or path
-        A :class:`~pipeline.models.LogisticModel`, or the path of a model file.
+        A :class:`~pipeline.models.LogisticModel`, or the path of a model file of any kind.
     output : path
         What to publish: a folder, or a file if the name ends in ``.parquet`` or ``.csv``.
     **options : ScoreOptions
