@@ -43,6 +43,7 @@ def test_a_network_is_checked_shown_scored_and_verified(
     scored = cli("score", rows, "-m", model, "-o", tmp_path / "out", "--raw-prediction")
     assert scored.code == 0, scored.err
     assert pq.read_table(tmp_path / "out").column_names == ["probability", "raw_prediction"]
+    assert "score, a network with 2 features" in cli("inspect", tmp_path / "out").out
     verified = cli("verify", tmp_path / "out", "--sample", "1", "--inputs")
     assert verified.code == 0
     assert "1 chunk scored again: the same bits" in verified.out
