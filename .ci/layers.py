@@ -93,7 +93,9 @@ ROOMS = {
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
     "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
-    "modelling": Room(75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion",)),
+    "modelling": Room(
+        75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion", "pipeline.models.network.making")
+    ),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),

@@ -79,9 +79,7 @@ def read_weights(path: str, digest: str) -> Weights:
 
 @lru_cache(maxsize=4)
 def _read(path: str, digest: str) -> Weights:
-    shown, data = escape(path, 1000), _content(path)
-    if len(data) > SIZE_LIMIT:
-        raise ModelError(f"{shown}: the weights are larger than {format_bytes(SIZE_LIMIT)}", "use a smaller network")
+    shown, data = escape(path, 1000), weights_content(path)
     if (found := sha256(data)) != digest:
         raise ModelError(
             f"{shown}: these are not the weights of the model: SHA-256 {found}, not {digest}",
@@ -99,10 +97,11 @@ def _read(path: str, digest: str) -> Weights:
     return Weights(len(data), tensors)
 
 
-def _content(path: str) -> bytes:
+def weights_content(path: str) -> bytes:
+    """Return the bytes of a weights file; raises as :func:`read_weights` does."""
     shown = escape(path, 1000)
     try:
-        return disk.read_file(path, SIZE_LIMIT + 1)
+        data = disk.read_file(path, SIZE_LIMIT + 1)
     except FileNotFoundError as error:
         raise InputMissingError(
             f"{shown}: the weights of the model are not there", "put the safetensors file beside the model file"
@@ -115,3 +114,6 @@ def _content(path: str) -> bytes:
         ) from error
     except OSError as error:
         raise StorageError(f"{shown}: {error.strerror or error}") from error
+    if len(data) > SIZE_LIMIT:
+        raise ModelError(f"{shown}: the weights are larger than {format_bytes(SIZE_LIMIT)}", "use a smaller network")
+    return data
