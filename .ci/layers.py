@@ -83,7 +83,7 @@ ROOMS = {
         (),
         (
             *("interface", "training", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
-            *("fitting", "models", "registry", *GROUND),
+            *("fitting", "models", "networks", "registry", *GROUND),
         ),
         lazy=True,
     ),
@@ -98,6 +98,7 @@ ROOMS = {
     ),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
+    "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),

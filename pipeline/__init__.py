@@ -16,6 +16,8 @@
     open_dataset(inputs)                       open files as Dask arrays
     sigmoid, tanh, relu, softmax, ...          the functions of pipeline.registry, on NumPy, Dask and other arrays
     sigmoid_grad, tanh_grad, relu_grad, ...    their derivatives, from x or from the value
+    Dense, LSTMCell, GRUCell                   layers and cells of networks, on NumPy and Dask arrays
+    clip_gradients(gradients, threshold)       gradients of a limited norm
 
 Names are loaded when they are first used, so importing the package takes almost no time.
 """
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.interface import preview, score, transform
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model
     from pipeline.models import LogisticModel
+    from pipeline.networks import Dense, GRUCell, LSTMCell, clip_gradients
     from pipeline.stream import transform_stream
     from pipeline.training import fit, preview_fit
     from pipeline.types.report import PlanSummary, Report
@@ -42,8 +45,11 @@ if TYPE_CHECKING:
 __all__ = [
     "DataInspection",
     "Dataset",
+    "Dense",
     "FitPlan",
     "FitReport",
+    "GRUCell",
+    "LSTMCell",
     "LogisticModel",
     "LogitstreamError",
     "PlanSummary",
@@ -52,6 +58,7 @@ __all__ = [
     "Rollback",
     "Verification",
     "__version__",
+    "clip_gradients",
     "fit",
     "from_sklearn",
     "from_statsmodels",
@@ -72,8 +79,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "DataInspection": "inspection",
     "Dataset": "arrays",
+    "Dense": "networks",
     "FitPlan": "fitting.report",
     "FitReport": "fitting.report",
+    "GRUCell": "networks",
+    "LSTMCell": "networks",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
     "PlanSummary": "types.report",
@@ -81,6 +91,7 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
+    "clip_gradients": "networks",
     "fit": "training",
     "from_sklearn": "modelling",
     "from_statsmodels": "modelling",

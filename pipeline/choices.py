@@ -68,6 +68,7 @@ SolverName = Literal["auto", "newton", "newton-cg", "owlqn", "gradient"]
 Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
 Target = Literal["sql", "onnx", "pmml", "python"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
+Initialisation = Literal["normal", "glorot", "he"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
@@ -130,6 +131,7 @@ DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
 MISSING: Choice[MissingRule] = Choice("missing", get_args(MissingRule))
 MISSING_TARGET: Choice[MissingTarget] = Choice("missing_target", get_args(MissingTarget))
 SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
+INITIALISATION: Choice[Initialisation] = Choice("initialisation", get_args(Initialisation))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 

@@ -4,6 +4,7 @@ A layer computes tiles of 1,024 rows. The bits of a row do not depend on the oth
 has one thread (:func:`pipeline.kernels.blas.one_thread`). Nothing warns, and nothing keeps state.
 """
 
+from pipeline.kernels.layers.clipping import clip_gradients
 from pipeline.kernels.layers.dense import DenseLayer
 from pipeline.kernels.layers.initial import Seed, default_gain, generator, glorot, he, normal
 from pipeline.kernels.layers.products import ProductProbe, arithmetic_of, probe
@@ -20,6 +21,7 @@ __all__ = [
     "Seed",
     "arithmetic_of",
     "by_tiles",
+    "clip_gradients",
     "default_gain",
     "generator",
     "glorot",

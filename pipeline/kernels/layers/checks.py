@@ -1,7 +1,8 @@
-"""What every layer checks of its weights."""
+"""What layers check of weights, sizes and numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,37 @@ def matrix_shape(name: str, weight: object) -> tuple[int, int]:
         raise ValueError(f"{name} must have the shape (units, inputs), each at least 1, got {weight.shape}")
     units, inputs = weight.shape
     return units, inputs
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise a ``TypeError`` for a size that is not an integer, a ``ValueError`` for one that is less than 1."""
+    for name, size in sizes.items():
+        if not is_integer(size):
+            raise TypeError(f"{name} must be an integer, got {type(size).__name__}")
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def is_integer(number: object) -> bool:
+    """Return whether it is an integer, and no boolean."""
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def positive(name: str, number: float) -> float:
+    """Return a number as a float.
+
+    Raises
+    ------
+    TypeError
+        It is no number.
+    ValueError
+        It is not finite, or not above 0.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | float | np.number):
+        raise TypeError(f"{name} must be a number, got {type(number).__name__}")
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {number:g}")
+    return float(number)
 
 
 def _checked(name: str, weight: object, shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.kernels.activations import evaluate
+from pipeline.kernels.layers.base import NetworkLayer, Weights
 from pipeline.kernels.layers.checks import checked_weights, matrix_shape
-from pipeline.kernels.layers.products import Shape, arithmetic_of
+from pipeline.kernels.layers.products import Shape
 from pipeline.kernels.layers.tiles import Tile, side_by_side
 from pipeline.kernels.softmax import softmax
 from pipeline.registry import function_named
@@ -35,7 +35,7 @@ _SINGLE: Mapping[str, Callable[[Tile], object]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class DenseLayer:
+class DenseLayer(NetworkLayer):
     """``function(weight x + bias)`` for each row.
 
     Attributes
@@ -59,8 +59,8 @@ class DenseLayer:
         There is no such function.
     """
 
-    weight: npt.NDArray[Any]
-    bias: npt.NDArray[Any]
+    weight: Weights
+    bias: Weights
     function: str | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
 
@@ -85,14 +85,14 @@ class DenseLayer:
         return int(self.weight.shape[0])
 
     @property
-    def products(self) -> tuple[Shape, ...]:
-        """The shapes of the matrices that a tile is multiplied by."""
-        return ((self.units, self.inputs),)
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the weights and of the values."""
+        return self.weight.dtype
 
-    @cached_property
-    def arithmetic(self) -> np.dtype[Any]:
-        """The type that the sums are computed in; see :func:`pipeline.kernels.layers.products.arithmetic_of`."""
-        return arithmetic_of(self.weight.dtype, self.products)
+    @property
+    def products(self) -> tuple[Shape, ...]:
+        """The shape of the weights."""
+        return ((self.units, self.inputs),)
 
     def raw(self, tile: Tile) -> Tile:
         """Return the sums before the function, shape (rows, units), in the type of the sums.
@@ -113,7 +113,7 @@ class DenseLayer:
         tile : ndarray, shape (rows, inputs)
             Numbers of any type; NaN and infinity are values.
         """
-        return self._values(self.raw(tile)).astype(self.weight.dtype, copy=False)
+        return self._values(self.raw(tile)).astype(self.dtype, copy=False)
 
     def _values(self, sums: Tile) -> Tile:
         if self.function is None:
@@ -130,9 +130,9 @@ class DenseLayer:
         return sums
 
     @cached_property
-    def _weight(self) -> npt.NDArray[Any]:
+    def _weight(self) -> Weights:
         return self.weight.astype(self.arithmetic, copy=False)
 
     @cached_property
-    def _bias(self) -> npt.NDArray[Any]:
+    def _bias(self) -> Weights:
         return self.bias.astype(self.arithmetic, copy=False)[:, np.newaxis]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels.activations import gradient
+from pipeline.kernels.layers.checks import check_sizes, is_integer, positive
 from pipeline.registry import function_named
 
 Seed = int | tuple[int, ...]
@@ -37,7 +38,7 @@ def glorot(inputs: int, units: int, *, gain: float = 1.0, seed: Seed = 0) -> npt
     ValueError
         A size is less than 1, the gain is not a finite number above 0, or the seed is negative.
     """
-    shape, gain = _shape(inputs, units), _positive("gain", gain)
+    shape, gain = _shape(inputs, units), positive("gain", gain)
     limit = gain * math.sqrt(6 / (inputs + units))
     return generator(seed).uniform(-limit, limit, shape)
 
@@ -48,7 +49,7 @@ def he(inputs: int, units: int, *, gain: float = 1.0, seed: Seed = 0) -> npt.NDA
     The 2 makes up for the half that a relu cuts off, so that relu layers need no further gain. K. He, X. Zhang, S. Ren,
     J. Sun, Delving deep into rectifiers, 2015, equation 10. Raises as :func:`glorot`.
     """
-    shape, gain = _shape(inputs, units), _positive("gain", gain)
+    shape, gain = _shape(inputs, units), positive("gain", gain)
     return generator(seed).normal(0, gain * math.sqrt(2 / inputs), shape)
 
 
@@ -57,7 +58,7 @@ def normal(inputs: int, units: int, *, deviation: float = 0.5, seed: Seed = 0) -
 
     Raises as :func:`glorot`, for ``deviation`` in the place of the gain.
     """
-    shape, deviation = _shape(inputs, units), _positive("deviation", deviation)
+    shape, deviation = _shape(inputs, units), positive("deviation", deviation)
     return generator(seed).normal(0, deviation, shape)
 
 
@@ -99,34 +100,13 @@ def generator(seed: Seed) -> np.random.Generator:
         It is negative.
     """
     numbers = seed if isinstance(seed, tuple) else (seed,)
-    if not all(_is_integer(number) for number in numbers):
+    if not all(is_integer(number) for number in numbers):
         raise TypeError(f"seed must be an integer or a tuple of integers, got {seed!r}")
     if min(numbers, default=0) < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(tuple(int(number) for number in numbers))))
 
 
-def check_sizes(**sizes: int) -> None:
-    """Raise a ``TypeError`` for a size that is not an integer, a ``ValueError`` for one that is less than 1."""
-    for name, size in sizes.items():
-        if not _is_integer(size):
-            raise TypeError(f"{name} must be an integer, got {type(size).__name__}")
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
-
-
 def _shape(inputs: int, units: int) -> tuple[int, int]:
     check_sizes(inputs=inputs, units=units)
     return int(units), int(inputs)
-
-
-def _is_integer(number: Any) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)
-
-
-def _positive(name: str, number: float) -> float:
-    if isinstance(number, bool) or not isinstance(number, int | float | np.number):
-        raise TypeError(f"{name} must be a number, got {type(number).__name__}")
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {number:g}")
-    return float(number)

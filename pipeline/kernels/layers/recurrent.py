@@ -19,11 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.layers.base import NetworkLayer, Weights
 from pipeline.kernels.layers.checks import checked_weights, matrix_shape
-from pipeline.kernels.layers.products import Shape, arithmetic_of
+from pipeline.kernels.layers.products import Shape
 from pipeline.kernels.layers.tiles import Tile
-
-Weights = npt.NDArray[Any]
 
 
 class TileStates(ABC):
@@ -61,7 +60,7 @@ class TileStates(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class RecurrentLayer(ABC):
+class RecurrentLayer(NetworkLayer):
     """What an LSTM and a GRU have in common.
 
     Attributes
@@ -116,14 +115,9 @@ class RecurrentLayer(ABC):
         return int(self.hidden_weight.shape[1])
 
     @property
-    @abstractmethod
-    def products(self) -> tuple[Shape, ...]:
-        """The shapes of the matrices that the rows of a tile are multiplied by."""
-
-    @cached_property
-    def arithmetic(self) -> np.dtype[Any]:
-        """The type of states and products; see :func:`pipeline.kernels.layers.products.arithmetic_of`."""
-        return arithmetic_of(self.input_weight.dtype, self.products)
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the weights and of the states that it gives."""
+        return self.input_weight.dtype
 
     @abstractmethod
     def start(self, rows: int) -> TileStates:
@@ -149,7 +143,7 @@ class RecurrentLayer(ABC):
         rows, steps, _ = tile.shape
         states = self.start(rows)
         shape = (steps, self.units, rows) if every_step else (1, self.units, rows)
-        result = np.zeros(shape, dtype=self.input_weight.dtype)
+        result = np.zeros(shape, dtype=self.dtype)
         with np.errstate(all="ignore"):
             for step in _steps(states, tile, lengths):
                 if every_step:
@@ -176,7 +170,7 @@ class RecurrentLayer(ABC):
             hidden *= states.scale
             states.step()
             states.write(hidden)
-        return tuple(part.T.astype(self.input_weight.dtype, copy=False) for part in states.parts)
+        return tuple(part.T.astype(self.dtype, copy=False) for part in states.parts)
 
 
 def _steps(states: TileStates, tile: Tile, lengths: npt.NDArray[np.integer[Any]] | None) -> Iterator[int]:
@@ -273,6 +267,11 @@ class GruLayer(RecurrentLayer):
     reset_after: bool = True
     gates: ClassVar[int] = 3
     kinds: ClassVar[tuple[str, ...]] = ("hidden",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.reset_after, bool):
+            raise TypeError(f"reset_after must be True or False, got {self.reset_after!r}")
 
     @property
     def products(self) -> tuple[Shape, ...]:

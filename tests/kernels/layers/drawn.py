@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Case:
     steps: int
     functions: tuple[str | None, ...]
     is_ragged: bool
+    reset_after: bool = True
 
     def weights(self, dtype: Any) -> list[list[Array]]:
         """Return the weights of each layer in the order of its fields."""
@@ -72,7 +74,7 @@ class Case:
             result = np.empty((self.rows, self.sizes[-1]), dtype)
             by_tiles(lambda tile: (_through(layers, tile),), (x,), (result,))
             return result
-        made = LstmLayer if self.kind == "lstm" else GruLayer
+        made = LstmLayer if self.kind == "lstm" else partial(GruLayer, reset_after=self.reset_after)
         cells = [made(*weights) for weights in self.weights(dtype)]
         given = (x,) if lengths is None else (x, lengths)
         result = np.empty((self.rows, self.steps, self.sizes[-1]), dtype)

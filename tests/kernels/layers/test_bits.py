@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +19,7 @@ from pipeline.kernels.blas import one_thread
 from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, GruLayer, LstmLayer, by_tiles
 from tests.kernels.layers.drawn import Array, uniform
 
+ROOT = Path(__file__).parents[3]
 ROWS, STEPS, INPUTS, UNITS = 2_500, 3, 6, 10
 TYPES = [np.float32, np.float64]
 MADE = ("dense", "softmax", "lstm", "gru", "gru before")
@@ -23,6 +29,24 @@ MADE = ("dense", "softmax", "lstm", "gru", "gru before")
 def one_blas_thread() -> Iterator[None]:
     with one_thread():
         yield
+
+
+# Run with other kernels of OpenBLAS, which are chosen when numpy is loaded.
+PLACES = """
+import json
+import numpy as np
+from threadpoolctl import threadpool_info
+from pipeline.kernels.blas import one_thread
+from tests.kernels.layers.test_bits import MADE, layer_of, outputs, rows_of
+
+matter, order = False, np.random.default_rng(2).permutation(2_500)
+with one_thread():
+    for name in MADE:
+        layer, rows = layer_of(name, np.float32), rows_of(name, np.float32)
+        matter |= not np.array_equal(outputs(layer, rows)[order], outputs(layer, rows[order]))
+kernel = next(found["architecture"] for found in threadpool_info() if found["internal_api"] == "openblas")
+print(json.dumps({"kernel": kernel, "sums": str(layer.arithmetic), "places matter": matter}))
+"""
 
 
 def layer_of(name: str, dtype: Any) -> Any:
@@ -104,3 +128,19 @@ def test_bits_do_not_depend_on_how_far_rows_are_filled_up(name: str, dtype: Any,
 def test_no_rows_give_no_rows(name: str) -> None:
     layer, rows = layer_of(name, np.float32), rows_of(name, np.float32)[:0]
     assert outputs(layer, rows).shape == layer.outputs(rows).shape == (0, UNITS)
+
+
+@pytest.mark.parametrize("kernel", ["Haswell", "SkylakeX", "Prescott"])
+def test_bits_do_not_depend_on_the_place_of_a_row_with_any_kernel_of_openblas(kernel: str) -> None:
+    if kernel == "SkylakeX" and "avx512f" not in Path("/proc/cpuinfo").read_text(encoding="ascii"):
+        pytest.skip("this CPU has no AVX-512")
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernel}
+    done = subprocess.run(
+        [sys.executable, "-c", PLACES], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["places matter"] is False
+    # Of these, those for Haswell alone give a row other bits in another place, in float32.
+    if found["kernel"] in {"Haswell", "SkylakeX"}:
+        assert found["sums"] == ("float64" if found["kernel"] == "Haswell" else "float32")
