@@ -16,7 +16,7 @@ from pipeline.errors import ConfigurationError, ModelError
 from pipeline.kernels.blas import blas_tag, one_thread
 from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, probe
 from pipeline.models.document import Problem
-from pipeline.models.network.file import Dense, NetworkFile
+from pipeline.models.network.file import DenseSection, NetworkFile
 from pipeline.models.network.inputs import PreparedInput
 from pipeline.models.network.weights import Tensor, Weights, read_weights
 from pipeline.units import escape, format_count, nearest
@@ -156,7 +156,7 @@ def _network(file: NetworkFile, path: str) -> Network:
     return Network(tuple(_layer(layer, tensors) for _, layer in file.dense), weights.bytes)
 
 
-def _layer(layer: Dense, tensors: Any) -> DenseLayer:
+def _layer(layer: DenseSection, tensors: Any) -> DenseLayer:
     weight = tensors[layer.weight].values
     bias = np.zeros(len(weight), dtype=weight.dtype) if layer.bias is None else tensors[layer.bias].values
     return DenseLayer(weight, bias, layer.function, layer.parameters)

@@ -61,7 +61,7 @@ class WeightsFile(Section):
         return WeightsFile(file=path.rpartition("/")[2], sha256=self.sha256)
 
 
-class Dense(Section):
+class DenseSection(Section):
     """``function(weight x + bias)``, where x are the outputs of the layer before; tensors by their names.
 
     ``weight`` has shape (units, inputs), ``bias`` (units,), as in PyTorch's ``Linear``. Without a function the sums are
@@ -80,7 +80,7 @@ class Dense(Section):
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     @model_validator(mode="after")
-    def _function_is_known(self) -> Dense:
+    def _function_is_known(self) -> DenseSection:
         if self.function is None:
             if self.parameters:
                 raise fault("parameters", "are for a layer with a function", ["parameters"])
@@ -95,7 +95,7 @@ class Dense(Section):
         return self
 
 
-class Dropout(Section):
+class DropoutSection(Section):
     """A layer that drops values while a network learns; nothing is dropped when it scores."""
 
     kind: Literal["dropout"]
@@ -107,9 +107,9 @@ def _kind(value: object) -> str | None:
     return tag(kind) if isinstance(kind, str) else None
 
 
-LAYERS: Mapping[str, type[Section]] = {"dense": Dense, "dropout": Dropout}
+LAYERS: Mapping[str, type[Section]] = {"dense": DenseSection, "dropout": DropoutSection}
 AnyLayer = Annotated[
-    Annotated[Dense, Tag(tag("dense"))] | Annotated[Dropout, Tag(tag("dropout"))], Discriminator(_kind)
+    Annotated[DenseSection, Tag(tag("dense"))] | Annotated[DropoutSection, Tag(tag("dropout"))], Discriminator(_kind)
 ]
 
 
@@ -147,9 +147,9 @@ class NetworkFile(Section):
         return sum(feature.width for feature in self.features)
 
     @property
-    def dense(self) -> tuple[tuple[int, Dense], ...]:
+    def dense(self) -> tuple[tuple[int, DenseSection], ...]:
         """The layers that compute, each with its place in the file."""
-        return tuple((place, layer) for place, layer in enumerate(self.layers) if isinstance(layer, Dense))
+        return tuple((place, layer) for place, layer in enumerate(self.layers) if isinstance(layer, DenseSection))
 
     @property
     def link(self) -> Link:

@@ -10,7 +10,7 @@ from pipeline.models.logistic.described import plain
 from pipeline.models.logistic.policies import shown_policy
 from pipeline.models.logistic.show import decisions
 from pipeline.models.network.compute import Network, network_of
-from pipeline.models.network.file import Dense, NetworkFile
+from pipeline.models.network.file import DenseSection, NetworkFile
 from pipeline.models.network.inputs import CategoricalInput, Input
 from pipeline.models.network.model import NetworkModel
 from pipeline.types.report import Shown, ShownModel
@@ -65,7 +65,7 @@ def _facts(file: NetworkFile, network: Network) -> Iterator[tuple[str, Shown]]:
 def _layers(file: NetworkFile, network: Network) -> Iterator[tuple[str, Shown]]:
     sizes = iter(network.layers)
     for place, layer in enumerate(file.layers):
-        if not isinstance(layer, Dense):
+        if not isinstance(layer, DenseSection):
             rate = "" if layer.rate is None else f" {layer.rate:g}"
             yield f"layer {place}", f"dropout{rate}: ignored, nothing is dropped when a network scores"
             continue
