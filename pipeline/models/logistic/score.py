@@ -88,8 +88,7 @@ class ScoreBlock:
             raise UsageError(f"score columns must be among {', '.join(COLUMNS)}, got {self.columns_made!r}")
         if self.reasons is not None and not 1 <= self.reasons <= MOST_REASONS:
             raise UsageError(f"the number of reasons must be from 1 to {MOST_REASONS}, got {self.reasons!r}")
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"the threshold must be between 0 and 1, got {self.threshold!r}")
+        check_threshold(self.threshold)
 
     @classmethod
     def of(cls, model: ModelFile, request: ScoreRequest | None = None) -> ScoreBlock:
@@ -240,6 +239,12 @@ class ScoreBlock:
         batch = BatchColumns(named, tally, self.precision)
         of_offset = [] if self.model.offset is None else [self.model.offset.prepare(batch)]
         return [*of_offset, *(kind_of(feature).prepare(feature, batch) for feature in self.model.features)]
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise a ``UsageError`` if a threshold is no probability."""
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"the threshold must be between 0 and 1, got {threshold!r}")
 
 
 def asked_of(model: Predictor, request: ScoreRequest) -> tuple[tuple[Column, ...], float]:

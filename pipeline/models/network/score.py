@@ -20,7 +20,7 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
 from pipeline.models.logistic.output import COLUMNS, Column
-from pipeline.models.logistic.score import asked_of, facts_of
+from pipeline.models.logistic.score import asked_of, check_threshold, facts_of
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.request import ScoreRequest
@@ -88,6 +88,7 @@ class NetworkBlock:
         if request.reasons is not None:
             raise UsageError("--reasons is not for networks, whose score is no sum of contributions", "leave it out")
         made, cut = asked_of(model, request)
+        check_threshold(cut)
         located = model.model_copy(update={"weights": model.weights.named(path)})
         return cls(located, path, made, cut, request.float32, request.precision, request.decimal)
 

@@ -361,6 +361,22 @@ def test_any_change_of_a_byte_gives_a_model_or_a_clean_refusal(tmp_path: Path) -
         assert codes <= {65, 66}
 
 
+def test_any_change_of_the_weights_gives_a_model_or_a_clean_refusal(tmp_path: Path) -> None:
+    """The digest is that of the changed bytes: what reads them must cope with anything."""
+    content, generator = content_of(tensors()), np.random.default_rng(19)
+    refusals = 0
+    for _ in range(300):
+        changed = bytearray(content)
+        for _ in range(int(generator.integers(1, 4))):
+            place = int(generator.integers(len(content) if generator.random() < 0.3 else 300))
+            changed[place] = int(generator.choice([0, 34, 44, 48, 57, 91, 93, 123, 125, 127, 255]))
+        try:
+            load_model(model(tmp_path, bytes(changed)))
+        except ModelError:
+            refusals += 1
+    assert 200 < refusals < 300
+
+
 def test_a_network_is_shown_with_its_layers_and_inputs(tmp_path: Path) -> None:
     from pipeline.modelling import described_model, shown_model
 

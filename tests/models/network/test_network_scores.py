@@ -281,6 +281,8 @@ def test_what_is_not_for_networks_is_refused(tmp_path: Path) -> None:
         block_of(path, ScoreRequest(precision="reproducible"))
     with pytest.raises(UsageError, match="--reasons is not for networks"):
         block_of(path, ScoreRequest(reasons=2))
+    with pytest.raises(UsageError, match="the threshold must be between 0 and 1, got 2"):
+        block_of(path, ScoreRequest(threshold=2))
 
 
 def test_the_tag_of_the_arithmetic_names_blas_and_the_type_of_the_sums(tmp_path: Path) -> None:
