@@ -298,9 +298,9 @@ def test_faults_of_the_weights_end_a_run_before_it_begins(bench: Bench) -> None:
 
 
 def test_weights_count_towards_the_memory(bench: Bench) -> None:
-    bench.put("f.parquet", pa.table({f"x{number}": np.zeros(10) for number in range(100)}))
-    tensors = drawn((100, 9_000, 1))
-    model = written(bench.folder / "models", tensors, features=columns(100), layers=layers(2, "relu"))
+    bench.put("f.parquet", pa.table({f"x{number}": np.zeros(10) for number in range(60)}))
+    tensors = drawn((60, 2_000, 1))
+    model = written(bench.folder / "models", tensors, features=columns(60), layers=layers(2, "relu"))
     least = current_bytes()
     message = bench.refused(MemoryBudgetError, model=model, memory=least + 20 * MIB)
     assert MemoryBudgetError.exit_code == 71
@@ -308,7 +308,7 @@ def test_weights_count_towards_the_memory(bench: Bench) -> None:
     wide = bench.preview(model=model)
     narrow = bench.preview(model=small_network_of(bench))
     needed = wide.resources.projected_bytes - narrow.resources.projected_bytes
-    assert needed > 4 * 100 * 9_000 * 8
+    assert needed > 4 * 60 * 2_000 * 8
 
 
 def small_network_of(bench: Bench) -> Path:
