@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.choices import IfExists
+from pipeline.choices import IF_EXISTS, IfExists
 from pipeline.disk import scratch_folder
 from pipeline.errors import SchemaError, StorageError, UsageError
 from pipeline.interface import Paths, paths_of
@@ -194,17 +194,25 @@ def imported_model(
     return model
 
 
-def imported_network(path: str, layers: str, output: str, *, if_exists: IfExists = "fail") -> NetworkModel:
-    """Write the network whose weights are in a safetensors file, and return it.
+def import_network(
+    path: str | os.PathLike[str],
+    layers: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    if_exists: IfExists = "fail",
+) -> NetworkModel:
+    """Write the model file of the network whose weights are in a safetensors file, and return the model.
+
+    A file that holds these bytes already stays. :func:`pipeline.score` takes the model, or the path of its file.
 
     Parameters
     ----------
-    path : str
+    path : path
         The weights: the state of a PyTorch module, written by ``safetensors.torch.save_file``.
-    layers : str
+    layers : path
         A JSON file with ``features``, ``layers`` and ``head`` as a model file has them, and whatever else it may say
         besides ``weights``.
-    output : str
+    output : path
         The model file. The weights stay where they are, in its folder or below it.
     if_exists : {"fail", "replace"}
 
@@ -223,10 +231,12 @@ def imported_network(path: str, layers: str, output: str, *, if_exists: IfExists
     """
     from pipeline.models.network.making import network_of_state  # noqa: PLC0415 - no run needs it
 
-    _check_other(path, output, "the file to import")
-    _check_other(layers, output, "the description of the layers")
-    model, data = network_of_state(path, layers, output)
-    write_new_file(output, data, if_exists)
+    IF_EXISTS.check(if_exists)
+    weights, described, made = os.fspath(path), os.fspath(layers), os.fspath(output)
+    _check_other(weights, made, "the file to import")
+    _check_other(described, made, "the description of the layers")
+    model, data = network_of_state(weights, described, made)
+    write_new_file(made, data, if_exists)
     return model
 
 

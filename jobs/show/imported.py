@@ -8,7 +8,7 @@ from typing import Any
 from jobs.show import console, document
 from pipeline.choices import IfExists
 from pipeline.errors import UsageError
-from pipeline.modelling import imported_model, imported_network
+from pipeline.modelling import import_network, imported_model
 from pipeline.report.models import import_json
 from pipeline.units import escape, format_count
 
@@ -68,7 +68,7 @@ def _show_network(
     for name, value in zip(("--kind", "--check"), asked, strict=True):
         if value is not None:
             raise UsageError(f"{name} is not for weights, which --layers describes", f"leave out {name} or --layers")
-    model = imported_network(path, layers, output, if_exists=if_exists)
+    model = import_network(path, layers, output, if_exists=if_exists)
     if as_json:
         document.write(import_json(path, output, model.digest(), (model.file.training or {})["imported"]))
         return

@@ -165,8 +165,9 @@ class PreparedNumbers:
         """Write the standardised values: computed in float64, and rounded once."""
         numbers = scratch[: rows.stop - rows.start]
         numbers[:] = self.cells.values[rows]
-        first, last = np.searchsorted(self.odd, (rows.start, rows.stop))
-        numbers[self.odd[first:last] - rows.start] = self.values[first:last]
+        if self.odd.size:
+            first, last = np.searchsorted(self.odd, (rows.start, rows.stop))
+            numbers[self.odd[first:last] - rows.start] = self.values[first:last]
         if self.feature.center != 0:
             np.subtract(numbers, self.feature.center, out=numbers)
         if self.feature.scale != 1:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import threadpoolctl  # noqa: F401 - its first import sets a variable of the environment
 
+import pipeline
 from tests.jobs.conftest import Outcome
 from tests.models.network.networks import categorical, content_of, drawn, layers, numeric, written
 
@@ -92,6 +93,10 @@ def test_the_state_of_a_network_and_its_layers_become_a_model_file(cli: Callable
     assert cli("model", "check", tmp_path / "network.json").code == 0
     told = json.loads(cli(*words, "--json").out)
     assert (told["kind"], told["imported"]["from"]) == ("model-import", "safetensors")
+    model = pipeline.import_network(weights, tmp_path / "layers.json", tmp_path / "network.json")
+    assert (model.kind, model.digest()) == ("network", told["digest"])
+    pq.write_table(pa.table({"x": [0.5], "c": ["a"]}), tmp_path / "rows.parquet")
+    assert pipeline.score(tmp_path / "rows.parquet", model, tmp_path / "out").totals.scored == 1
     described(tmp_path, target={"column": "y", "negative": 0, "positive": 1})
     assert cli(*words).code == 73
     assert cli(*words, "--if-exists", "replace").code == 0
