@@ -37,6 +37,7 @@ JOBS = (
     "rollback",
     "runs",
     "model",
+    "diagnose",
     "plot",
     "bench",
     "demo",

@@ -13,6 +13,7 @@
     import_network(path, layers, output)       make a network from the state of a PyTorch module
     inspect(path)                              look at data files or at a quarantine
     verify(output)                             check that an output is what was published
+    diagnose_initialisation(depth=10)          measure how the error signal fares in random layers; say what helps
     rollback(output)                           go back to the previous version in one step, and forward again
     open_dataset(inputs)                       open files as Dask arrays
     sigmoid, tanh, relu, softmax, ...          the functions of pipeline.registry, on NumPy, Dask and other arrays
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
+    from pipeline.diagnosis import InitialisationReport, diagnose_initialisation
     from pipeline.errors import LogitstreamError
     from pipeline.fitting.report import FitPlan, FitReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
@@ -50,6 +52,7 @@ __all__ = [
     "FitPlan",
     "FitReport",
     "GRUCell",
+    "InitialisationReport",
     "LSTMCell",
     "LogisticModel",
     "LogitstreamError",
@@ -60,6 +63,7 @@ __all__ = [
     "Verification",
     "__version__",
     "clip_gradients",
+    "diagnose_initialisation",
     "fit",
     "from_sklearn",
     "from_statsmodels",
@@ -85,6 +89,7 @@ _HOMES = {
     "FitPlan": "fitting.report",
     "FitReport": "fitting.report",
     "GRUCell": "networks",
+    "InitialisationReport": "diagnosis",
     "LSTMCell": "networks",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
@@ -94,6 +99,7 @@ _HOMES = {
     "Rollback": "upkeep",
     "Verification": "verification",
     "clip_gradients": "networks",
+    "diagnose_initialisation": "diagnosis",
     "fit": "training",
     "from_sklearn": "modelling",
     "from_statsmodels": "modelling",

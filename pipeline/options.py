@@ -13,7 +13,17 @@ from textwrap import fill
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, MissingTarget, Precision, SolverName
+from pipeline.choices import (
+    Absent,
+    Durability,
+    Fingerprint,
+    Format,
+    IfExists,
+    Initialisation,
+    MissingTarget,
+    Precision,
+    SolverName,
+)
 from pipeline.units import nearest
 
 if TYPE_CHECKING:
@@ -170,6 +180,17 @@ class StreamOptions(TypedDict, total=False):
     durability: Durability
     keep_versions: int
     observe: Observer | None
+
+
+class DiagnoseOptions(TypedDict, total=False):
+    """Options of :func:`pipeline.diagnose_initialisation`."""
+
+    width: int
+    depth: int
+    seeds: int
+    function: str
+    initialisation: Initialisation | None
+    gain: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +400,20 @@ OPTIONS: Mapping[str, Option] = {
     "keep_versions": Option(1, "How many previous versions are kept for a rollback."),
     "durability": Option(
         "full", "``full`` survives a power cut; ``none`` lets the system decide when the bytes reach the disk."
+    ),
+    "width": Option(10, "How many units each layer has, and how many inputs there are."),
+    "depth": Option(10, "How many layers there are."),
+    "seeds": Option(25, "How often weights and inputs are drawn; what is shown are medians."),
+    "function": Option("sigmoid", "The function of every layer."),
+    "initialisation": Option(
+        None,
+        "How weights are drawn: ``normal`` (with a deviation of 0.5), ``glorot`` (also called Xavier) or ``he``. By "
+        "default normal, glorot with a gain of 1, and glorot with the gain that suits the function are compared.",
+    ),
+    "gain": Option(
+        None,
+        "The gain of glorot or he, a factor on the weights; by default the one that suits the function (with glorot 4 "
+        "for sigmoid, 1 for tanh).",
     ),
     "observe": Option(None, "A function that is called with each event of the run."),
 }

@@ -770,6 +770,9 @@ _ENTRIES = (
 
 FUNCTIONS: Mapping[str, Function] = {entry.name: entry for entry in _ENTRIES}
 
+# What a hidden layer can have: functions of one column that take any number, which the logit does not.
+LAYER_FUNCTIONS = tuple(name for name, entry in FUNCTIONS.items() if not entry.several and name != "logit")
+
 
 def function_named(name: str) -> Function:
     """Return the entry of a function.

@@ -241,6 +241,29 @@ def files_of_other_tools(folder: Path) -> set[str]:
     return made
 
 
+def test_the_page_about_networks_runs_and_its_figures_are_those_that_are_measured(
+    reader: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_pictures = find_spec("matplotlib") is not None
+    reader.follow(
+        PAGES["networks"], lambda line: reader.run_here(line) if with_pictures or "--plot" not in line else None
+    )
+    assert "What helps: of these, glorot with gain 4." in capsys.readouterr().out
+    page = text_of("networks")
+    rows = [
+        f"| {width} | {stack.label} | {stack.ratio:.1e} | {stack.lowest:.1e} to {stack.highest:.1e} | "
+        f"{100 * stack.saturated:.0f} % |"
+        for width in (10, 128)
+        for stack in pipeline.diagnose_initialisation(width=width).stacks
+    ]
+    assert [line for line in page.splitlines() if line.startswith(("| 10 ", "| 128 "))] == rows
+    relu = {"function": "relu", "initialisation": "he"}
+    narrow, wide = (pipeline.diagnose_initialisation(width=width, **relu).stacks[0].ratio for width in (10, 128))
+    assert f"pass on {narrow:.2f} of the signal with 10 units in each, and {wide:.2f} with 128" in " ".join(
+        page.split()
+    )
+
+
 def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     wild_files(reader.folder)
     reader.follow(PAGES["csv"])

@@ -151,7 +151,7 @@ def test_the_table_itself_goes_down() -> None:
         (
             "jobs/score.py",
             "import os\nfrom pipeline.sinks import f",
-            "jobs may use bench, canonical, causes, choices, compact, disk, drawing, errors",
+            "jobs may use bench, canonical, causes, choices, compact, diagnosis, disk, drawing, errors",
         ),
         ("pipeline/flow/x.py", "import os\nfrom pipeline.sources import source_for", "flow may use"),
         ("pipeline/inspection/x.py", "import os\nfrom pipeline.sources import source_for", "inspection may use"),

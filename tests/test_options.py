@@ -19,6 +19,7 @@ import pipeline as logitstream
 from jobs.cli import run
 from jobs.options import SCORE, TRANSFORM
 from jobs.options.command import add
+from jobs.options.diagnosing import INITIALISATIONS
 from jobs.options.fitting import FIT
 from jobs.running import score_job, transform_job
 from jobs.show.fits import fit_options
@@ -27,6 +28,7 @@ from pipeline.errors import UsageError
 from pipeline.options import (
     OF_A_FIT,
     OPTIONS,
+    DiagnoseOptions,
     FitOptions,
     JobOptions,
     ScoreOptions,
@@ -48,6 +50,7 @@ FACES = [
     (logitstream.Dataset.write, WriteOptions),
     (logitstream.fit, FitOptions),
     (logitstream.preview_fit, FitOptions),
+    (logitstream.diagnose_initialisation, DiagnoseOptions),
 ]
 # Arguments that are written with their names, although they are no options.
 NAMED = {"identity", "target", "features", "output"}
@@ -105,7 +108,17 @@ def test_the_command_line_has_the_same_defaults() -> None:
     assert OPTIONS["chunk_size"].default == DEFAULT_CHUNK_ROWS
 
 
-@pytest.mark.parametrize(("options", "instead"), [(SCORE, {}), (TRANSFORM, {}), (FIT, OF_A_FIT)])
+def test_diagnose_has_the_options_and_the_defaults_of_its_function() -> None:
+    def unused(**_: object) -> None: ...
+
+    found = {str(each.name): each.default for each in click.command()(add(INITIALISATIONS)(unused)).params}
+    for name in get_type_hints(DiagnoseOptions):
+        default = found.pop(name)
+        assert (None if OPTIONS[name].default is None else default) == OPTIONS[name].default, name
+    assert set(found) == {"plot", "json"}
+
+
+@pytest.mark.parametrize(("options", "instead"), [(SCORE, {}), (TRANSFORM, {}), (FIT, OF_A_FIT), (INITIALISATIONS, {})])
 def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:
     def unused(**_: object) -> None: ...
 

@@ -60,11 +60,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found["damaged"] = logitstream.verify(damaged)
     found["model"] = logitstream.LogisticModel.load(folder / "model.json")
     logitstream.score(*given, **options, if_exists="replace", threshold=0.5)
+    found["diagnosis"] = logitstream.diagnose_initialisation(seeds=2)
     found["rollback"] = logitstream.rollback(folder / "out")
     return found
 
 
-KINDS = ["plan", "report", "again", "verification", "data", "quarantine", "damaged", "rollback", "model"]
+KINDS = ["plan", "report", "again", "verification", "data", "quarantine", "damaged", "rollback", "model", "diagnosis"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

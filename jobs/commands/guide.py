@@ -16,6 +16,7 @@ TOPICS = (
     "fit",
     "model-file",
     "other-tools",
+    "networks",
     "csv",
     "operations",
     "memory",

@@ -1,18 +1,21 @@
-"""Pictures of functions, of their costs and of fits, as SVG or PNG (extra ``plot``)."""
+"""Pictures of functions, of their costs, of fits and of error signals, as SVG or PNG (extra ``plot``)."""
 
 from pipeline.drawing.bars import draw_bars
 from pipeline.drawing.curves import Curve, draw_curves
 from pipeline.drawing.fits import Estimate, TriedPenalty, draw_coefficients, draw_path
+from pipeline.drawing.norms import NormLine, draw_norms
 from pipeline.drawing.picture import check_picture, save
 
 __all__ = [
     "Curve",
     "Estimate",
+    "NormLine",
     "TriedPenalty",
     "check_picture",
     "draw_bars",
     "draw_coefficients",
     "draw_curves",
+    "draw_norms",
     "draw_path",
     "save",
 ]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.fitting.asking.reading import PreparedFit
-from pipeline.fitting.asking.wishing import objective_of
+from pipeline.fitting.asking.wishing import method_of, objective_of
 from pipeline.fitting.designs.design import FitDesign, NumberSource
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.outcome.totals import class_names
 from pipeline.fitting.passes.tiles_in_memory import MemoryPasses
 from pipeline.fitting.solving import warm_start
+from pipeline.fitting.solving.dependence import Combination, suspects
 from pipeline.fitting.tiles.decoding import ClassSource, RowSources
 from pipeline.fitting.tiles.encoding import Encoder
 from pipeline.fitting.tiles.layout import TILE_ROWS, Floats, Tile
@@ -40,11 +41,33 @@ def sources_of(prepared: PreparedFit, learnt: Learnt) -> RowSources:
     )
 
 
-def start_of(prepared: PreparedFit, design: FitDesign, rows: RowSources, sample: pa.Table) -> Floats:
-    """Return coefficients near the optimum of a sample, all of whose rows are fitted."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What a sample tells, all of whose rows are fitted.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (outputs, width)
+        Coefficients near its optimum.
+    suspects : dict of int to tuple of (int, float)
+        Dense columns that others explain in it, where the method does not find them by itself.
+    """
+
+    values: Floats
+    suspects: Mapping[int, Combination] = field(default_factory=dict)
+
+
+def start_of(prepared: PreparedFit, design: FitDesign, rows: RowSources, sample: pa.Table) -> Start:
+    """Return where solvers start, and what they should look at."""
     encoder = Encoder(design, replace(rows, divider=None), decimal=prepared.scan.csv.decimal)
     tiles = kept_tiles(lambda: encoder.tiles(sample_batches(sample)), prepared.wanted.sample.expected_bytes)
-    return warm_start(MemoryPasses(design.layout, tiles), objective_of(prepared.job, design))
+    objective, method = objective_of(prepared.job, design), method_of(prepared.job, design)
+    values = warm_start(MemoryPasses(design.layout, tiles), objective)
+    # Newton's method has the products of all columns over all rows, and what is penalised need not be unique.
+    if method in {"newton", "gradient"} or objective.penalty is not None or prepared.job.solve.folds:
+        return Start(values)
+    able = np.ones(design.layout.width, dtype=bool) if objective.signs is None else objective.signs == 0
+    return Start(values, suspects(tiles() if callable(tiles) else tiles, design.layout, able))
 
 
 def kept_tiles(make: Callable[[], Iterable[Tile]], most_bytes: int) -> Sequence[Tile] | Callable[[], Iterable[Tile]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.fitting.asking.job import FitJob
-from pipeline.fitting.asking.wishing import objective_of
+from pipeline.fitting.asking.wishing import method_of, objective_of
+from pipeline.fitting.beginning import Start
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.outcome.effect_pass import effects_over
@@ -22,11 +23,12 @@ from pipeline.fitting.passes.points import Passes, PassSums
 from pipeline.fitting.passes.scanning import ScanPasses
 from pipeline.fitting.passes.state import FitState
 from pipeline.fitting.report import EffectRow, PassDone, PenaltyTried
-from pipeline.fitting.solving import begin, choose, drive
+from pipeline.fitting.solving import begin, drive
+from pipeline.fitting.solving.dependence import Combination, handed_over, is_zero, residual_points, without
 from pipeline.fitting.solving.objective import Method, Solution
 from pipeline.fitting.solving.selection import PathChoice, select
 from pipeline.fitting.telling import FitTeller
-from pipeline.fitting.tiles.layout import FitLayout, Floats
+from pipeline.fitting.tiles.layout import FitLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,6 @@ class Fitted:
     scored: PassSums | None = None
     path: tuple[PenaltyTried, ...] = ()
     effects: tuple[EffectRow, ...] = ()
-
-
-def method_of(job: FitJob, design: FitDesign) -> Method:
-    """Return the method that a job is solved with."""
-    objective = objective_of(job, design)
-    return choose(job.solve.solver, design.layout, objective.penalty, objective.signs)
 
 
 def squares_of(job: FitJob, design: FitDesign) -> int:
@@ -73,7 +69,7 @@ class Finder:
     state: FitState
     teller: FitTeller
 
-    def found(self, start: Floats) -> Fitted:
+    def found(self, start: Start) -> Fitted:
         """Return what the passes find, from where solvers start.
 
         Raises
@@ -107,18 +103,34 @@ class Finder:
     def _layout(self) -> FitLayout:
         return self.passes.layout
 
-    def _solved(self, passes: Passes, start: Floats) -> Fitted:
+    def _solved(self, passes: Passes, start: Start) -> Fitted:
         """Solve for one penalty or none, beside the null model where that needs passes."""
         solve, method = self.job.solve, method_of(self.job, self._design)
+        objective, values, explained = (
+            objective_of(self.job, self._design),
+            start.values,
+            self._explained(passes, start),
+        )
         if method == "gradient":
-            start = np.zeros_like(start)
-        objective = objective_of(self.job, self._design)
-        solver = begin(method, objective, start, learning_rate=solve.learning_rate, iterations=solve.iterations)
+            values = np.zeros_like(values)
+        if explained:
+            objective, values = without(objective, explained), handed_over(values, explained)
+        solver = begin(method, objective, values, learning_rate=solve.learning_rate, iterations=solve.iterations)
         null = null_solver(self.job, self._layout)
         found = drive(passes, [solver] if null is None else [solver, null], self.teller.watch)
-        return Fitted(found[0], method, None if null is None else found[1])
+        solution = replace(found[0], dropped=tuple(explained.items())) if explained else found[0]
+        return Fitted(solution, method, None if null is None else found[1])
 
-    def _chosen(self, passes: Passes, start: Floats) -> Fitted:
+    def _explained(self, passes: Passes, start: Start) -> dict[int, Combination]:
+        """Return the columns that others explain in every row, of those of which that is so in the sample."""
+        if not start.suspects:
+            return {}
+        found = passes.sums(list(residual_points(self._layout, start.suspects)))
+        self.teller.tell(PassDone(0, "combinations", found[0].rows, 0.0), replayed=self.state.replayed)
+        pairs = zip(start.suspects.items(), found, strict=True)
+        return {column: parts for (column, parts), sums in pairs if is_zero(sums)}
+
+    def _chosen(self, passes: Passes, start: Start) -> Fitted:
         """Choose a penalty by rows that are left out; then solve for the null model, where that needs passes."""
         solve, method = self.job.solve, method_of(self.job, self._design)
         found = select(
@@ -127,7 +139,7 @@ class Finder:
             method=method,
             count=solve.path or 1,
             folds=solve.folds or 0,
-            start=start,
+            start=start.values,
             together=self.passes.models,
             one_standard_error=solve.one_standard_error,
             observe=self.teller.watch,

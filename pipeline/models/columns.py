@@ -121,7 +121,7 @@ class RecentLevels(threading.local):
         found = _look_up(table, dictionary)
         if dictionary.nbytes <= _KEPT_BYTES:
             # A copy, since the memory may be the caller's, who may change it or wait for its release.
-            self._dictionary = dictionary.take(pa.array(np.arange(len(dictionary))))
+            self._dictionary = dictionary.take(_positions(len(dictionary)))
             self._table, self._found = table, found
         return found
 
@@ -311,6 +311,11 @@ def _level_name(value: object) -> str | None:
 
 def _no_rows() -> Rows:
     return np.empty(0, dtype=np.intp)
+
+
+def _positions(count: int) -> pa.Array:
+    """Return the numbers from 0; made of bits as above."""
+    return pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(np.arange(count))])
 
 
 def _fixed_width(array: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

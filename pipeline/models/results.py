@@ -28,6 +28,14 @@ def integer_array(values: npt.NDArray[np.int64], null: Mask | None) -> pa.Array:
     return _array(pa.int64(), values, null)
 
 
+def text_array(texts: Sequence[str], arrow_type: pa.DataType) -> pa.Array:
+    """Return texts as ``string`` or ``large_string``; made of bytes, as pa.array() loads pandas where there is one."""
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32 if pa.types.is_string(arrow_type) else np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(arrow_type, len(encoded), buffers, 0)
+
+
 def encoded_array(codes: npt.NDArray[Any], levels: pa.Array, null: Mask | None) -> pa.Array:
     """Return text as positions in ``levels``, whose type numpy knows; codes under a null may be anything."""
     codes = np.ascontiguousarray(codes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
@@ -17,7 +18,6 @@ _ROWS_AT_ONCE = 16_384
 _BLOCK = MIB
 _GZIP_LEVEL = 1
 _TEXT = pa.large_string()
-_NOTHING, _COMMA, _QUOTE, _NEWLINE, _NAN = (pa.scalar(text, _TEXT) for text in ("", ",", '"', "\n", "NaN"))
 
 
 class CsvSink:
@@ -132,8 +132,8 @@ def csv_header(schema: pa.Schema) -> bytes:
 def _lines(batch: pa.RecordBatch) -> memoryview:
     """Return the records of a batch as one piece of text."""
     fields = [_spelled(column) for column in batch.columns]
-    lines = pc.binary_join_element_wise(*fields, _COMMA, null_handling="replace", null_replacement="")
-    lines = pc.binary_join_element_wise(lines, _NOTHING, _NEWLINE)
+    lines = pc.binary_join_element_wise(*fields, _scalar(","), null_handling="replace", null_replacement="")
+    lines = pc.binary_join_element_wise(lines, _scalar(""), _scalar("\n"))
     offsets = memoryview(lines.buffers()[1]).cast("q")
     return memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
 
@@ -143,7 +143,7 @@ def _spelled(array: pa.Array) -> pa.Array:
         array = array.dictionary_decode()
     text = array.cast(_TEXT)
     if pa.types.is_floating(array.type):
-        return pc.if_else(pc.is_nan(array), _NAN, text)
+        return pc.if_else(pc.is_nan(array), _scalar("NaN"), text)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type):
         return _quoted(text)
     return text
@@ -155,4 +155,11 @@ def _quoted(text: pa.Array) -> pa.Array:
 
 
 def _in_quotes(text: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise(_QUOTE, pc.replace_substring(text, '"', '""'), _QUOTE, _NOTHING)
+    quote = _scalar('"')
+    return pc.binary_join_element_wise(quote, pc.replace_substring(text, '"', '""'), quote, _scalar(""))
+
+
+@cache
+def _scalar(text: str) -> pa.Scalar:
+    """Return a text as Arrow has it; made when it is needed, as the first value that Arrow makes loads pandas."""
+    return pa.scalar(text, _TEXT)

@@ -74,7 +74,7 @@ class _FixedWidth:
         if array.null_count:
             if self._valid is None:
                 self._valid = np.ones(len(self._values) // width, dtype=np.bool_)
-            self._valid[start : self._rows] = array.is_valid().to_numpy(zero_copy_only=False)
+            self._valid[start : self._rows] = _bits(array.is_valid())
 
     def take(self) -> pa.Array:
         """Return the rows, in memory that the next ``add`` overwrites."""
@@ -82,6 +82,13 @@ class _FixedWidth:
         self._rows, self._valid = 0, None
         validity = None if valid is None else pa.py_buffer(np.packbits(valid[:rows], bitorder="little"))
         return pa.Array.from_buffers(self._type, rows, [validity, pa.py_buffer(self._values)])
+
+
+def _bits(flags: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return booleans, none of them null. Read from their bits, as to_numpy() loads pandas where it is installed."""
+    packed = np.frombuffer(flags.buffers()[1], dtype=np.uint8)
+    unpacked = np.unpackbits(packed, count=flags.offset + len(flags), bitorder="little")
+    return unpacked[flags.offset :].view(np.bool_)
 
 
 class _Encoded:

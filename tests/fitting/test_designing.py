@@ -184,6 +184,12 @@ def test_weights_of_evidence_are_one_number(path: Path) -> None:
     assert found.dense == 0
     assert len(found.values) == len(found.term.edges) + 2  # type: ignore[union-attr]
     assert found.values[-1] != 0
+    # Penalties are those of a column with the mean 0 and the deviation 1.
+    delay = pq.read_table(path)["delay"].to_numpy()
+    intervals = np.searchsorted(found.term.edges, delay, side="right")  # type: ignore[union-attr]
+    evidence = np.array(found.values)[np.where(np.isnan(delay), len(found.values) - 1, intervals)]
+    assert found.center == pytest.approx(evidence.mean(), rel=1e-12)
+    assert found.deviation == found.scale == pytest.approx(evidence.std(), rel=1e-12)
 
 
 def test_constant_columns_are_left_out_with_a_note(path: Path) -> None:

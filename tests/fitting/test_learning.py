@@ -11,6 +11,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import DataError
 from pipeline.fitting.asking.reading import prepare_fit
 from pipeline.fitting.designs.designing import design_of
 from pipeline.fitting.first_pass.learning import learn
@@ -265,3 +266,13 @@ def test_the_pass_is_told_of(flights: Path) -> None:
     with open_scan(prepared.scan) as scan:
         learn(scan, prepared, told.append)
     assert [event.what for event in told] == ["learn", "learn", "medians"]
+
+
+def test_the_error_names_the_first_place_though_a_later_chunk_is_done_before(tmp_path: Path) -> None:
+    many = np.arange(300_000) % 2
+    for name, rows, lost in (("a", many, len(many) - 1), ("b", many[:10], 0)):
+        late = pa.array(rows, mask=np.arange(len(rows)) == lost)
+        pq.write_table(pa.table({"late": late, "x": rows * 1.0}), tmp_path / f"{name}.parquet")
+    job = job_of(tmp_path, "x", data={"chunk_size": "300000"}, means={"scheduler": "threads", "workers": 2})
+    with pytest.raises(DataError, match=r"a\.parquet: row 300,000, column late"):
+        learnt_by(job)

@@ -141,6 +141,22 @@ def test_a_step_that_goes_too_far_is_shortened_by_losses_of_the_same_pass() -> N
     assert len(objectives) <= 8
 
 
+def test_a_step_of_few_rows_among_many_that_goes_too_far_costs_a_pass() -> None:
+    few, many = np.arange(6), np.arange(20)
+    y = np.concatenate([few == 0, many < 2]).astype(int)
+    level = np.concatenate([np.zeros(6, int), np.full(20, -1)])
+    weights = np.concatenate([np.ones(6), np.full(20, 50_000.0)])
+    rows = Rows(np.empty((26, 0)), y, [(level, None)], (1,), weights=weights)
+    base = np.log(1 / 9)
+    solution = fitted(rows, np.array([[base, 5.0 - base]]))
+    # Losses on the way are not summed: the step is one of 1e-3 for each unit of weight.
+    assert [record.share for record in solution.records[:3]] == [1.0, 1.0, 0.5]
+    assert solution.records[1].objective > solution.records[0].objective
+    assert solution.certificate.converged
+    assert len(solution.records) <= 15
+    np.testing.assert_allclose(solution.coefficients, [[base, np.log(1 / 5) - base]], rtol=1e-8)
+
+
 def test_a_start_that_is_worse_than_nothing_is_left() -> None:
     solution = fitted(PLAIN, np.array([[300.0, 800.0, -900.0, 400.0, 700.0, -800.0]]))
     assert solution.records[1].objective == pytest.approx(np.log(2.0))

@@ -50,6 +50,8 @@ def error_of(outcome) -> dict[str, object]:
         (("runs", "clean", "none", "--stopped"), "InputMissingError", 66),
         (("runs", "clean", "none"), "UsageError", 2),
         (("bench", "functions", "sigmod"), "UsageError", 2),
+        (("diagnose", "initialisation", "--initialisation", "normal", "--gain", "2"), "UsageError", 2),
+        (("diagnose", "initialisation", "--width", "10000000"), "MemoryBudgetError", 71),
         (("score", FLIGHTS, "--wokers", "3"), "UsageError", 2),
         (("score", FLIGHTS, "-m", MODEL, "-o", "o", "--workers", "none"), "UsageError", 2),
         (("scoer",), "UsageError", 2),

@@ -1,9 +1,12 @@
-"""The collector of garbage rests while modules are loaded, and works again afterwards."""
+"""Commands load what they need: no pandas, which takes longer than a small run; no collection of garbage meanwhile."""
 
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +30,30 @@ def test_the_collector_is_as_it_was_whatever_happens(enabled: bool) -> None:
 def _look(inside: list[bool]) -> None:
     inside.append(gc.isenabled())
     import_module("no_such_module")
+
+
+_RUN = """
+import sys
+from jobs.cli import run
+code = run(sys.argv[1:])
+print(code, "pandas" in sys.modules)
+"""
+FLIGHTS, MODEL = "sample_data/flights", "sample_data/delay_model.json"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", FLIGHTS, "--model", MODEL, "--keep", "flight_id", "--output", "{folder}/scores"],
+        ["plan", FLIGHTS, "--model", MODEL, "--output", "{folder}/scores"],
+        ["fit", FLIGHTS, "--target", "late", "--features", "distance", "--missing-target", "drop",
+         "--missing", "drop", "--output", "{folder}/model.json"],
+    ],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_a_run_does_not_load_pandas_where_it_is_installed(tmp_path: Path, arguments: list[str]) -> None:
+    pytest.importorskip("pandas")
+    given = [argument.format(folder=tmp_path) for argument in arguments]
+    command = [sys.executable, "-c", _RUN, *given, "--quiet"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.split()[-2:] == ["0", "False"], done.stderr

@@ -56,6 +56,7 @@ ASKED = (
     ("runs", "clean", "out", "--versions", "--json"),
     ("model", "show", MODEL),
     ("bench", "functions", "sigmoid", "--size", "1000", "--rounds", "1"),
+    ("diagnose", "initialisation", "--depth", "3", "--seeds", "2"),
 )
 
 

@@ -9,7 +9,8 @@ from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.outcome.own_units import slice_of
-from pipeline.fitting.solving.objective import Objective, Penalty
+from pipeline.fitting.solving import choose
+from pipeline.fitting.solving.objective import Method, Objective, Penalty
 from pipeline.fitting.solving.selection import models_of_path
 from pipeline.fitting.tiles.layout import Floats
 
@@ -29,6 +30,12 @@ def models_of(job: FitJob) -> int:
 def objective_of(job: FitJob, design: FitDesign) -> Objective:
     """Return what is minimised for a job."""
     return Objective(design.layout, penalty=_penalty_of(job, design), signs=_signs_of(job, design))
+
+
+def method_of(job: FitJob, design: FitDesign) -> Method:
+    """Return the method that a job is solved with."""
+    objective = objective_of(job, design)
+    return choose(job.solve.solver, design.layout, objective.penalty, objective.signs)
 
 
 def _penalty_of(job: FitJob, design: FitDesign) -> Penalty | None:

@@ -117,7 +117,7 @@ class SeenLevels:
         """Return the number of each row's level, -1 where it is missing."""
         dictionary = cells.dictionary
         last = self._dictionary
-        if last is None or last.type != dictionary.type or not last.equals(dictionary):
+        if last is None or not last.equals(dictionary):
             known = self.numbers
             names = (-1 if name is None else known.setdefault(name, len(known)) for name in cells.names)
             self._found = np.array([*names, -1], dtype=np.intp)

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
-from pipeline.fitting.solving.dependence import Combination, dependent
+from pipeline.fitting.solving.dependence import Combination, dependent, handed_over
 from pipeline.fitting.solving.descent import FAR, Descent, is_large
 from pipeline.fitting.solving.objective import Objective, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
@@ -111,21 +111,13 @@ class _Newton:
             way.begin_at(np.zeros_like(way.here), sums)
             return False
         self._dropped = found
-        self._hand_over(found)
+        way.here = handed_over(self._problem.shaped(way.here), found).ravel()
         self._problem.drop(list(found))
         inside = self._problem.edges(1.0).inside(way.here)
         if not np.array_equal(inside, way.here):
             way.begin_at(inside, sums)
             return False
         return True
-
-    def _hand_over(self, found: dict[int, Combination]) -> None:
-        """Give the coefficients of columns that are dropped to those that explain them: no raw prediction changes."""
-        values = self._problem.shaped(self._way.here)
-        for column, combination in found.items():
-            for other, factor in combination:
-                values[:, other] += factor * values[:, column]
-            values[:, column] = 0.0
 
     def _explained(self, sums: PassSums) -> dict[int, Combination]:
         problem, layout = self._problem, self._problem.layout

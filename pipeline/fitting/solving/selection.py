@@ -18,6 +18,7 @@ import numpy as np
 from pipeline.fitting.passes.points import Passes, PassSums, Point
 from pipeline.fitting.report import PenaltyTried
 from pipeline.fitting.solving import Observer, begin, drive, newton
+from pipeline.fitting.solving.dependence import without
 from pipeline.fitting.solving.objective import Method, Objective, PassRecord, Penalty, Solution, Solver
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.tiles.layout import FitLayout, Floats
@@ -207,7 +208,7 @@ def _stretch(
         assert last is not None
         start = last.coefficients
         if last.dropped:
-            objective = _without(objective, [column for column, _ in last.dropped])
+            objective = without(objective, [column for column, _ in last.dropped])
         # With a penalty nothing is inferred from the Hessian.
         solutions.append(last if penalty is None else _light(last))
     return _Stretch(tuple(solutions))
@@ -217,12 +218,6 @@ def _same(point: Point, last: Solution) -> bool:
     """Whether the sums of a solution are what a point asks for."""
     has = (last.sums.hessian is not None or point.order < 2) and (last.sums.diagonal is not None or not point.diagonal)
     return has and np.array_equal(point.coefficients, last.coefficients)
-
-
-def _without(objective: Objective, columns: list[int]) -> Objective:
-    fixed = np.zeros(objective.layout.width, bool) if objective.fixed is None else objective.fixed.copy()
-    fixed[columns] = True
-    return replace(objective, fixed=fixed)
 
 
 def _light(solution: Solution) -> Solution:

@@ -27,6 +27,7 @@ from pipeline.kernels.steps import TileStep
 from pipeline.models.columns import Levels, Mask, Numbers, RecentLevels, levels, null_mask, numbers, unfit
 from pipeline.models.levels import LevelTable, LevelType
 from pipeline.models.logistic.numbers import with_nan
+from pipeline.models.results import integer_array, text_array
 from pipeline.scan import Batch
 from pipeline.types.inputs import Integers
 
@@ -325,12 +326,13 @@ class _LevelCodes:
             dictionary = dictionary.cast(pa.int64())
         elif not (pa.types.is_string(dictionary.type) or pa.types.is_large_string(dictionary.type)):
             return None
-        names, numbers = self._of_type(dictionary.type)
+        names, known = self._of_type(dictionary.type)
         found = pc.index_in(dictionary, value_set=names)
         unknown = found.null_count - dictionary.null_count
         if unknown and self._table.type != "text":
             return None
-        codes: Codes = numbers.take(found.fill_null(len(names)).to_numpy())
+        places = numbers(found)
+        codes: Codes = known.take(places.values if places.null is None else np.where(places.null, -1, places.values))
         if dictionary.null_count:
             codes[null_mask(dictionary)] = missing
         return np.append(codes, missing)
@@ -340,7 +342,10 @@ class _LevelCodes:
         if type_ not in self._spelled:
             whole = pa.types.is_integer(type_)
             texts = self._integers if whole else self._texts
-            names = pa.array([int(text) for text in texts] if whole else texts, type_)
+            if whole:
+                names = integer_array(np.array(list(map(int, texts)), np.int64), None)
+            else:
+                names = text_array(texts, type_)
             codes = [*(self._table.positions[text] for text in texts), self._unseen]
             self._spelled[type_] = names, np.array(codes, dtype=np.intp)
         return self._spelled[type_]

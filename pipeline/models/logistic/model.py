@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import BadCellsError, DataError
-from pipeline.models.columns import Rows
+from pipeline.models.columns import Rows, numbers
 from pipeline.models.logistic.feature import Coefficient, Feature
 from pipeline.models.logistic.file import VERSIONS, ModelFile, Target
 from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of
@@ -472,10 +472,13 @@ def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[
 
 
 def _with_nan(scores: pa.Array, rows: Rows) -> Floats:
-    values: Floats = np.asarray(scores.to_numpy(zero_copy_only=False), dtype=np.float64)
-    if rows.size:
+    cells = numbers(scores)
+    values: Floats = np.asarray(cells.values, dtype=np.float64)
+    if rows.size or cells.null is not None:
         values = values.copy()
         values[rows] = np.nan
+    if cells.null is not None:
+        values[cells.null] = np.nan
     return values
 
 

@@ -77,6 +77,9 @@ def test_words_of_a_closed_list(complete, line):
 
 
 def test_words_of_other_lists(complete):
+    assert complete("logitstream diagnose ini") == plain("initialisation")
+    assert complete("logitstream diagnose initialisation --initialisation ") == plain("normal", "glorot", "he")
+    assert complete("logitstream diagnose initialisation --function s") == plain("sigmoid", "softplus", "silu")
     assert complete("logitstream score --fingerprint f") == plain(*(w for w in FINGERPRINT.words if w[0] == "f"))
     assert complete("logitstream score --scheduler t") == [*plain("threads"), *parts("tcp://")]
     assert complete("logitstream score --if-running w") == [*plain("wait"), *parts("wait=")]
@@ -98,6 +101,7 @@ def test_words_of_other_lists(complete):
         "model show ",
         "demo --output ",
         "bench functions --plot ",
+        "diagnose initialisation --plot ",
     ],
 )
 def test_a_path_is_left_to_the_shell(complete, line):

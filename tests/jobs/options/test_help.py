@@ -29,6 +29,7 @@ COMMANDS = (
     ("model", "show"),
     ("model", "check"),
     ("model", "upgrade"),
+    ("diagnose", "initialisation"),
     ("plot",),
     ("bench", "functions"),
     ("demo",),
@@ -130,6 +131,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "fit --help", "model --help",
              "model show --help", "demo --help", "inspect --help", "verify --help",
              "rollback --help", "runs --help", "runs list --help", "runs show --help", "runs clean --help",
+             "diagnose --help", "diagnose initialisation --help",
              "plot --help", "bench --help", "bench functions --help", "guide --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "fit", "fit x --target y", "fit x --l1 -1 --features x",
@@ -137,14 +139,14 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
              "score x --model m --output",
              "transform x --apply p=sigmoid(x) --keep p --output o",
              "plot sigmod --output o.svg", "plot relu --range 1 0 --output o.svg",
-             "bench functions sigmod", "guide memry"]  # fmt: skip
+             "bench functions sigmod", "diagnose initialisation --depth 1", "guide memry"]  # fmt: skip
     code = (
         "import json, sys\nfrom jobs.cli import run\ncodes = [run(line.split()) for line in sys.argv[1:]]\n"
         "print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 21), *([2] * 15)]
+    assert codes == [2, *([0] * 23), *([2] * 16)]
     assert set(modules) & set(HEAVY) == set()
 
 
@@ -152,7 +154,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
 def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
     code = (
         "import sys\nfrom jobs.cli import main\n"
-        "names = ('pipeline.bench', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
+        "names = ('pipeline.bench', 'pipeline.diagnosis', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
         "names += ('pipeline.conversion', 'pipeline.fitting', 'pipeline.training', 'threadpoolctl')\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
     )
@@ -179,7 +181,7 @@ def test_a_run_loads_neither_pandas_nor_scipy_nor_what_draws_a_bar(process, tmp_
     assert (outcome.code, outcome.out) == (0, "['dask', 'pyarrow']\n")
 
 
-@pytest.mark.parametrize("words", [(), ("model",), ("bench",), *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("words", [(), ("model",), ("diagnose",), ("bench",), *COMMANDS], ids=" ".join)
 def test_help_has_a_short_name_and_ends_with_an_example(cli, words):
     short, long = cli(*words, "-h"), cli(*words, "--help")
     assert short == long
@@ -202,7 +204,7 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     demonstration = cli("demo")
     assert demonstration.code == 0, demonstration.err
-    for words in (("model",), ("runs",), *COMMANDS):
+    for words in (("model",), ("runs",), ("diagnose",), *COMMANDS):
         if words == ("plot",) and find_spec("matplotlib") is None:
             # Its own tests say aloud that they are skipped.
             continue
