@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import pipeline
 from pipeline.errors import UsageError
@@ -50,7 +51,7 @@ def test_bits_do_not_depend_on_how_rows_are_cut(name: str, dtype: str) -> None:
     layer, arrays = MADE[name](dtype), arrays_of(name)
     whole = results(layer, *arrays)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(st.lists(st.integers(0, ROWS), max_size=3))
     def cut(places: list[int]) -> None:
         pieces = zip(*(np.split(array, sorted(places)) for array in arrays), strict=True)
@@ -129,6 +130,20 @@ def test_no_rows(name: str) -> None:
         assert (found.shape, found.dtype) == ((0, UNITS), np.float32)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("large", [1e300, -1e300, np.inf])
+def test_numbers_too_large_for_the_type_of_the_weights_warn_of_nothing(name: str, dtype: str, large: float) -> None:
+    layer, arrays = MADE[name](dtype), arrays_of(name)
+    want = results(layer, *arrays)
+    for array in arrays:
+        array[::3] = large
+    for found, other in zip(results(layer, *arrays), want, strict=True):
+        assert found.dtype == dtype
+        others = np.arange(ROWS) % 3 > 0
+        np.testing.assert_array_equal(found[others], other[others])
+
+
 def test_integers_and_lists_are_numbers_too() -> None:
     layer = MADE["dense"]("float64")
     row = [1, 0, 1, 1, 0, 2]
@@ -136,8 +151,6 @@ def test_integers_and_lists_are_numbers_too() -> None:
 
 
 def test_two_threads_of_dask_and_of_blas_give_the_bits_of_one() -> None:
-    from threadpoolctl import threadpool_info, threadpool_limits
-
     layer, (x,) = pipeline.Dense(64, 64, dtype="float32"), [np.random.default_rng(2).normal(size=(20_000, 64))]
     want = layer.forward(x)
     with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(2) as pool:
@@ -258,3 +271,20 @@ def test_arrays_that_do_not_fit(arrays: list[Any], error: type[Exception], messa
 def test_x_cannot_be_left_out() -> None:
     with pytest.raises(TypeError, match="x must be an array, got None"):
         MADE["gru"]("float64").forward(None, np.ones((4, UNITS)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "within"), [("float64", 1e-12), ("float32", 1e-6)])
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_cells_with_the_weights_of_pytorch_give_what_pytorch_gives(name: str, dtype: str, within: float) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    made = {"lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell}[name](INPUTS, UNITS)
+    weights = [parameter.detach().numpy().astype(dtype) for parameter in made.parameters()]
+    cell = type(MADE[name](dtype)).from_weights(*weights)
+    arrays = [array.astype(np.float32).astype(dtype) for array in arrays_of(name)]
+    x, *states = (torch.from_numpy(array.astype(np.float64)) for array in arrays)
+    with torch.no_grad():
+        want = made.double()(x, tuple(states) if name == "lstm" else states[0])
+    for found, each in zip(results(cell, *arrays), want if name == "lstm" else (want,), strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, each.numpy(), rtol=0, atol=within)

@@ -113,7 +113,8 @@ class DenseLayer(NetworkLayer):
         tile : ndarray, shape (rows, inputs)
             Numbers of any type; NaN and infinity are values.
         """
-        return self._values(self.raw(tile)).astype(self.dtype, copy=False)
+        with np.errstate(all="ignore"):
+            return self._values(self.raw(tile)).astype(self.dtype, copy=False)
 
     def _values(self, sums: Tile) -> Tile:
         if self.function is None:
@@ -123,8 +124,7 @@ class DenseLayer(NetworkLayer):
         if entry.several:
             softmax(sums, out=sums, **options)
         elif in_place is not None and options == entry.defaults:
-            with np.errstate(all="ignore"):
-                in_place(sums.T)
+            in_place(sums.T)
         else:
             evaluate(self.function, sums.T, out=sums.T, **options)
         return sums

@@ -1,10 +1,10 @@
 """Recurrent layers: LSTM and GRU.
 
 Every gate is a tanh: sigmoid(z) = (1 + tanh(z / 2)) / 2, where halves and doubles are folded into the weights, which is
-exact in binary. One tanh then serves all gates of a step, and a gate is right to an absolute error of 2^-53 (float32:
-2^-24), which is what a sum or a product with a state of that size keeps of it.
+exact in binary. One tanh then serves all gates of a step, and a gate is right to an absolute error of about 2^-53
+(float32: 2^-24), which is what a sum or a product with a state of that size keeps of it.
 
-What a tile needs is in two arrays. One has the states and the inputs as rows, so that each product reads one block of
+What a tile needs is in two arrays. One has hidden states and inputs as rows, so that each product reads one block of
 them and writes into the other. The row of ones beside the inputs is the place of the biases.
 """
 
@@ -30,16 +30,13 @@ class TileStates(ABC):
 
     Attributes
     ----------
-    whole : ndarray, shape (states, rows)
-        All of them; what a step changes in place.
     parts : tuple of ndarray, each of shape (units, rows)
-        They by kind, the hidden ones first; those are multiplied by ``scale``.
+        The states by kind, which a step changes in place; the hidden ones come first, multiplied by ``scale``.
     inputs : ndarray, shape (inputs, rows)
         Where the inputs of a step are written to before it.
     scale : float
     """
 
-    whole: Tile
     parts: tuple[Tile, ...]
     inputs: Tile
     scale: float = 1.0
@@ -50,9 +47,10 @@ class TileStates(ABC):
 
     def masked_step(self, active: npt.NDArray[np.bool_]) -> None:
         """Do a step for some rows; the others keep the bits of their states."""
-        before = self.whole.copy()
+        before = [part.copy() for part in self.parts]
         self.step()
-        np.copyto(self.whole, before, where=~active)
+        for part, kept in zip(self.parts, before, strict=True):
+            np.copyto(part, kept, where=~active)
 
     def write(self, out: Tile) -> None:
         """Write the hidden states into an array of shape (units, rows)."""
@@ -162,15 +160,15 @@ class RecurrentLayer(NetworkLayer):
             One for each of ``kinds``; bits as of :meth:`outputs`.
         """
         states = self.start(len(tile))
-        states.inputs[...] = tile.T
-        for part, given in zip(states.parts, before, strict=True):
-            part[...] = given.T
         hidden = states.parts[0]
         with np.errstate(all="ignore"):
+            states.inputs[...] = tile.T
+            for part, given in zip(states.parts, before, strict=True):
+                part[...] = given.T
             hidden *= states.scale
             states.step()
             states.write(hidden)
-        return tuple(part.T.astype(self.dtype, copy=False) for part in states.parts)
+            return tuple(part.T.astype(self.dtype, copy=False) for part in states.parts)
 
 
 def _steps(states: TileStates, tile: Tile, lengths: npt.NDArray[np.integer[Any]] | None) -> Iterator[int]:
@@ -212,40 +210,41 @@ class LstmLayer(RecurrentLayer):
 
     @cached_property
     def _weight(self) -> Weights:
-        """One matrix for doubled hidden states, inputs and ones, the gates in the order i, f, o, g."""
+        """One matrix for doubled hidden states, inputs and ones, the gates in the order g, f, i, o."""
         bias = self.input_bias.astype(np.float64) + self.hidden_bias
         hidden = self.hidden_weight / 2
         whole = np.concatenate([hidden, self.input_weight, bias[:, np.newaxis]], axis=1, dtype=np.float64)
         i, f, g, o = np.split(whole, 4)
-        return np.concatenate([i / 2, f / 2, o / 2, g]).astype(self.arithmetic)
+        return np.concatenate([g, f / 2, i / 2, o / 2]).astype(self.arithmetic)
 
 
 class _LstmStates(TileStates):
-    """An array of cell states, doubled hidden states, inputs and ones; and one of the gates."""
+    """An array of doubled hidden states, inputs and ones; and one of cell states and gates."""
 
     scale = 2.0
 
     def __init__(self, weight: Weights, units: int, rows: int) -> None:
         self.weight = weight
-        array = np.zeros((units + weight.shape[1], rows), dtype=weight.dtype)
-        array[-1] = 1
-        self.gates = np.empty((4 * units, rows), dtype=weight.dtype)
-        self.whole, self.parts = array[: 2 * units], (array[units : 2 * units], array[:units])
-        self.inputs, self.columns = array[2 * units : -1], array[units:]
+        self.columns = np.zeros((weight.shape[1], rows), dtype=weight.dtype)
+        self.columns[-1] = 1
+        self.inputs = self.columns[units:-1]
+        array = np.zeros((5 * units, rows), dtype=weight.dtype)
+        self.gates, self.sigmoids = array[units:], array[2 * units :]
+        # c beside g, and f beside i: both products of a step are one.
+        self.summed, self.factors = array[: 2 * units], array[2 * units : 4 * units]
+        self.candidate, self.out = array[units : 2 * units], array[4 * units :]
+        self.parts = (self.columns[:units], array[:units])
 
     def step(self) -> None:
-        gates, (hidden, cell) = self.gates, self.parts
-        units = len(cell)
-        np.dot(self.weight, self.columns, out=gates)
-        np.tanh(gates, out=gates)
-        gates[: 3 * units] += 1
-        i, f, o, g = (gates[start : start + units] for start in range(0, 4 * units, units))
-        np.multiply(i, g, out=g)
-        cell *= f
-        cell += g
+        hidden, cell = self.parts
+        np.dot(self.weight, self.columns, out=self.gates)
+        np.tanh(self.gates, out=self.gates)
+        self.sigmoids += 1
+        self.summed *= self.factors
+        cell += self.candidate
         cell *= 0.5
         np.tanh(cell, out=hidden)
-        hidden *= o
+        hidden *= self.out
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,7 +311,7 @@ class _GruStates(TileStates):
         self.weights = weights
         array = np.zeros((1 + both.shape[1] + units, rows), dtype=both.dtype)
         array[0] = array[both.shape[1]] = 1
-        self.whole = self.hidden = array[1 : 1 + units]
+        self.hidden = array[1 : 1 + units]
         self.parts = (self.hidden,)
         self.inputs, self.reset = array[1 + units : -1 - units], array[-units:]
         self.columns, self.before, self.after = array[1:-units], array[: 1 + units], array[1 + units :]

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.kernels.blas import one_thread
+from pipeline.kernels import evaluate
 from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, GruLayer, LstmLayer, by_tiles
 from tests.kernels.layers.drawn import Array, uniform
 
@@ -25,17 +24,12 @@ TYPES = [np.float32, np.float64]
 MADE = ("dense", "softmax", "lstm", "gru", "gru before")
 
 
-@pytest.fixture(autouse=True)
-def one_blas_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
 # Run with other kernels of OpenBLAS, which are chosen when numpy is loaded.
 PLACES = """
 import json
 import numpy as np
 from threadpoolctl import threadpool_info
+from pipeline.kernels import evaluate
 from pipeline.kernels.blas import one_thread
 from tests.kernels.layers.test_bits import MADE, layer_of, outputs, rows_of
 
@@ -75,7 +69,7 @@ def test_bits_do_not_depend_on_how_rows_are_cut(name: str, dtype: Any) -> None:
     layer, rows = layer_of(name, dtype), rows_of(name, dtype)
     whole = outputs(layer, rows)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(st.lists(st.integers(0, ROWS), max_size=4))
     def cut(places: list[int]) -> None:
         pieces = np.split(rows, sorted(places))
@@ -144,3 +138,34 @@ def test_bits_do_not_depend_on_the_place_of_a_row_with_any_kernel_of_openblas(ke
     # Of these, those for Haswell alone give a row other bits in another place, in float32.
     if found["kernel"] in {"Haswell", "SkylakeX"}:
         assert found["sums"] == ("float64" if found["kernel"] == "Haswell" else "float32")
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru before"])
+def test_inputs_without_bound_saturate_the_gates(name: str, dtype: Any) -> None:
+    layer = layer_of(name, dtype)
+    large = np.finfo(dtype).max / 100
+    rows = large * np.sign(uniform((40, STEPS, INPUTS), 7, dtype))
+    found = layer.outputs(rows, every_step=True)
+    # From the definitions: every gate is 0 or 1, and the candidate -1 or 1.
+    step = np.sign(np.einsum("rsi,gi->rsg", rows / large, layer.input_weight))
+    gates = np.split(step, layer.gates, axis=2)
+    state = np.zeros((40, UNITS))
+    for number in range(STEPS):
+        first, second, third, *fourth = (gate[:, number] for gate in gates)
+        if fourth:
+            state = np.where(second > 0, state, 0) + np.where(first > 0, third, 0)
+            hidden = np.where(fourth[0] > 0, np.tanh(state), 0)
+        else:
+            state = hidden = np.where(second > 0, state, third)
+        np.testing.assert_allclose(found[:, number], hidden, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-15)
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "tanh", "relu"])
+def test_values_in_float32_are_right_far_from_zero_too(function: str) -> None:
+    x = np.array([-np.inf, -1e30, -100, -85, -20, -1e-30, 0, 1e-30, 20, 1e30, np.inf, np.nan], np.float32)[
+        :, np.newaxis
+    ]
+    layer = DenseLayer(np.ones((1, 1), np.float32), np.zeros(1, np.float32), function)
+    exact = evaluate(function, x.astype(np.float64))
+    np.testing.assert_allclose(layer.outputs(x), exact, rtol=3e-7, atol=1e-38)
