@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,19 @@ def test_a_model_is_shown_as_rows() -> None:
     )
     assert [shown.headers[number] for number in shown.numbers] == ["coefficient", "center", "scale"]
     assert shown.features == 2
+
+
+def test_a_run_with_a_logistic_model_loads_nothing_of_networks(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x,c\n1,a\n")
+    code = (
+        "import sys, pipeline\n"
+        f"pipeline.score({str(tmp_path / 'rows.csv')!r}, {str(write(tmp_path))!r}, {str(tmp_path / 'out')!r})\n"
+        "loaded = {'pipeline.models.network', 'pipeline.kernels.layers', 'threadpoolctl', 'safetensors'}\n"
+        "print(sorted(loaded & set(sys.modules)))\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_document_without_a_value_has_no_members() -> None:
