@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import threadpoolctl  # noqa: F401 - its first import sets a variable of the environment
 
 from pipeline.errors import InputMissingError, ModelError
 from pipeline.models import (
