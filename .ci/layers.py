@@ -94,7 +94,9 @@ ROOMS = {
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
     "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
-    "modelling": Room(75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion",)),
+    "modelling": Room(
+        75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion", "pipeline.models.network.making")
+    ),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
@@ -115,7 +117,7 @@ ROOMS = {
         50,
         ("numpy", "pyarrow", "pydantic", "pydantic_core"),
         (*BELOW, "kernels", "grammar", "registry"),
-        late=("pipeline.models.logistic.expression",),
+        late=("pipeline.models.logistic.expression", "safetensors"),
         # What most models have none of is loaded when a model has it.
         lazy=True,
     ),

@@ -10,6 +10,7 @@
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels
     import_model(path)                         make a model from ONNX, PMML, VW or skops
+    import_network(path, layers, output)       make a network from the state of a PyTorch module
     inspect(path)                              look at data files or at a quarantine
     verify(output)                             check that an output is what was published
     diagnose_initialisation(depth=10)          measure how the error signal fares in random layers; say what helps
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.fitting.report import FitPlan, FitReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
-    from pipeline.modelling import from_sklearn, from_statsmodels, import_model
+    from pipeline.modelling import from_sklearn, from_statsmodels, import_model, import_network
     from pipeline.models import LogisticModel
     from pipeline.networks import Dense, GRUCell, LSTMCell, clip_gradients
     from pipeline.stream import transform_stream
@@ -67,6 +68,7 @@ __all__ = [
     "from_sklearn",
     "from_statsmodels",
     "import_model",
+    "import_network",
     "inspect",
     "open_dataset",
     "preview",
@@ -102,6 +104,7 @@ _HOMES = {
     "from_sklearn": "modelling",
     "from_statsmodels": "modelling",
     "import_model": "modelling",
+    "import_network": "modelling",
     "inspect": "inspection",
     "open_dataset": "arrays",
     "preview": "interface",

@@ -134,7 +134,14 @@ FOREIGN = (
     FileFormat("a PMML model", "pmml", rb"\s*(<\?xml.{0,400})?<PMML\b", _NO_DATA, _IMPORT, is_text=True),
     FileFormat("a readable model of VW", "", rb"Version \d+\.\d+\.\d+\s{1,2}Id ", _NO_DATA, _IMPORT, is_text=True),
     VW_BINARY,
-    FileFormat("a model of another library", "safetensors keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
+    FileFormat(
+        "a file of weights",
+        "safetensors",
+        None,
+        _NO_DATA,
+        "--model takes the JSON file of the network that they are the weights of (see: logitstream guide models)",
+    ),
+    FileFormat("a model of another library", "keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
     JSON_LINES,
     FileFormat("JSON", "json geojson", _JSON_START, _copied("read_json('FILE')"), "", is_text=True),
     FileFormat(

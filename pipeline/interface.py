@@ -22,7 +22,6 @@ from pipeline.choices import (
     parse_if_running,
 )
 from pipeline.errors import UsageError
-from pipeline.kernels import arithmetic_tag
 from pipeline.models import (
     KINDS,
     Model,
@@ -63,7 +62,7 @@ def score(
     output: str | os.PathLike[str],
     **options: Unpack[ScoreOptions],
 ) -> Report:
-    """Score files with a logistic model and publish the result in one step.
+    """Score files with a model and publish the result in one step.
 
     When this returns, the whole output is published, verified and durable. If an error is raised, whatever was under
     ``output`` before is still there.
@@ -73,7 +72,7 @@ def score(
     inputs : path or iterable of paths
         Files, folders or glob patterns, Parquet or CSV.
     model : Model or path
-        A :class:`~pipeline.models.LogisticModel`, or the path of a model file.
+        A :class:`~pipeline.models.LogisticModel`, or the path of a model file of any kind.
     output : path
         What to publish: a folder, or a file if the name ends in ``.parquet`` or ``.csv``.
     **options : ScoreOptions
@@ -217,7 +216,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         workers=asked["workers"],
         scheduler=asked["scheduler"],
         insecure=asked["insecure"],
-        arithmetic=arithmetic_tag(asked["precision"]),
+        arithmetic=flow.arithmetic_of(block, asked["precision"]),
         max_bad=BadLimit(*parse_bad_limit(str(asked["max_bad"]))),
         fingerprint=asked["fingerprint"],
         conduct=conduct_of(asked),

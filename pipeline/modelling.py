@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.choices import IfExists
+from pipeline.choices import IF_EXISTS, IfExists
 from pipeline.disk import scratch_folder
 from pipeline.errors import SchemaError, StorageError, UsageError
 from pipeline.interface import Paths, paths_of
@@ -30,6 +30,9 @@ from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.report import CheckedModel, ModelProblem, Scorecard, ShownModel, UpgradedModel
 from pipeline.types.rows import BadCell
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    from pipeline.models.network.model import NetworkModel
 
 # So many rows are scored both ways where a file is imported.
 CHECKED_ROWS = 10_000
@@ -188,6 +191,52 @@ def imported_model(
     _check_other(path, output, "the file to import")
     model = import_model(path, kind=kind, check=check)
     write_new_file(output, model.to_json().encode(), if_exists)
+    return model
+
+
+def import_network(
+    path: str | os.PathLike[str],
+    layers: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    if_exists: IfExists = "fail",
+) -> NetworkModel:
+    """Write the model file of the network whose weights are in a safetensors file, and return the model.
+
+    A file that holds these bytes already stays. :func:`pipeline.score` takes the model, or the path of its file.
+
+    Parameters
+    ----------
+    path : path
+        The weights: the state of a PyTorch module, written by ``safetensors.torch.save_file``.
+    layers : path
+        A JSON file with ``features``, ``layers`` and ``head`` as a model file has them, and whatever else it may say
+        besides ``weights``.
+    output : path
+        The model file. The weights stay where they are, in its folder or below it.
+    if_exists : {"fail", "replace"}
+
+    Raises
+    ------
+    ModelError
+        ``layers`` is not valid, or the weights do not fit it.
+    UsageError
+        The weights are not in the folder of the output, or ``output`` is one of the files.
+    OutputError
+        ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
+    ConfigurationError
+        safetensors is not installed.
+    InputMissingError, PermissionDeniedError, StorageError
+        A file cannot be read or written.
+    """
+    from pipeline.models.network.making import network_of_state  # noqa: PLC0415 - no run needs it
+
+    IF_EXISTS.check(if_exists)
+    weights, described, made = os.fspath(path), os.fspath(layers), os.fspath(output)
+    _check_other(weights, made, "the file to import")
+    _check_other(described, made, "the description of the layers")
+    model, data = network_of_state(weights, described, made)
+    write_new_file(made, data, if_exists)
     return model
 
 

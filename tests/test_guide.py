@@ -120,13 +120,27 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
     rows = known[["distance", "hour"]]
     late = known["late"].astype(bool)
     reader.variables |= {"flights": rows, "late": late, "fitted": LogisticRegression().fit(rows, late)}
-    reader.follow(PAGES["models"])
+    reader.follow(page_about_models(reader))
     assert "rows scored both ways: largest difference" in capsys.readouterr().out
     written = pipeline.LogisticModel.load(reader.folder / "written.json")
     assert 0 < written.probability({"distance": [1000.0], "hour": [5], "carrier": ["AA"]})[0] < 1
     assert json.loads((reader.folder / "model.json").read_text())["kind"] == "logistic"
     learnt, theirs = (pipeline.LogisticModel.load(reader.folder / f"{name}.json") for name in ("fitted", "model"))
     np.testing.assert_allclose(learnt.probability(rows), theirs.probability(rows), atol=1e-4)
+
+
+def page_about_models(reader: Reader) -> Path:
+    """Return the page, or a copy without the section about networks where PyTorch or safetensors is not installed."""
+    if all(map(find_spec, ("torch", "safetensors"))):
+        from torch import nn
+
+        reader.variables["network"] = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 1))
+        return PAGES["models"]
+    text, title = text_of("models"), "## Or bring a network\n"
+    before, _, section = text.partition(title)
+    copy = reader.folder / "models.md"
+    copy.write_text(before + section[section.index("\n## ") + 1 :])
+    return copy
 
 
 def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

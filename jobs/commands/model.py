@@ -99,18 +99,36 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=click.Choice(KIND.words),
     help="What FILE is.  [default: as its first bytes tell]",
 )
+@option(
+    "--layers",
+    section=WHAT,
+    type=values.PATH,
+    metavar="FILE.json",
+    is_path=True,
+    help="The features, layers and head of a network, as a model file has them, where FILE has its weights.",
+)
 @options.output_to("MODEL", "The model file to write.", required=True)
 @options.if_file_exists
 @options.json_
-def import_(file: str, output: str, kind: str | None, check: str | None, if_exists: IfExists, json: bool) -> None:
-    """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, or a skops file.
+def import_(
+    file: str,
+    output: str,
+    kind: str | None,
+    check: str | None,
+    layers: str | None,
+    if_exists: IfExists,
+    json: bool,
+) -> None:
+    """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, a skops file, or weights.
+
+    Weights are the state of a PyTorch module in a safetensors file, never a .pt; with --layers they become a network.
 
     FILE is never unpickled. What was assumed is printed and stored in the model. If scores differ from those of the
     other tool by more than its precision explains, the exit code is 3 and nothing is written.
     """
     from jobs.show.imported import show_import  # noqa: PLC0415 - --help stays light
 
-    show_import(file, output, kind=kind, check=check, if_exists=if_exists, as_json=json)
+    show_import(file, output, kind=kind, check=check, layers=layers, if_exists=if_exists, as_json=json)
 
 
 _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}

@@ -20,7 +20,7 @@ logitstream score logitstream-demo/flights \\
 )
 @add(options.SCORE)
 def command(**params: Any) -> None:
-    """Score the rows of INPUT with a logistic model and publish the probabilities in one step.
+    """Score the rows of INPUT with a logistic model, or a network, and publish the probabilities in one step.
 
     INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). Row i of the output is
     row i of the inputs, taken in the order of their paths.

@@ -7,7 +7,8 @@ from typing import Any
 
 from jobs.show import console, document
 from pipeline.choices import IfExists
-from pipeline.modelling import imported_model
+from pipeline.errors import UsageError
+from pipeline.modelling import import_network, imported_model
 from pipeline.report.models import import_json
 from pipeline.units import escape, format_count
 
@@ -19,15 +20,32 @@ _UNCOMPARED = {
 
 
 def show_import(
-    path: str, output: str, *, kind: str | None, check: str | None, if_exists: IfExists, as_json: bool
+    path: str,
+    output: str,
+    *,
+    kind: str | None,
+    check: str | None,
+    layers: str | None,
+    if_exists: IfExists,
+    as_json: bool,
 ) -> None:
     """Convert a file, write the model and show how far the two are apart.
 
     Raises
     ------
+    UsageError
+        Weights come without a description of their layers, or with options for other files.
     LogitstreamError
         As :func:`pipeline.import_model` raises it, or the output exists; nothing was written.
     """
+    if layers is not None:
+        _show_network(path, layers, output, asked=(kind, check), if_exists=if_exists, as_json=as_json)
+        return
+    if path.endswith(".safetensors"):
+        raise UsageError(
+            f"{escape(path)} has the weights of a network, but not its layers",
+            "add --layers FILE.json with its features, layers and head (see: logitstream guide models)",
+        )
     model = imported_model(path, output, kind=kind, check=check, if_exists=if_exists)
     facts = (model.training or {})["imported"]
     if as_json:
@@ -36,6 +54,27 @@ def show_import(
     for note in facts.get("notes", ()):
         console.tell(f"note: {escape(note, 1000)}")
     console.confirm("\n".join(_told(escape(path), escape(output), len(model.features), facts)))
+
+
+def _show_network(
+    path: str,
+    layers: str,
+    output: str,
+    *,
+    asked: tuple[str | None, str | None],
+    if_exists: IfExists,
+    as_json: bool,
+) -> None:
+    for name, value in zip(("--kind", "--check"), asked, strict=True):
+        if value is not None:
+            raise UsageError(f"{name} is not for weights, which --layers describes", f"leave out {name} or --layers")
+    model = import_network(path, layers, output, if_exists=if_exists)
+    if as_json:
+        document.write(import_json(path, output, model.digest(), (model.file.training or {})["imported"]))
+        return
+    features = len(model.file.features)
+    count = f"{format_count(features)} feature{'' if features == 1 else 's'}"
+    console.confirm(f"{escape(output)}: a network with {count}, from {escape(path)} and {escape(layers)}")
 
 
 def _told(path: str, output: str, features: int, facts: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import pyarrow as pa
@@ -123,8 +124,12 @@ def observed(
     inputs: Sequence[str],
     durability: Durability,
     counts: FeatureCounts = NO_COUNTS,
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, object]:
-    """Return the notes of a manifest, outside its digest: they may differ between two runs of the same job."""
+    """Return the notes of a manifest, outside its digest: they may differ between two runs of the same job.
+
+    ``beside`` has the paths of the files beside a model, by their SHA-256.
+    """
     totals, resources = report.totals, report.plan.resources
     folder = os.path.realpath(Path(output).absolute().parent)
     return {
@@ -140,4 +145,14 @@ def observed(
         "inputs": [os.path.relpath(text, folder) for text in inputs],
         "unseen": {name: [*map(list, count.frequent)] for name, count in counts.columns.items() if count.unseen},
         "warnings": [warning.to_json() for warning in report.warnings],
+        **({"beside": {digest: os.path.relpath(path, folder) for digest, path in beside.items()}} if beside else {}),
     }
+
+
+def beside_in(manifest: Manifest, output: Path) -> dict[str, str]:
+    """Return where the files beside the model of an output are, by their SHA-256, as far as its manifest notes it."""
+    with suppress(*_UNREADABLE):
+        parent = os.path.realpath(output.parent)
+        noted = cast("Mapping[str, str]", _notes_of(manifest).get("beside", {}))
+        return {str(digest): os.path.normpath(f"{parent}/{path}") for digest, path in noted.items()}
+    return {}

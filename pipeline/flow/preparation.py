@@ -37,6 +37,7 @@ from pipeline.scan import (
     width_of,
 )
 from pipeline.sinks import Merger, check_output_schema, codec_of, extension, open_merger
+from pipeline.types.blocks import HasTiles, ReadsFiles
 from pipeline.types.inputs import FileFacts
 from pipeline.types.job import Job
 from pipeline.types.report import PlanSummary, Totals
@@ -154,6 +155,7 @@ class Preparation:
             row_group_bytes=row_group_share(scan.demand, scan.resources),
             arithmetic=job.arithmetic,
             attempts=None if attempts is None else attempts.describe(),
+            beside=job.block.beside() if isinstance(job.block, ReadsFiles) else {},
         )
 
     def summary(self) -> PlanSummary:
@@ -320,6 +322,7 @@ def _costs(job: Job, fit: Fit, *, staged: bool) -> StepCosts:
         whole_chunk=job.block.whole_chunk,
         travels=not staged,
         table_bytes=job.block.table_bytes,
+        step_bytes=job.block.call_bytes if isinstance(job.block, HasTiles) else 0,
         shared_bytes=0 if staged else settings_bytes(job.block.describe() or {}),
     )
 

@@ -23,7 +23,7 @@ from pipeline.flow.write import write
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
 from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, exceeds, open_scan
-from pipeline.types.blocks import PerChunk
+from pipeline.types.blocks import PerChunk, ReadsFiles
 from pipeline.types.features import FeatureWarning
 from pipeline.types.job import Job
 from pipeline.types.outputs import Receipt, Written
@@ -276,7 +276,8 @@ class _Parts:
 def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report: Report) -> str:
     """Put the parts in place in one step and return the digest of the manifest."""
     job = preparation.job
-    noted = observed(report, job.output, job.inputs, job.conduct.durability, ledger.counts)
+    beside = job.block.beside() if isinstance(job.block, ReadsFiles) else {}
+    noted = observed(report, job.output, job.inputs, job.conduct.durability, ledger.counts, beside)
     return staging.publish(preparation.manifest(ledger.totals), _Parts(preparation, staging), observed=noted)
 
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO, cast
 
@@ -21,7 +21,7 @@ from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
 from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, as_batch, extension, open_sink
-from pipeline.types.blocks import BlockFunction, ReadsText, Values
+from pipeline.types.blocks import BlockFunction, HasArithmetic, ReadsText, Values
 from pipeline.types.inputs import InputFile, Need
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
 from pipeline.types.rows import BadCell, Slice
@@ -51,6 +51,8 @@ class WriteSettings:
         Tag of the arithmetic that every worker must have; empty if it does not matter.
     attempts : mapping or None
         Description of the attempts that files are written through; ``None`` if nothing is kept.
+    beside : mapping of str to str
+        The paths of the files beside a model, by their SHA-256.
     """
 
     block: Mapping[str, Any] | None
@@ -61,6 +63,7 @@ class WriteSettings:
     row_group_bytes: int
     arithmetic: str
     attempts: Mapping[str, Any] | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """Return the settings as the job file holds them."""
@@ -73,6 +76,7 @@ class WriteSettings:
             "row_group_bytes": self.row_group_bytes,
             "arithmetic": self.arithmetic,
             "attempts": self.attempts,
+            "beside": dict(self.beside),
         }
 
     @classmethod
@@ -100,6 +104,11 @@ def write(context: ChunkContext) -> Receipt:
 def digest_again(context: ChunkContext) -> Receipt:
     """Do everything that :func:`write` does except keep the bytes; their digests say what it would write."""
     return _written(context, context.once("settings", WriteSettings.of), _digested)
+
+
+def arithmetic_of(block: BlockFunction, precision: Precision) -> str:
+    """Return the tag of the arithmetic that decides the bits of a block function in this process."""
+    return block.arithmetic_tag() if isinstance(block, HasArithmetic) else arithmetic_tag(precision)
 
 
 def of_file(block: BlockFunction, file: InputFile, features: Sequence[Need]) -> BlockFunction:
@@ -142,7 +151,7 @@ def _digested(_: str) -> Iterator[OpenAttempt]:
 
 def _written(context: ChunkContext, settings: WriteSettings, open_file: OpenFile) -> Receipt:
     block = cast("BlockFunction | None", context.argument) or context.once("block", _block)
-    _check_arithmetic(settings.arithmetic)
+    _check_arithmetic(settings.arithmetic, block)
     written = None
     with ExitStack() as stack:
         quarantine = _Quarantine(context, open_file, stack)
@@ -164,16 +173,16 @@ def _attempts(settings: Mapping[str, Any]) -> Attempts:
 def _block(settings: Mapping[str, Any]) -> BlockFunction:
     if settings["block"] is None:
         raise BalanceError("neither the job file nor the work says which function to apply")
-    return models.restore(settings["block"])
+    return models.restore(settings["block"], settings["beside"])
 
 
-def _check_arithmetic(planned: str) -> None:
+def _check_arithmetic(planned: str, block: BlockFunction) -> None:
     precision = cast("Precision", planned.partition("-")[0])
-    if planned and (here := arithmetic_tag(precision)) != planned:
+    if planned and (here := arithmetic_of(block, precision)) != planned:
+        others = "" if isinstance(block, HasArithmetic) else "; CPU and numpy may differ with --precision reproducible"
         raise ConfigurationError(
             f"worker {worker()} computes with {here}, but the job was planned for {planned}: the bits would differ",
-            "use workers with one kind of CPU, one numpy and one logitstream; CPU and numpy may differ with "
-            "--precision reproducible",
+            f"use workers with one kind of CPU, one numpy and one logitstream{others}",
         )
 
 

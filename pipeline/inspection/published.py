@@ -39,7 +39,8 @@ def _function(block: Mapping[str, Any] | None) -> str:
         features = len(block["model"]["features"])
         target = (block["model"].get("target") or {}).get("column")
         of = f" of {escape(target)}" if target else ""
-        return f"score, a logistic model{of} with {format_count(features)} feature{'' if features == 1 else 's'}"
+        kind = "a network" if block["model"].get("kind") == "network" else "a logistic model"
+        return f"score, {kind}{of} with {format_count(features)} feature{'' if features == 1 else 's'}"
     if block.get("function") == "transform":
         return ", ".join(f"{escape(name)} = {escape(f)}({escape(column)})" for name, f, column in block["applications"])
     return escape(str(block.get("identity") or block.get("function") or "a function"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.grammar import Application, parse_application
@@ -60,8 +61,11 @@ def schema() -> dict[str, Any]:
     return schema_of()
 
 
-def restore(description: Mapping[str, object]) -> DescribedBlock:
-    """Return the block function described by a result of ``describe()``: the same columns, fields and bits."""
+def restore(description: Mapping[str, object], beside: Mapping[str, str] = MappingProxyType({})) -> DescribedBlock:
+    """Return the block function described by a result of ``describe()``: the same columns, fields and bits.
+
+    ``beside`` has the paths of the files beside a model, by their SHA-256.
+    """
     if description["function"] == "score":
-        return restore_model(description)
+        return restore_model(description, beside)
     return restore_transform(description)

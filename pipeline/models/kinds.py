@@ -16,6 +16,7 @@ from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import judge
 from pipeline.models.request import ScoreRequest
 from pipeline.models.store import read_file, refuse_foreign
+from pipeline.models.tables import LateTable
 from pipeline.models.wording import model_error
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.report import Scorecard, ShownModel
@@ -55,12 +56,13 @@ class ModelKind(Generic[M]):
     name : str
         What a model file calls it.
     parse : callable
-        Returns the model in a document, or everything that is wrong with it; the names of all kinds are for the message
-        about a document that names none of them.
+        Returns the model in a document, or everything that is wrong with it. The names of all kinds are for the message
+        about a document that names none of them; the path of the file leads to what is beside it.
     block : callable
         Returns the block function that scores with a model as a caller asks.
     restore : callable
-        Returns the block function described by a result of ``describe()``.
+        Returns the block function described by a result of ``describe()``; the paths of files beside the model, by
+        their SHA-256, lead to what is not in the description.
     show : callable
         Returns what ``logitstream model show`` prints.
     scratch_row_bytes : callable
@@ -74,9 +76,9 @@ class ModelKind(Generic[M]):
     """
 
     name: str
-    parse: Callable[[Document, Sequence[str]], M | list[Problem]]
+    parse: Callable[[Document, Sequence[str], str], M | list[Problem]]
     block: Callable[[M, ScoreRequest], DescribedBlock]
-    restore: Callable[[Mapping[str, object]], DescribedBlock]
+    restore: Callable[[Mapping[str, object], Mapping[str, str]], DescribedBlock]
     show: Callable[[M], ShownModel]
     scratch_row_bytes: Callable[[M], int]
     describe: Callable[[M], Mapping[str, object]]
@@ -84,7 +86,7 @@ class ModelKind(Generic[M]):
     scorecard: Callable[[M, str], Scorecard]
 
 
-def _logistic(document: Document, kinds: Sequence[str]) -> LogisticModel | list[Problem]:
+def _logistic(document: Document, kinds: Sequence[str], _: str) -> LogisticModel | list[Problem]:
     found = judge(document, kinds)
     return found if isinstance(found, list) else LogisticModel(found)
 
@@ -111,7 +113,7 @@ LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     name=KIND,
     parse=_logistic,
     block=lambda model, request: score.ScoreBlock.of(model.file, request),
-    restore=score.restore_score,
+    restore=lambda description, _: score.restore_score(description),
     show=_show,
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),
     describe=_describe,
@@ -119,8 +121,15 @@ LOGISTIC: ModelKind[LogisticModel] = ModelKind(
     scorecard=_scorecard,
 )
 
+
+def _network() -> ModelKind[Any]:
+    from pipeline.models.network.kind import NETWORK  # noqa: PLC0415 - most models are none
+
+    return NETWORK
+
+
 # A file that names no known kind is checked as one of the first.
-KINDS: Mapping[str, ModelKind[Any]] = {LOGISTIC.name: LOGISTIC}
+KINDS: Mapping[str, ModelKind[Any]] = LateTable({LOGISTIC.name: lambda: LOGISTIC, "network": _network})
 
 
 def kind_of(model: Model) -> ModelKind[Any]:
@@ -168,7 +177,7 @@ def examine_model(data: bytes, name: str = "model") -> Model | list[Problem]:
     named = document.member("kind")
     known = KINDS.get(named) if isinstance(named, str) else None
     kind = next(iter(KINDS.values())) if known is None else known
-    found: Model | list[Problem] = kind.parse(document, tuple(KINDS))
+    found: Model | list[Problem] = kind.parse(document, tuple(KINDS), name)
     return found
 
 
@@ -182,9 +191,9 @@ def scorecard_model(model: Model, name: str = "model") -> Scorecard:
     return kind_of(model).scorecard(model, name)
 
 
-def restore_model(description: Mapping[str, Any]) -> DescribedBlock:
-    """Return the block function of a model from what its ``describe()`` returned."""
-    return KINDS[description["model"]["kind"]].restore(description)
+def restore_model(description: Mapping[str, Any], beside: Mapping[str, str]) -> DescribedBlock:
+    """Return the block function of a model from what its ``describe()`` returned, and the paths of files beside it."""
+    return KINDS[description["model"]["kind"]].restore(description, beside)
 
 
 def describe_model(model: Model) -> Mapping[str, object]:

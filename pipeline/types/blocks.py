@@ -124,3 +124,31 @@ class ReadsText(Protocol):
     def pointed(self, columns: frozenset[str]) -> BlockFunction:
         """Return the function for a file in which the text of these columns has a decimal point."""
         ...
+
+
+@runtime_checkable
+class HasArithmetic(Protocol):
+    """A block function whose bits depend on more than those of the functions do."""
+
+    def arithmetic_tag(self) -> str:
+        """Return a name for everything that its bits depend on in this process; it begins with the precision."""
+        ...
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A block function with files beside its model: each process reads them once, by path and SHA-256."""
+
+    def beside(self) -> Mapping[str, str]:
+        """Return the absolute path of each file by its SHA-256; its description has the SHA-256 alone."""
+        ...
+
+
+@runtime_checkable
+class HasTiles(Protocol):
+    """A block function that needs memory for each call, however many rows it gets."""
+
+    @property
+    def call_bytes(self) -> int:
+        """The bytes of that."""
+        ...

@@ -13,13 +13,13 @@ import numpy as np
 from pipeline import models
 from pipeline.choices import ABSENT
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
-from pipeline.flow.manifest import format_version
+from pipeline.flow.manifest import beside_in, format_version
 from pipeline.flow.preparation import Preparation, prepare
-from pipeline.flow.write import digest_again
-from pipeline.kernels import arithmetic_tag
+from pipeline.flow.write import arithmetic_of, digest_again
 from pipeline.plan import FORMAT_VERSION, identity_of
 from pipeline.publish import Manifest, Part
 from pipeline.scan import csv_options, discover, gather_facts, open_scan
+from pipeline.types.blocks import HasArithmetic
 from pipeline.types.job import BadLimit, Job
 from pipeline.types.outputs import PartFile, Receipt
 from pipeline.types.rows import SliceAccount
@@ -149,13 +149,14 @@ def _preparation(output: Path, manifest: Manifest) -> Preparation:
             f"{escape(str(output), 1000)} was made by an expression, which its manifest does not describe",
             "run verify without --sample",
         )
-    block = models.restore(description)
-    here = arithmetic_tag(block.precision)
+    block = models.restore(description, beside_in(manifest, output))
+    here = arithmetic_of(block, block.precision)
     if here != options["arithmetic"]:
+        others = "" if isinstance(block, HasArithmetic) else ", or score with --precision reproducible from now on"
         raise ConfigurationError(
             f"this machine computes with {here}, but the output was made with {options['arithmetic']}: "
             "the bits would differ",
-            "run verify on such a machine, or score with --precision reproducible from now on",
+            f"run verify on such a machine{others}",
         )
     return prepare(
         Job(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import threadpoolctl  # noqa: F401 - its first import sets a variable of the environment
 
 from pipeline.errors import InputMissingError, ModelError
 from pipeline.models import (
@@ -47,7 +50,7 @@ def write(tmp_path: Path, **other: object) -> Path:
 
 
 def test_every_entry_is_whole() -> None:
-    assert list(KINDS) == ["logistic"]
+    assert list(KINDS) == ["logistic", "network"]
     for name, kind in KINDS.items():
         assert kind.name == name
         assert all(
@@ -66,10 +69,10 @@ def test_an_unknown_kind_is_reported_with_everything_else_that_is_wrong(tmp_path
     with pytest.raises(ModelError) as caught:
         load_model(write(tmp_path, kind="tree", intercept="a"))
     assert "2 problems\n  kind at line 1, column " in str(caught.value)
-    assert ': must be "logistic", not "tree"' in str(caught.value)
+    assert ': must be "logistic" or "network", not "tree"' in str(caught.value)
     assert ': must be a number, not "a"' in str(caught.value)
     for kind in (None, 5, ["logistic"], {}):
-        with pytest.raises(ModelError, match='must be "logistic", not '):
+        with pytest.raises(ModelError, match='must be "logistic" or "network", not '):
             load_model(write(tmp_path, kind=kind))
     with pytest.raises(ModelError, match="a model file is a JSON object, not a list"):
         kinds.parse_model(b"[]")
@@ -92,8 +95,9 @@ class Mean:
         return str(self.number)
 
 
-def parse_mean(document: Document, names: object) -> Mean | list[Problem]:
-    assert names == ("logistic", "mean")
+def parse_mean(document: Document, names: object, path: str) -> Mean | list[Problem]:
+    assert names == ("logistic", "network", "mean")
+    assert path.endswith("model.json")
     number = document.member("number")
     return Mean(number) if isinstance(number, float) else [Problem(("number",), "must be a number")]
 
@@ -110,7 +114,7 @@ def test_a_kind_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
         name="mean",
         parse=parse_mean,
         block=block,
-        restore=lambda _: plain,
+        restore=lambda _, beside: plain,
         show=lambda model: model.number,
         scratch_row_bytes=lambda _: 16,
         describe=vars,
@@ -127,7 +131,7 @@ def test_a_kind_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert restore({"function": "score", "model": {"kind": "mean"}}) is plain
     with pytest.raises(ModelError, match=r"model\.json is not a valid model: 1 problem\n  number: must be a number"):
         load_model(write(tmp_path, kind="mean"))
-    with pytest.raises(ModelError, match='must be "logistic" or "mean", not "median"'):
+    with pytest.raises(ModelError, match='must be "logistic", "network" or "mean", not "median"'):
         load_model(write(tmp_path, kind="median"))
     assert load_model(write(tmp_path)) == LogisticModel.from_json(json.dumps(DOCUMENT))
 
@@ -163,6 +167,19 @@ def test_a_model_is_shown_as_rows() -> None:
     )
     assert [shown.headers[number] for number in shown.numbers] == ["coefficient", "center", "scale"]
     assert shown.features == 2
+
+
+def test_a_run_with_a_logistic_model_loads_nothing_of_networks(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x,c\n1,a\n")
+    code = (
+        "import sys, pipeline\n"
+        f"pipeline.score({str(tmp_path / 'rows.csv')!r}, {str(write(tmp_path))!r}, {str(tmp_path / 'out')!r})\n"
+        "loaded = {'pipeline.models.network', 'pipeline.kernels.layers', 'threadpoolctl', 'safetensors'}\n"
+        "print(sorted(loaded & set(sys.modules)))\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_document_without_a_value_has_no_members() -> None:

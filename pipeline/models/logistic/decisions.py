@@ -13,15 +13,13 @@ import pyarrow as pa
 
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.bands import Bands, band_codes, code_type
-from pipeline.models.logistic.features import kind_of
-from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.gathering import KeptContributions, PointsOfTerms, ReasonCodes
 from pipeline.models.logistic.output import Column
 from pipeline.models.logistic.points import Points, total_points, whole
+from pipeline.models.logistic.predictor import Predictor
 from pipeline.models.logistic.reasons import Codes, ReasonRules
 from pipeline.models.logistic.references import references_of
-from pipeline.models.logistic.sections import number_of
 from pipeline.models.results import encoded_array, float_array, integer_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape_name
@@ -97,7 +95,7 @@ class Decisions:
 
     Attributes
     ----------
-    model : ModelFile
+    model : Predictor
     columns : tuple of str
         All words of ``output.columns`` that are wanted.
     count : int or None
@@ -106,7 +104,7 @@ class Decisions:
         Whether numbers that are not whole are rounded to float32.
     """
 
-    model: ModelFile
+    model: Predictor
     columns: tuple[Column, ...]
     count: int | None
     float32: bool
@@ -172,7 +170,7 @@ class Decisions:
         reasons = None
         if "reasons" in wants:
             codes = np.empty((self.reasons.count, rows), dtype=self._code_type)
-            reasons = ReasonCodes(self.reasons, self._references, terms - len(self.model.features), codes)
+            reasons = ReasonCodes(self.reasons, self._references, terms - len(self.model.adding), codes)
         return GatheredParts(contributions, self._points_of_terms(rows), reasons)
 
     def arrays(self, values: Floats, probability: Floats | None, raw: Raw) -> dict[Column, list[pa.Array]]:
@@ -224,11 +222,11 @@ class Decisions:
 
     @cached_property
     def _code_type(self) -> np.dtype[Any]:
-        return code_type(len(self.model.features))
+        return code_type(len(self.model.adding))
 
     @cached_property
     def _references(self) -> Floats:
-        return references_of(self.reasons, self.model.features)
+        return references_of(self.reasons, self.model.adding)
 
     @property
     def _reason_names(self) -> list[str]:
@@ -237,18 +235,15 @@ class Decisions:
 
     @cached_property
     def _reason_labels(self) -> list[Labels]:
-        names = [feature.label for feature in self.model.features]
+        names = [feature.label for feature in self.model.adding]
         codes = Labels.of(self.reasons.codes(names))
         return [codes, Labels.of(self.reasons.texts(names))] if self.reasons.has_texts else [codes]
 
     @cached_property
     def _most_points(self) -> float:
         """What the points of a row cannot exceed if each contribution is one of the coefficients."""
-        model, most = self.model, abs(self.model.base)
-        for feature in model.features:
-            _, entries = kind_of(feature).describe(feature)
-            most += max(abs(number_of(entry.coefficient, 0)) for entry in entries)
-        return 0.0 if self._points is None else abs(self._points.constant) + abs(self._points.slope) * most
+        points = self._points
+        return 0.0 if points is None else abs(points.constant) + abs(points.slope) * self.model.largest
 
     def _points_of_terms(self, rows: int) -> PointsOfTerms | None:
         points = self._points
@@ -258,7 +253,7 @@ class Decisions:
         values = np.empty((len(self.names), rows)) if self._wants_points_of_terms else None
         if total is None and values is None:
             return None
-        features = len(self.model.features)
+        features = len(self.model.adding)
         share = points.share(self.model.base, features)
         return PointsOfTerms(points, [0.0] * (len(self.names) - features) + [share] * features, values, total)
 

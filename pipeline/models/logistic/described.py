@@ -18,24 +18,25 @@ def described(model: ModelFile) -> dict[str, Any]:
     Besides the keys of the file it has ``digest``, ``base``, and in each feature ``name``, ``constant`` and what its
     kind adds. Of a model with classes a number is a list with one for each class.
     """
-    content = _plain(model)
+    content = plain(model)
     features = [_feature(model, feature) for feature in model.features]
     return {**content, "features": features, "base": _by_output(model, model.bases), "digest": model.digest()}
 
 
 def _feature(model: ModelFile, feature: Feature) -> dict[str, Any]:
     constants = [math.fsum(feature.constants(output)) for output in range(model.outputs)]
-    follows = _plain(kind_of(feature).follows(feature))
-    return {**_plain(feature), "name": feature.label, "constant": _by_output(model, constants), **follows}
+    follows = plain(kind_of(feature).follows(feature))
+    return {**plain(feature), "name": feature.label, "constant": _by_output(model, constants), **follows}
 
 
 def _by_output(model: ModelFile, numbers: Any) -> Any:
     return numbers[0] if model.classes is None else list(numbers)
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
+    """Return a section with all that is in it as plain values."""
     if isinstance(value, Section):
-        return {key: _plain(getattr(value, key)) for key in type(value).model_fields}
+        return {key: plain(getattr(value, key)) for key in type(value).model_fields}
     if isinstance(value, Mapping):
-        return {key: _plain(member) for key, member in value.items()}
-    return [_plain(member) for member in value] if isinstance(value, list | tuple) else value
+        return {key: plain(member) for key, member in value.items()}
+    return [plain(member) for member in value] if isinstance(value, list | tuple) else value

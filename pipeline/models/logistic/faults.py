@@ -42,6 +42,12 @@ def faults(document: Document) -> Iterator[Problem]:
         yield from islice(rule(document), FOUND_LIMIT)
 
 
+def output_faults(document: Document) -> Iterator[Problem]:
+    """Yield what does not fit together in the classes, target and output of a model file of any kind."""
+    for rule in _OUTPUT_RULES:
+        yield from islice(rule(document), FOUND_LIMIT)
+
+
 def fits_version_1(document: Document) -> bool:
     """Return whether version 1 of the model file can say what a document says."""
     first = {**document, "version": 1}
@@ -313,6 +319,7 @@ def _column_parts(document: Document) -> Iterator[tuple[Path, Document]]:
             yield path, feature
 
 
+_OUTPUT_RULES: Sequence[Rule] = (_class_words, _decisions, _calibration, _bands)
 _RULES: Sequence[Rule] = (
     _later_words,
     _repeated_columns,

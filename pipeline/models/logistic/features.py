@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ from pipeline.models.logistic.categorical import CATEGORICAL
 from pipeline.models.logistic.feature import Feature, FeatureKind
 from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.numeric import NUMERIC
+from pipeline.models.tables import LateTable
 
 
 def _binned() -> FeatureKind[Any]:
@@ -36,23 +37,7 @@ def _product() -> FeatureKind[Any]:
     return PRODUCT
 
 
-class FeatureKinds(Mapping[str, FeatureKind[Any]]):
-    """The kinds by their names, in their order; the module of a kind is loaded when the kind is asked for."""
-
-    def __init__(self, load: Mapping[str, Callable[[], FeatureKind[Any]]]) -> None:
-        self._load = load
-
-    def __getitem__(self, name: str) -> FeatureKind[Any]:
-        return self._load[name]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._load)
-
-    def __len__(self) -> int:
-        return len(self._load)
-
-
-FEATURE_KINDS: Mapping[str, FeatureKind[Any]] = FeatureKinds(
+FEATURE_KINDS: Mapping[str, FeatureKind[Any]] = LateTable(
     {
         "numeric": lambda: NUMERIC,
         "categorical": lambda: CATEGORICAL,

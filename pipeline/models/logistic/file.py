@@ -18,7 +18,6 @@ from pipeline.models.logistic.late import LateSection
 from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.sections import GrownSection, Name, Number, Section, fault, number_of
 
-FORMAT = "logitstream-model"
 VERSIONS = (1, 2)
 KIND = "logistic"
 MOST_CLASSES = 1_000
@@ -65,7 +64,8 @@ class Target(GrownSection):
         raise fault("target", message, ["positive"])
 
 
-def _distinct_classes(classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+def distinct_classes(classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+    """Return classes; raise if they are of several types, or one is there twice."""
     first: dict[tuple[str, object], int] = {}
     for position, value in enumerate(classes):
         if wording.json_type(value) != wording.json_type(classes[0]):
@@ -106,7 +106,7 @@ class ModelFile(GrownSection):
             tuple[ClassName, ...],
             Strict(strict=False),
             Field(min_length=2, max_length=MOST_CLASSES),
-            AfterValidator(_distinct_classes),
+            AfterValidator(distinct_classes),
         ]
         | None
     ) = None
@@ -161,6 +161,20 @@ class ModelFile(GrownSection):
         """The names of what adds to the raw prediction: the offset, then the features, in their order."""
         of_offset = () if self.offset is None else (self.offset.label,)
         return (*of_offset, *(feature.label for feature in self.features))
+
+    @property
+    def adding(self) -> tuple[AnyFeature, ...]:
+        """The features, each of which adds a term to the raw prediction."""
+        return self.features
+
+    @cached_property
+    def largest(self) -> float:
+        """What the raw prediction of a binary model cannot exceed if each feature adds one of its coefficients."""
+        most = abs(self.base)
+        for feature in self.features:
+            _, entries = kind_of(feature).describe(feature)
+            most += max(abs(number_of(entry.coefficient, 0)) for entry in entries)
+        return most
 
     @cached_property
     def uses(self) -> tuple[Use, ...]:

@@ -14,9 +14,10 @@ import pyarrow as pa
 from pipeline.choices import Precision
 from pipeline.kernels import complement_link, evaluate, inverse_link, softmax_columns
 from pipeline.models.columns import Mask
-from pipeline.models.logistic.file import ClassName, ModelFile
+from pipeline.models.logistic.file import ClassName
 from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.output import FIRST_COLUMNS, Column
+from pipeline.models.logistic.predictor import Predictor
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
 from pipeline.units import escape_name
@@ -97,12 +98,12 @@ class Maker(Protocol):
         ...
 
 
-def maker_of(model: ModelFile, requested: Requested) -> Maker:
+def maker_of(model: Predictor, requested: Requested) -> Maker:
     """Return what makes the wanted columns of a model."""
     return BinaryMaker(model, requested) if model.classes is None else ClassMaker(model, requested)
 
 
-def probability_of(model: ModelFile, raw: Floats, precision: Precision, out: Floats | None = None) -> Floats:
+def probability_of(model: Predictor, raw: Floats, precision: Precision, out: Floats | None = None) -> Floats:
     """Return the probability of the positive class of a binary model."""
     if model.link != "logit":
         return inverse_link(model.link, raw, out=out, precision=precision)
@@ -113,7 +114,7 @@ def probability_of(model: ModelFile, raw: Floats, precision: Precision, out: Flo
     return evaluate("sigmoid", raw, out=out, precision=precision, **model.output.parameters)
 
 
-def complement_of(model: ModelFile, raw: Floats, precision: Precision = "fast") -> Floats:
+def complement_of(model: Predictor, raw: Floats, precision: Precision = "fast") -> Floats:
     """Return the probability of the negative class of a binary model, with its own digits where it is small."""
     if model.link != "logit":
         return complement_link(model.link, raw, precision=precision)
@@ -126,7 +127,7 @@ def complement_of(model: ModelFile, raw: Floats, precision: Precision = "fast") 
     return evaluate("sigmoid", raw, precision=precision, **mirrored)
 
 
-def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> Floats:
+def class_probabilities(model: Predictor, raw: Floats, precision: Precision) -> Floats:
     """Return the probabilities of the classes, shape (classes, rows)."""
     if model.normalise == "softmax":
         return np.array(softmax_columns(list(raw), precision=precision, temperature=temperature_of(model)))
@@ -143,7 +144,7 @@ def class_probabilities(model: ModelFile, raw: Floats, precision: Precision) -> 
     return shares
 
 
-def temperature_of(model: ModelFile) -> float:
+def temperature_of(model: Predictor) -> float:
     """Return what divides the raw predictions of a model with classes."""
     # No other calibration is for classes.
     return float(getattr(model.output.calibration, "temperature", model.output.temperature))
@@ -163,7 +164,7 @@ def class_text(value: ClassName) -> str:
     return escape_name(str(value).lower() if isinstance(value, bool) else str(value))
 
 
-def labels_of(model: ModelFile) -> tuple[Any, Any]:
+def labels_of(model: Predictor) -> tuple[Any, Any]:
     """Return the values of a decision of a binary model: negative, positive."""
     target = model.target
     return (False, True) if target is None or target.negative is None else (target.negative, target.positive)
@@ -173,7 +174,7 @@ def labels_of(model: ModelFile) -> tuple[Any, Any]:
 class BinaryMaker:
     """The columns of a binary model: ``probability``, ``raw_prediction``, ``decision``, and those of Decisions."""
 
-    model: ModelFile
+    model: Predictor
     requested: Requested
 
     @property
@@ -258,7 +259,7 @@ class BinaryMaker:
 class ClassMaker:
     """The columns of a model with classes: ``probability_<class>``, ``raw_prediction_<class>``, ``decision``."""
 
-    model: ModelFile
+    model: Predictor
     requested: Requested
 
     @property

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
-
-from pydantic import ValidationError as PydanticError
 
 from pipeline.errors import ModelError
 from pipeline.models import wording
-from pipeline.models.document import Document, Path, Problem, locate, read
+from pipeline.models.document import Document, Problem, read
+from pipeline.models.judging import FileForm
 from pipeline.models.logistic.faults import faults
-from pipeline.models.logistic.file import FORMAT, KIND, VERSIONS, ModelFile
+from pipeline.models.logistic.file import KIND, VERSIONS, ModelFile
 from pipeline.models.store import refuse_foreign
 from pipeline.units import escape
+
+_OTHER_KINDS = ("network",)
 
 
 def parse(data: bytes, name: str = "model") -> ModelFile:
@@ -36,7 +36,13 @@ def parse(data: bytes, name: str = "model") -> ModelFile:
         Everything that is wrong (the first 100 problems), each with its path, line and column.
     """
     refuse_foreign(data, name)
-    found = examine(data)
+    document = read(data)
+    if document.member("kind") in _OTHER_KINDS:
+        raise ModelError(
+            f"{escape(name)} is a {document.member('kind')}, and this is for logistic models alone",
+            "score files with it: logitstream score INPUT --model MODEL",
+        )
+    found = judge(document)
     if isinstance(found, ModelFile):
         return found
     raise wording.model_error(name, found)
@@ -64,65 +70,13 @@ def judge(document: Document, kinds: Sequence[str] = (KIND,)) -> ModelFile | lis
 
     ``kinds`` are all kinds of models, for the message about a document that names another one.
     """
-    if not document.is_readable:
-        return list(document.faults)
-    found = _validate(document.value, kinds)
-    if isinstance(found, ModelFile):
-        return locate(document.text, document.faults) if document.faults else found
-    known = {problem.path for problem in document.faults}
-    problems = [*document.faults, *(problem for problem in found if problem.path not in known)]
-    return locate(document.text, problems)
+    return _FORM.judge(document, kinds)
 
 
-def _validate(value: object, kinds: Sequence[str]) -> ModelFile | list[Problem]:
-    foreign = list(_foreign(value))
-    if foreign and not _resembles_a_model(value):
-        return foreign
-    document = cast("Mapping[str, object]", value)
-    # pydantic reports parts that do not fit together only if each part is valid, and only the first.
-    ours = list(_first_of_each_place([*foreign, *_head(document, kinds), *faults(document)]))
-    try:
-        model = ModelFile.model_validate(value)
-    except PydanticError as error:
-        known = {problem.path for problem in ours}
-        from pipeline.models.logistic.contents import vocabulary  # noqa: PLC0415 - loads all that a file may have
+def _vocabulary() -> wording.Vocabulary:
+    from pipeline.models.logistic.contents import vocabulary  # noqa: PLC0415 - loads all that a file may have
 
-        theirs = wording.problems(error, value, vocabulary())
-        return [*ours, *(problem for problem in theirs if problem.path not in known)]
-    return ours or model
+    return vocabulary()
 
 
-def _foreign(value: object) -> Iterator[Problem]:
-    """Yield the signs that this is another kind of file, or of another version."""
-    if not isinstance(value, Mapping):
-        yield Problem((), f"a model file is a JSON object, not {wording.json_type(value)}")
-    elif value.get("format") != FORMAT:
-        found = f"not {wording.show(value['format'])}" if "format" in value else "but it is missing"
-        yield Problem(("format",), f'must be "{FORMAT}", {found}')
-    elif type(version := value.get("version")) is int and version not in VERSIONS:
-        read = " and ".join(map(str, VERSIONS))
-        yield Problem(("version",), f"is {escape(str(version), 20)}; this release reads versions {read}")
-
-
-def _resembles_a_model(value: object) -> bool:
-    """Return whether it helps to list all that is wrong with a value as a model of this version."""
-    if not isinstance(value, Mapping) or not value.keys() & {"intercept", "features"}:
-        return False
-    return type(version := value.get("version")) is not int or version in VERSIONS
-
-
-def _first_of_each_place(found: Sequence[Problem]) -> Iterator[Problem]:
-    seen: set[Path] = set()
-    for problem in found:
-        if problem.path not in seen:
-            seen.add(problem.path)
-            yield problem
-
-
-def _head(value: Mapping[str, object], kinds: Sequence[str]) -> Iterator[Problem]:
-    if "version" not in value:
-        yield Problem(("version",), f'is required but missing: write "version": {VERSIONS[-1]}')
-    if "kind" not in value:
-        yield Problem(("kind",), f'is required but missing: write "kind": "{KIND}"')
-    elif value["kind"] != KIND:
-        yield Problem(("kind",), f"must be {wording.quoted_words(kinds)}, not {wording.show(value['kind'])}")
+_FORM = FileForm(ModelFile, KIND, VERSIONS, frozenset({"intercept", "features"}), faults, _vocabulary)

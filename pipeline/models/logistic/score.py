@@ -23,6 +23,7 @@ from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
 from pipeline.models.logistic.output import COLUMNS, MOST_REASONS, Column
 from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.logistic.predictor import Predictor
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
@@ -87,8 +88,7 @@ class ScoreBlock:
             raise UsageError(f"score columns must be among {', '.join(COLUMNS)}, got {self.columns_made!r}")
         if self.reasons is not None and not 1 <= self.reasons <= MOST_REASONS:
             raise UsageError(f"the number of reasons must be from 1 to {MOST_REASONS}, got {self.reasons!r}")
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"the threshold must be between 0 and 1, got {self.threshold!r}")
+        check_threshold(self.threshold)
 
     @classmethod
     def of(cls, model: ModelFile, request: ScoreRequest | None = None) -> ScoreBlock:
@@ -103,25 +103,7 @@ class ScoreBlock:
             A threshold or reasons are requested of a model with classes.
         """
         request = ScoreRequest() if request is None else request
-        output = model.output
-        if request.threshold is not None and model.classes is not None:
-            raise UsageError(
-                "--threshold is for models with two classes; this one decides for the largest raw prediction",
-                'leave it out, and write "decision" into output.columns of the model file',
-            )
-        if request.reasons is not None and model.classes is not None:
-            raise UsageError(
-                f"--reasons is for models with two classes; this one has {len(model.classes)}", "leave it out"
-            )
-        wanted = set(output.wanted)
-        asked: Mapping[Column, bool] = {
-            "decision": request.threshold is not None,
-            "raw_prediction": request.raw_prediction,
-            "reasons": request.reasons is not None,
-        }
-        wanted.update(column for column, is_asked in asked.items() if is_asked)
-        cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
-        made = tuple(column for column in COLUMNS if column in wanted)
+        made, cut = asked_of(model, request)
         return cls(model, made, cut, request.float32, request.precision, request.decimal, reasons=request.reasons)
 
     def pointed(self, columns: frozenset[str]) -> ScoreBlock:
@@ -149,7 +131,7 @@ class ScoreBlock:
 
     def features(self) -> tuple[FeatureFacts, ...]:
         """Return what the model says of its columns, in the order of :meth:`columns`."""
-        return tuple(_facts(name, uses) for name, uses in self._uses.items())
+        return tuple(facts_of(name, uses) for name, uses in self._uses.items())
 
     def fields(self) -> tuple[Field, ...]:
         """Return the columns that are made, in the order of ``COLUMNS``.
@@ -259,6 +241,39 @@ class ScoreBlock:
         return [*of_offset, *(kind_of(feature).prepare(feature, batch) for feature in self.model.features)]
 
 
+def check_threshold(threshold: float) -> None:
+    """Raise a ``UsageError`` if a threshold is no probability."""
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"the threshold must be between 0 and 1, got {threshold!r}")
+
+
+def asked_of(model: Predictor, request: ScoreRequest) -> tuple[tuple[Column, ...], float]:
+    """Return the columns that are made for a request, and the threshold of a decision; a request overrides the file.
+
+    Raises
+    ------
+    UsageError
+        A threshold or reasons are requested of a model with classes.
+    """
+    output = model.output
+    if request.threshold is not None and model.classes is not None:
+        raise UsageError(
+            "--threshold is for models with two classes; this one decides for the largest raw prediction",
+            'leave it out, and write "decision" into output.columns of the model file',
+        )
+    if request.reasons is not None and model.classes is not None:
+        raise UsageError(f"--reasons is for models with two classes; this one has {len(model.classes)}", "leave it out")
+    wanted = set(output.wanted)
+    asked: Mapping[Column, bool] = {
+        "decision": request.threshold is not None,
+        "raw_prediction": request.raw_prediction,
+        "reasons": request.reasons is not None,
+    }
+    wanted.update(column for column, is_asked in asked.items() if is_asked)
+    cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
+    return tuple(column for column in COLUMNS if column in wanted), cut
+
+
 def scratch_row_bytes(model: ModelFile) -> int:
     """Return the bytes that scoring a row takes in addition to its cells and its results."""
     raw_predictions = 8 * model.outputs * (1 if model.classes is None else 2)
@@ -316,7 +331,8 @@ def _role(uses: Sequence[Use]) -> Role:
     return next((role for role in order if role in roles), uses[0].role)
 
 
-def _facts(name: str, uses: Sequence[Use]) -> FeatureFacts:
+def facts_of(name: str, uses: Sequence[Use]) -> FeatureFacts:
+    """Return what a model says of a column that has these uses."""
     # Of several uses that know levels the first one counts what is unseen.
     counting = next((use for use in uses if use.levels), uses[0])
     return FeatureFacts(

@@ -50,13 +50,13 @@ def facts(model: ModelFile) -> list[tuple[str, str | float]]:
     if output.threshold is not None:
         shown.append(("threshold", output.threshold))
     shown += output.changed.items()
-    shown += _decisions(output)
+    shown += decisions(output)
     shown.append(("features", format_count(len(model.features))))
     return [*shown, ("digest", model.digest())]
 
 
-def _decisions(output: Output) -> Iterator[tuple[str, str | float]]:
-    """Yield what the sections for calibration, points, bands and reasons say."""
+def decisions(output: Output) -> Iterator[tuple[str, str | float]]:
+    """Yield what the sections of an output for calibration, points, bands and reasons say."""
     if output.calibration is not None:
         yield "calibration", _members(output.calibration)
     if output.points is not None:

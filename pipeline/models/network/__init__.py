@@ -1,0 +1,1 @@
+"""Networks: dense layers over named columns, with their weights in a file beside the model."""

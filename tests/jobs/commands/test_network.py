@@ -1,0 +1,136 @@
+"""The command with a network: checked, shown, scored, verified; what is not for networks is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import threadpoolctl  # noqa: F401 - its first import sets a variable of the environment
+
+import pipeline
+from tests.jobs.conftest import Outcome
+from tests.models.network.networks import categorical, content_of, drawn, layers, numeric, written
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A model and rows for it."""
+    features = [numeric("x", center=1.0, missing={"impute": 0.5}), categorical("c", ["a", "b"], unseen="zero")]
+    hidden = [*layers(2, "relu")]
+    described = [hidden[0], {"kind": "dropout", "rate": 0.5}, hidden[1]]
+    model = written(tmp_path / "models", drawn((3, 4, 1)), features=features, layers=described)
+    rows = pa.table({"x": [0.0, None, 2.0], "c": ["a", "b", "q"]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    return model, tmp_path / "rows.parquet"
+
+
+def test_a_network_is_checked_shown_scored_and_verified(
+    files: tuple[Path, Path], cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    model, rows = files
+    checked = cli("model", "check", model)
+    assert (checked.code, checked.out) == (0, f"{model}: valid, 2 features\n")
+    shown = cli("model", "show", model)
+    assert shown.code == 0
+    assert "layer 1   dropout 0.5: ignored, nothing is dropped when a network scores" in shown.out
+    described = json.loads(cli("model", "show", model, "--json").out)["model"]
+    assert [each.get("units") for each in described["layers"]] == [4, None, 1]
+    plan = cli("plan", rows, "-m", model, "-o", tmp_path / "out")
+    assert plan.code == 0
+    scored = cli("score", rows, "-m", model, "-o", tmp_path / "out", "--raw-prediction")
+    assert scored.code == 0, scored.err
+    assert pq.read_table(tmp_path / "out").column_names == ["probability", "raw_prediction"]
+    assert "score, a network with 2 features" in cli("inspect", tmp_path / "out").out
+    verified = cli("verify", tmp_path / "out", "--sample", "1", "--inputs")
+    assert verified.code == 0
+    assert "1 chunk scored again: the same bits" in verified.out
+
+
+def test_what_is_not_for_networks_is_refused_with_its_exit_code(
+    files: tuple[Path, Path], cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    model, rows = files
+    refusals = {
+        ("score", rows, "-m", model, "-o", tmp_path / "out", "--precision", "reproducible"): (
+            2,
+            "--precision reproducible is not for networks",
+        ),
+        ("plan", rows, "-m", model, "-o", tmp_path / "out", "--reasons", "2"): (2, "--reasons is not for networks"),
+        ("model", "scorecard", model): (65, "is a network: its score is no sum of points"),
+        ("model", "export", model, "--to", "sql"): (65, "is a network, and this is for logistic models alone"),
+    }
+    for words, (code, message) in refusals.items():
+        found = cli(*words)
+        assert (found.code, message in found.err) == (code, True), found
+    assert not (tmp_path / "out").exists()
+
+
+def described(folder: Path, **changed: object) -> Path:
+    """Write what --layers takes for the weights in a folder."""
+    content = {"features": [numeric("x"), categorical("c", ["a", "b"])], "layers": layers(2, "relu"), "head": "sigmoid"}
+    path = folder / "layers.json"
+    path.write_text(json.dumps({**content, **changed}, indent=1))
+    return path
+
+
+def test_the_state_of_a_network_and_its_layers_become_a_model_file(cli: Callable[..., Outcome], tmp_path: Path) -> None:
+    weights = tmp_path / "held" / "state.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(content_of(drawn((3, 4, 1))))
+    words = ("model", "import", weights, "--layers", described(tmp_path), "-o", tmp_path / "network.json")
+    made = cli(*words)
+    assert (made.code, made.out) == (
+        0,
+        f"{tmp_path}/network.json: a network with 2 features, from {weights} and {tmp_path}/layers.json\n",
+    )
+    written = json.loads((tmp_path / "network.json").read_text())
+    assert written["weights"]["file"] == "held/state.safetensors"
+    assert written["training"]["imported"]["sha256"] == written["weights"]["sha256"]
+    assert cli("model", "check", tmp_path / "network.json").code == 0
+    told = json.loads(cli(*words, "--json").out)
+    assert (told["kind"], told["imported"]["from"]) == ("model-import", "safetensors")
+    model = pipeline.import_network(weights, tmp_path / "layers.json", tmp_path / "network.json")
+    assert (model.kind, model.digest()) == ("network", told["digest"])
+    pq.write_table(pa.table({"x": [0.5], "c": ["a"]}), tmp_path / "rows.parquet")
+    assert pipeline.score(tmp_path / "rows.parquet", model, tmp_path / "out").totals.scored == 1
+    described(tmp_path, target={"column": "y", "negative": 0, "positive": 1})
+    assert cli(*words).code == 73
+    assert cli(*words, "--if-exists", "replace").code == 0
+
+
+def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    weights = tmp_path / "state.safetensors"
+    weights.write_bytes(content_of(drawn((3, 4, 1))))
+    output = tmp_path / "network.json"
+
+    def refused(code: int, message: str, *more: object, file: Path = weights, to: Path = output) -> None:
+        found = cli("model", "import", file, "-o", to, *more)
+        assert (found.code, message in found.err) == (code, True), found
+        assert not to.exists() or to in {weights, tmp_path / "layers.json"}
+
+    def bad(message: str, **changed: object) -> None:
+        path = described(tmp_path, **changed)
+        refused(65, f"layers.json is not a valid model: 1 problem\n  {message}", "--layers", path)
+
+    refused(2, "has the weights of a network, but not its layers")
+    good = described(tmp_path)
+    refused(2, "--check is not for weights", "--layers", good, "--check", good)
+    refused(2, "--kind is not for weights", "--layers", good, "--kind", "onnx")
+    (tmp_path / "other").mkdir()
+    refused(2, "is not in the folder of", "--layers", good, to=tmp_path / "other" / "network.json")
+    refused(2, "both the description of the layers and the output", "--layers", good, to=good)
+    refused(66, "no such file", "--layers", tmp_path / "none.json")
+    refused(66, "the weights of the model are not there", "--layers", good, file=tmp_path / "none.safetensors")
+    bad('head at line 29, column 2: must be "sigmoid" or "softmax", not "tanh"', head="tanh")
+    bad('kind at line 30, column 2: must be "network", not "logistic"', kind="logistic")
+    bad('layers[0].weight at line 19, column 4: there is no tensor "q"', layers=[{"kind": "dense", "weight": "q"}])
+    good.write_text("[1]")
+    refused(65, "a description of layers is a JSON object, not a list", "--layers", good)
+    good.write_text("{")
+    refused(65, "not JSON", "--layers", good)
