@@ -140,7 +140,7 @@ class RowLabels:
 
 def row_losses(layout: FitLayout, raw: Floats, labels: RowLabels) -> RowLosses:
     """Return the losses of rows at raw predictions of shape (outputs, rows), which are left as they are."""
-    if layout.classes == 2 and layout.outputs == 1:
+    if layout.outputs == 1:
         return _BinaryLosses(raw, labels.signs)
     return _SoftmaxLosses(raw, labels.classes, layout.outputs < layout.classes)
 
@@ -150,7 +150,7 @@ def margins(layout: FitLayout, moves: Floats, labels: RowLabels) -> tuple[Floats
 
     A margin is by how much the raw prediction of the row's class gains on that of another class.
     """
-    if layout.classes == 2 and layout.outputs == 1:
+    if layout.outputs == 1:
         margin = -labels.signs * moves[0]
         return margin, margin
     whole = _whole(moves, layout.outputs < layout.classes)
