@@ -260,7 +260,7 @@ def test_the_table_of_a_product_of_levels_counts_towards_the_memory(made: Path, 
         feature = {"kind": "product", "terms": terms, "coefficients": coefficients}
         (tmp_path / "model.json").write_text(json.dumps(MODEL | {"features": [feature]}))
         plan = preview(
-            made / "rows.parquet", tmp_path / "model.json", tmp_path / "out", memory="1GiB", scheduler="sync"
+            made / "rows.parquet", tmp_path / "model.json", tmp_path / "out", memory="4GiB", scheduler="sync"
         )
         projected.append(plan.resources.projected_bytes)
     # The table has 72 MB; what else is in memory changes a little.
