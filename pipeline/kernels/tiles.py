@@ -107,8 +107,9 @@ def _tiles(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> np.nditer:
 
 def is_masked(x: object) -> bool:
     """Return whether it is a masked array of numpy; asks without loading ``numpy.ma``, which takes 8 ms."""
-    masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(x, masked.MaskedArray)
+    # While another thread loads it, it has no classes yet, and nobody has an array of them.
+    kind = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return kind is not None and isinstance(x, kind)
 
 
 def as_source(x: npt.ArrayLike) -> npt.NDArray[Any]:

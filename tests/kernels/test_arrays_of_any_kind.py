@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -270,3 +272,8 @@ def test_a_tile_has_the_bits_of_the_array(precision, in_place):
     with np.errstate(all="ignore"):
         sigmoid_tile(x, out, np.empty_like(x), precision)
     np.testing.assert_array_equal(bits(out), expected)
+
+
+def test_a_function_may_be_called_while_another_thread_loads_masked_arrays(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))
+    assert sigmoid(np.zeros(3)).tolist() == [0.5, 0.5, 0.5]
