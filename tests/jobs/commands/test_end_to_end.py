@@ -31,6 +31,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 CODE = "from jobs.cli import main\nif __name__ == '__main__':\n    main()"
 ROWS, CHUNKS = 120_000, 120
+# As many as still run when a signal comes late, on a machine that is busy.
+SLOW_CHUNKS = 12
 TERM, INT, KILL, STOP, CONT = (
     signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT
 )  # fmt: skip
@@ -71,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     (folder / "slow").mkdir()
     with gzip.open(folder / "slow" / "0.csv.gz", "wb", compresslevel=1) as stream:
         pa.csv.write_csv(pa.concat_tables([table, table]), stream)
-    for number in range(1, 4):
+    for number in range(1, SLOW_CHUNKS):
         shutil.copy(folder / "slow" / "0.csv.gz", folder / "slow" / f"{number}.csv.gz")
     (folder / "model.json").write_text(json.dumps(MODEL))
     found = World(folder / "flights.parquet", folder / "model.json", folder / "slow", {})
@@ -193,7 +195,7 @@ def test_a_second_signal_ends_the_run_at_once_and_what_was_done_stays_done(cli, 
     assert not output.exists()
     again = cli(*words)
     assert again.code == 0, again.err
-    assert re.search(r"resuming: [1-3] of 4 chunks done before", again.err)
+    assert re.search(rf"resuming: \d+ of {SLOW_CHUNKS} chunks done before", again.err)
 
 
 def test_the_deadline_stops_a_run_that_goes_on_without_it(cli, world, tmp_path):
@@ -207,10 +209,10 @@ def test_the_deadline_stops_a_run_that_goes_on_without_it(cli, world, tmp_path):
     )
     (left,) = json.loads(cli("runs", "show", output, "--json").out)["runs"]
     assert (left["ended"], left["exit_code"]) == ("stopped by its deadline of 0.30 s", 75)
-    assert left["chunks"] < 4
+    assert left["chunks"] < SLOW_CHUNKS
     again = cli(*words)
     assert again.code == 0, again.err
-    assert (f"resuming: {left['chunks']} of 4 chunks" in again.err) == (left["chunks"] > 0)
+    assert (f"resuming: {left['chunks']} of {SLOW_CHUNKS} chunks" in again.err) == (left["chunks"] > 0)
 
 
 def test_another_run_is_refused_skipped_or_waited_for(cli, world, tmp_path):
