@@ -102,7 +102,7 @@ class MemoryBlocks:
         return tree.total()
 
     def sample(self) -> Self | None:
-        """Return every sixteenth row; ``None`` where that makes less than two tiles."""
+        """Return every sixteenth row; ``None`` where that makes less than two tiles of the smallest size."""
         whole = self.block
         if whole.rows < 2 * TILE_ROWS * _SAMPLED:
             return None
