@@ -167,14 +167,7 @@ class ScoreBlock:
         """
         tally = RowTally(len(columns[0]))
         arrays, nan = self.scores(columns, tally)
-        return Values(
-            arrays=arrays,
-            null=tally.null_count,
-            nan=nan,
-            events=tally.events,
-            rejected=tally.cells(tally.rejected),
-            features=tally.features,
-        )
+        return values_of(tally, arrays, nan)
 
     def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
         """Return the arrays of a batch and how many rows are NaN; ``tally`` gets what else happened to the rows.
@@ -272,6 +265,18 @@ def asked_of(model: Predictor, request: ScoreRequest) -> tuple[tuple[Column, ...
     wanted.update(column for column, is_asked in asked.items() if is_asked)
     cut = next((value for value in (request.threshold, output.threshold) if value is not None), DEFAULT_THRESHOLD)
     return tuple(column for column in COLUMNS if column in wanted), cut
+
+
+def values_of(tally: RowTally, arrays: tuple[pa.Array, ...], nan: int) -> Values:
+    """Return the scores of a batch with what happened to its rows."""
+    return Values(
+        arrays=arrays,
+        null=tally.null_count,
+        nan=nan,
+        events=tally.events,
+        rejected=tally.cells(tally.rejected),
+        features=tally.features,
+    )
 
 
 def scratch_row_bytes(model: ModelFile) -> int:

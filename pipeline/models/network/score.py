@@ -20,7 +20,7 @@ from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
 from pipeline.models.logistic.output import COLUMNS, Column
-from pipeline.models.logistic.score import asked_of, check_threshold, facts_of
+from pipeline.models.logistic.score import asked_of, check_threshold, facts_of, values_of
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.request import ScoreRequest
@@ -153,14 +153,7 @@ class NetworkBlock:
         """
         tally = RowTally(len(columns[0]))
         arrays, nan = self.scores(columns, tally)
-        return Values(
-            arrays=arrays,
-            null=tally.null_count,
-            nan=nan,
-            events=tally.events,
-            rejected=tally.cells(tally.rejected),
-            features=tally.features,
-        )
+        return values_of(tally, arrays, nan)
 
     def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
         """Return the arrays of a batch and how many rows are NaN; ``tally`` gets what else happened to the rows.
