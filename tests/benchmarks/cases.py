@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.benchmarks.checking import Work
 from tests.benchmarks.data import Dataset, Mixture
-from tests.benchmarks.deciding import DECIDE, FIVE_CLASSES, PRODUCTS, TWENTY_BINS, AgainstPlain
+from tests.benchmarks.deciding import DECIDE, FIVE_CLASSES, PRODUCTS, TWENTY_BINS, AgainstPlain, WritingDecisions
 from tests.benchmarks.figures import Outcome
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.rerun import Rerun
@@ -89,6 +89,9 @@ CASES: dict[str, Case] = {
         lambda bench: Dataset(bench.rows(P20_ROWS)),
         DECIDE,
         1.3,
+    ),
+    "WRITING": WritingDecisions(
+        "what the columns of DECIDE cost to write, ready-made", lambda bench: Dataset(bench.rows(P20_ROWS))
     ),
     "CLASSES": AgainstPlain(
         "P20 with five classes, against two", lambda bench: Dataset(bench.rows(P20_ROWS)), FIVE_CLASSES, 2.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import pyarrow.dataset as ds
 
 from tests.benchmarks import contenders, turns
 from tests.benchmarks.checking import TOLERANCE, Work, WrongOutputError, check
+from tests.benchmarks.contenders import FLOOR
 from tests.benchmarks.data import CHUNK_ROWS, Dataset, Mixture
-from tests.benchmarks.figures import Outcome, paired
+from tests.benchmarks.figures import MEASURES, Figure, Outcome, paired
 from tests.benchmarks.models import (
     BAND_NAMES,
     BAND_THRESHOLDS,
@@ -34,7 +36,7 @@ from tests.benchmarks.models import (
     truth,
 )
 from tests.benchmarks.scoring import describe
-from tests.benchmarks.turns import Bench, Contender
+from tests.benchmarks.turns import Bench, Contender, Entry
 
 ALONE = "probability alone"
 
@@ -89,6 +91,51 @@ class AgainstPlain:
             turns.measure(bench, entries, scratch)
         ours, alone = entries
         return Outcome(describe(dataset, data), paired(ours, alone, self.target), entries)
+
+
+@dataclass(frozen=True, slots=True)
+class WritingDecisions:
+    """What it costs to write the columns of decisions, ready-made, beside the least that writing one column costs.
+
+    The figures are the time that five more columns add to a program that only reads and writes, over the time that we
+    take for the probability alone: no way to work them out can add less.
+    """
+
+    about: str
+    dataset: Callable[[Bench], Dataset]
+
+    @property
+    def against(self) -> Mapping[str, float | None]:
+        """The program that only reads and writes, and ourselves."""
+        return {FLOOR: None, ALONE: None}
+
+    def run(self, bench: Bench) -> Outcome:
+        """Make the data, check every row of ours, and run the three in turn."""
+        dataset = self.dataset(bench)
+        data = dataset.make(bench.folder)
+        raw = truth(dataset, bench.folder)
+        names = dataset.mixture.numeric
+        floor = [sys.executable, str(contenders.SCRIPTS / "floor.py"), str(data), "{out}"]
+        with tempfile.TemporaryDirectory(dir=bench.folder) as temporary:
+            scratch = Path(temporary)
+            path = save_model(model(dataset.mixture), scratch / "model.json")
+            found = [
+                Contender(f"{FLOOR} with decisions", {"": [*floor, "--decisions", *names]}, scores=False),
+                Contender(FLOOR, {"": [*floor, *names]}, scores=False),
+                Contender(ALONE, {"": contenders.ours(data, path, Work(), csv=False)}),
+            ]
+            entries = turns.rehearse(bench, found, scratch, lambda out: check(out, Work(), raw, data))
+            turns.measure(bench, entries, scratch)
+        return Outcome(describe(dataset, data), _added(*entries), entries)
+
+
+def _added(more: Entry, less: Entry, alone: Entry) -> list[Figure]:
+    rounds = list(zip(more.runs, less.runs, alone.runs, strict=True))
+    return [
+        Figure(f"{name} that decisions add, written alone / {ALONE}", [(of(a) - of(b)) / of(c) for a, b, c in rounds])
+        for name, (_, of) in MEASURES.items()
+        if name != "peak"
+    ]
 
 
 def check_decisions(out: Path, dataset: Dataset, raw: np.ndarray) -> float:

@@ -1,9 +1,11 @@
 """FLOOR: what reading and writing alone cost, with the same libraries loaded and the same care for the output.
 
-    python floor.py DATA OUT COLUMN...
+    python floor.py DATA OUT [--decisions] COLUMN...
 
 Reads the columns row group by row group (of a CSV: pieces cut at newlines) in two threads, and writes ``id`` and one
-float column, a part for each; what is written is digested, synced and does no arithmetic.
+float column, a part for each; what is written is digested, synced and does no arithmetic. With ``--decisions`` it also
+writes a second float column and four of levels, which are drawn once: as many columns as points, a band and three
+reasons.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# The first five are loaded because the command loads them; their time belongs to the floor.
+# Most of these are loaded because the command loads them; their time belongs to the floor.
 import click  # noqa: F401
 import dask.array  # noqa: F401
-import numpy as np  # noqa: F401
+import numpy as np
 import psutil  # noqa: F401
 import pyarrow as pa
 import pyarrow.csv
@@ -30,6 +32,10 @@ WORKERS = 2
 BATCH_ROWS = 65_536
 BUFFER_BYTES = 256 * 1024
 PIECE_BYTES = 8 * 1024 * 1024
+DECISIONS = "--decisions"
+# The levels of a band, and of each reason.
+LEVELS = (4, 20, 20, 20)
+MOST_ROWS = 1 << 20
 
 
 class DigestingFile:
@@ -72,11 +78,30 @@ class DigestingFile:
         self.closed = True
 
 
-def write(batches: Iterator[pa.RecordBatch], path: Path, value: str) -> None:
-    """Write ``id`` and one column of the batches as a part of one row group."""
-    held = pa.Table.from_batches([batch.select(["id", value]) for batch in batches])
+def drawn_decisions() -> Sequence[pa.Array]:
+    """Return a column for a band and for each reason, with so many rows as a row group may have."""
+    generator = np.random.default_rng(0)
+    return [
+        pa.DictionaryArray.from_arrays(
+            pa.array(generator.integers(0, levels, MOST_ROWS, dtype=np.int8)),
+            pa.array([f"R-{level}" for level in range(levels)]),
+        )
+        for levels in LEVELS
+    ]
+
+
+def write(batches: Iterator[pa.RecordBatch], path: Path, values: Sequence[str], decisions: Sequence[pa.Array]) -> None:
+    """Write ``id`` and columns of the batches as a part of one row group, and so many rows of each decision."""
+    held = pa.Table.from_batches([batch.select(["id", *values]) for batch in batches])
+    for number, levels in enumerate(decisions):
+        held = held.append_column(f"decision_{number}", levels.slice(0, held.num_rows))
     file = DigestingFile(path)
-    with pq.ParquetWriter(file, held.schema, use_dictionary=False, compression="snappy") as writer:
+    of_levels = [f"decision_{number}" for number in range(len(decisions))]
+    # The statistics of levels take a third of the time that writing them does, and tell nothing of so few.
+    plain = ["id", *values] if decisions else True
+    with pq.ParquetWriter(
+        file, held.schema, use_dictionary=of_levels, compression="snappy", write_statistics=plain
+    ) as writer:
         writer.write_table(held, row_group_size=max(1, held.num_rows))
     file.close()
 
@@ -119,15 +144,16 @@ def csv_pieces(data: str, columns: Sequence[str]) -> list[Callable[[], Iterator[
     return [lambda start=start: read(start) for start in starts]
 
 
-def main(data: str, out: str, columns: Sequence[str]) -> None:
+def main(data: str, out: str, columns: Sequence[str], *, decides: bool) -> None:
     """Read everything, write the parts, sync the folder."""
     folder = Path(out)
     folder.mkdir()
-    value = next(name for name in columns if not name.startswith("i"))
+    floats = [name for name in columns if not name.startswith("i")]
+    values, decisions = (floats[:2], drawn_decisions()) if decides else (floats[:1], ())
     pieces = csv_pieces(data, columns) if data.endswith(".csv") else parquet_pieces(data, ["id", *columns])
 
     def copy(number: int) -> None:
-        write(pieces[number](), folder / f"part-{number:07d}.parquet", value)
+        write(pieces[number](), folder / f"part-{number:07d}.parquet", values, decisions)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(copy, range(len(pieces))))
@@ -137,4 +163,5 @@ def main(data: str, out: str, columns: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    named = [name for name in sys.argv[3:] if name != DECISIONS]
+    main(sys.argv[1], sys.argv[2], named, decides=DECISIONS in sys.argv[3:])
