@@ -34,6 +34,8 @@ from sklearn.preprocessing import StandardScaler, scale  # noqa: E402
 
 import pipeline  # noqa: E402
 from pipeline.errors import ModelError  # noqa: E402
+from pipeline.fitting.estimator.arrays import block_facts  # noqa: E402
+from pipeline.fitting.estimator.row_blocks import RowBlock  # noqa: E402
 from pipeline.sklearn import LogisticRegression  # noqa: E402
 
 NAMES = ["a", "b", "c", "d"]
@@ -636,3 +638,11 @@ def test_a_penalty_leaves_nothing_of_a_column_of_tiny_values(scale_: float) -> N
     share = target.mean()
     assert found.coef_ == 0
     assert found.predict_proba(features * scale_)[:, 1] == pytest.approx(share, rel=1e-9)
+
+
+def test_what_is_learnt_of_sparse_columns_is_what_is_learnt_of_dense_ones() -> None:
+    draw = np.random.default_rng(0)
+    features = np.where(draw.random((400, 3)) < [0.1, 0.5, 1.0], draw.normal(2, 3, (400, 3)), 0.0)
+    dense, thin = (block_facts(RowBlock(each, Y[:400])).columns for each in (features, sparse.csr_matrix(features)))
+    for name in ("values", "missing", "mean", "squares", "smallest", "largest"):
+        np.testing.assert_allclose(getattr(thin, name), getattr(dense, name), rtol=1e-12, err_msg=name)

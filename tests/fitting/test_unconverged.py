@@ -28,6 +28,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_a_note_names_what_separates_the_classes(report: FitReport) -> None:
     assert not report.certificate["converged"]
     assert any(note.startswith("the fit has no optimum: complete separation by x") for note in report.notes)
+    assert "converged no" in " ".join(repr(report).split())
 
 
 def test_it_has_no_errors_tests_or_criteria(report: FitReport) -> None:

@@ -326,6 +326,7 @@ def test_no_input_is_replaced_by_the_model(cli: Call, data: Path) -> None:
         ("folder", "{}/folder is a folder\ngive the model file a name"),
         ("scores/m.json", "{}/scores/m.json lies inside the output {}/scores"),
         ("link.json", "there is no folder {}/none"),
+        ("inner.json", "{}/scores/m.json lies inside the output {}/scores"),
         ("there.json", "{}/there.json exists"),
         ("s3://bucket/m.json", "s3://bucket/m.json cannot be an output"),
     ],
@@ -338,6 +339,7 @@ def test_where_no_model_can_be_written_the_fit_does_not_begin(
         (home / folder).mkdir()
     (home / "scores/_manifest.json").write_text("{}")
     (home / "link.json").symlink_to("none/m.json")
+    (home / "inner.json").symlink_to("scores/m.json")
     (home / "there.json").write_text("{}")
     before = sorted(home.rglob("*"))
     replaced = ["--if-exists", "fail" if name == "there.json" else "replace"]
