@@ -10,7 +10,7 @@
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels
     import_model(path)                         make a model from ONNX, PMML, VW or skops
-    import_network(path, layers, output)       make a network from the state of a PyTorch module
+    import_network(path, layers, output)       make a network from PyTorch's weights, or from ONNX
     inspect(path)                              look at data files or at a quarantine
     verify(output)                             check that an output is what was published
     diagnose_initialisation(depth=10)          measure how the error signal fares in random layers; say what helps

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.choices import IF_EXISTS, IfExists
 from pipeline.disk import scratch_folder
-from pipeline.errors import SchemaError, StorageError, UsageError
+from pipeline.errors import ModelError, SchemaError, StorageError, UsageError
 from pipeline.interface import Paths, paths_of
 from pipeline.models import (
     LogisticModel,
@@ -25,6 +25,7 @@ from pipeline.models import (
     write_new_file,
 )
 from pipeline.models.columns import unfit_columns
+from pipeline.models.store import write_new_files
 from pipeline.scan import batches, discover, field_of, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.report import CheckedModel, ModelProblem, Scorecard, ShownModel, UpgradedModel
@@ -32,6 +33,7 @@ from pipeline.types.rows import BadCell
 from pipeline.units import escape
 
 if TYPE_CHECKING:
+    from pipeline.models.network.making import MadeNetwork
     from pipeline.models.network.model import NetworkModel
 
 # So many rows are scored both ways where a file is imported.
@@ -176,10 +178,11 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
 
 def imported_model(
     path: str, output: str, *, kind: str | None = None, check: str | None = None, if_exists: IfExists = "fail"
-) -> LogisticModel:
+) -> LogisticModel | NetworkModel:
     """Write the model in a file of another tool, and return it; raises what :func:`import_model` raises.
 
-    A file that holds these bytes already stays.
+    The weights of a network are written beside it, under its name with the ending ``safetensors``. Files that hold
+    these bytes already stay.
 
     Raises
     ------
@@ -188,40 +191,50 @@ def imported_model(
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
-    _check_other(path, output, "the file to import")
-    model = import_model(path, kind=kind, check=check)
-    write_new_file(output, model.to_json().encode(), if_exists)
-    return model
+    made = _converted(path, output, kind, check)
+    if isinstance(made, LogisticModel):
+        write_new_file(output, made.to_json().encode(), if_exists)
+        return made
+    return _written(made, output, if_exists)
 
 
 def import_network(
     path: str | os.PathLike[str],
-    layers: str | os.PathLike[str],
+    layers: str | os.PathLike[str] | None,
     output: str | os.PathLike[str],
     *,
+    kind: str | None = None,
+    check: Paths | None = None,
     if_exists: IfExists = "fail",
 ) -> NetworkModel:
-    """Write the model file of the network whose weights are in a safetensors file, and return the model.
+    """Write the model file of a network of another tool, and return the model.
 
-    A file that holds these bytes already stays. :func:`pipeline.score` takes the model, or the path of its file.
+    Files that hold these bytes already stay. :func:`pipeline.score` takes the model, or the path of its file.
 
     Parameters
     ----------
     path : path
-        The weights: the state of a PyTorch module, written by ``safetensors.torch.save_file``.
-    layers : path
-        A JSON file with ``features``, ``layers`` and ``head`` as a model file has them, and whatever else it may say
-        besides ``weights``.
+        An ONNX graph; or weights, the state of a PyTorch module, written by ``safetensors.torch.save_file``.
+    layers : path or None
+        For weights, a JSON file with ``features``, ``layers`` and ``head`` as a model file has them, and whatever else
+        it may say besides ``weights``. ``None`` for an ONNX graph, which has all that.
     output : path
-        The model file. The weights stay where they are, in its folder or below it.
+        The model file. The weights of a graph are written beside it, under its name with the ending ``safetensors``.
+        Others stay where they are, in its folder or below it.
+    kind, check
+        As :func:`import_model` takes them, for a graph.
     if_exists : {"fail", "replace"}
 
     Raises
     ------
     ModelError
-        ``layers`` is not valid, or the weights do not fit it.
+        ``layers`` is not valid, or the weights do not fit it; or the graph is no network, or has what a model file has
+        not.
+    ThresholdError
+        The scores differ by more than the other tool's precision explains.
     UsageError
-        The weights are not in the folder of the output, or ``output`` is one of the files.
+        The weights are not in the folder of the output, or ``output`` is one of the files; or ``kind`` or ``check`` is
+        given with ``layers``.
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     ConfigurationError
@@ -232,12 +245,34 @@ def import_network(
     from pipeline.models.network.making import network_of_state  # noqa: PLC0415 - no run needs it
 
     IF_EXISTS.check(if_exists)
-    weights, described, made = os.fspath(path), os.fspath(layers), os.fspath(output)
+    weights, made = os.fspath(path), os.fspath(output)
+    if layers is None:
+        found = _converted(weights, made, kind, check)
+        if isinstance(found, LogisticModel):
+            message = f"{escape(weights)} is a logistic model, not a network"
+            raise ModelError(message, "use logitstream.import_model(path)")
+        return _written(found, made, if_exists)
+    for name, value in (("kind", kind), ("check", check)):
+        if value is not None:
+            raise UsageError(f"{name} is not for weights, which layers describe", f"leave out {name} or layers")
+    described = os.fspath(layers)
     _check_other(weights, made, "the file to import")
     _check_other(described, made, "the description of the layers")
     model, data = network_of_state(weights, described, made)
     write_new_file(made, data, if_exists)
     return model
+
+
+def _converted(path: str, output: str, kind: str | None, check: Paths | None) -> LogisticModel | MadeNetwork:
+    from pipeline.conversion.reading import import_any  # noqa: PLC0415 - no run needs it
+
+    _check_other(path, output, "the file to import")
+    return import_any(path, output, kind, None if check is None else partial(_first_rows, paths_of(check)))
+
+
+def _written(made: MadeNetwork, output: str, if_exists: IfExists) -> NetworkModel:
+    write_new_files({made.model.path: made.content, output: made.data}, if_exists)
+    return made.model
 
 
 def export_model(

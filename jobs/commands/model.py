@@ -122,6 +122,7 @@ def import_(
     """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, a skops file, or weights.
 
     Weights are the state of a PyTorch module in a safetensors file, never a .pt; with --layers they become a network.
+    An ONNX graph with hidden layers is a network, too; its weights are written beside MODEL.
 
     FILE is never unpickled. What was assumed is printed and stored in the model. If scores differ from those of the
     other tool by more than its precision explains, the exit code is 3 and nothing is written.

@@ -180,12 +180,15 @@ class _GraphDecoder:
         if other not in self._outside:
             left = SIZE_LIMIT - sum(map(len, self._outside.values()))
             try:
-                content = disk.read_file(other, left + 1)
+                facts = disk.facts(str(other))
+                # A file that is too large is not read at all.
+                is_small = facts is None or facts.st_size <= left
+                content = disk.read_file(other, left + 1) if is_small else b""
             except (OSError, ValueError) as error:
                 raise ModelError(
                     f"{shown}, which cannot be read: {escape(str(error))}", "put it beside the graph"
                 ) from error
-            if len(content) > left:
+            if not is_small or len(content) > left:
                 raise ModelError(f"{shown}: more than {format_bytes(SIZE_LIMIT)}", "logitstream reads smaller graphs")
             self._outside[other] = content
         return self._outside[other]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+import numpy.typing as npt
 
 from pipeline.canonical import sha256
 from pipeline.errors import UsageError
@@ -15,7 +18,8 @@ from pipeline.models.judging import FORMAT
 from pipeline.models.kinds import examine_model
 from pipeline.models.network.file import KIND, VERSIONS
 from pipeline.models.network.model import NetworkModel
-from pipeline.models.network.weights import weights_content
+from pipeline.models.network.parsing import judge_content
+from pipeline.models.network.weights import weights_content, weights_file
 from pipeline.models.store import read_file
 from pipeline.models.wording import json_type, model_error, show
 from pipeline.units import escape
@@ -70,6 +74,59 @@ def network_of_state(weights: str, layers: str, output: str) -> tuple[NetworkMod
         return found, data
     problems = cast("list[Problem]", found)
     raise model_error(layers, locate(described.text, [replace(each, line=0, column=0) for each in problems]))
+
+
+@dataclass(frozen=True, slots=True)
+class MadeNetwork:
+    """A network whose two files are not written yet.
+
+    Attributes
+    ----------
+    model : NetworkModel
+        With the path that its weights are meant for.
+    data, content : bytes
+        The bytes of the model file and of the weights.
+    """
+
+    model: NetworkModel
+    data: bytes
+    content: bytes
+
+
+def network_of_tensors(
+    document: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]], output: str, name: str
+) -> MadeNetwork:
+    """Return the network of a document without ``weights`` and of tensors by their names.
+
+    Parameters
+    ----------
+    document : mapping
+    tensors : mapping of str to ndarray
+    output : str
+        The path that the model file is meant for; the weights are meant for the same name with the ending safetensors.
+    name : str
+        What messages call the network.
+
+    Raises
+    ------
+    ModelError
+        The document is not valid, or the tensors do not fit it.
+    UsageError
+        The output has the ending of the weights.
+    ConfigurationError
+        safetensors is not installed.
+    """
+    path = Path(os.path.abspath(output)).with_suffix(".safetensors")  # noqa: PTH100 - links are kept
+    if path == Path(output).absolute():
+        raise UsageError(f"{escape(output)} is the name of the weights, not of a model file", "end it in .json")
+    content = weights_file(tensors)
+    head = {key: document[key] for key in ("format", "version", "kind")}
+    whole = {**head, "weights": {"file": path.name, "sha256": sha256(content)}, **document}
+    data = (json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    found = judge_content(read(data), content)
+    if isinstance(found, list):
+        raise model_error(name, [replace(each, line=0, column=0) for each in found])
+    return MadeNetwork(NetworkModel(found, str(path)), data, content)
 
 
 def _below(weights: str, output: str) -> str:

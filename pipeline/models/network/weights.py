@@ -85,6 +85,19 @@ def _read(path: str, digest: str) -> Weights:
             f"{shown}: these are not the weights of the model: SHA-256 {found}, not {digest}",
             "put the right file there, or write the new SHA-256 into weights.sha256",
         )
+    return parse_weights(data, shown)
+
+
+def parse_weights(data: bytes, shown: str) -> Weights:
+    """Return what the bytes of a weights file hold; ``shown`` is what messages call it.
+
+    Raises
+    ------
+    ModelError
+        They are no safetensors file.
+    ConfigurationError
+        safetensors is not installed.
+    """
     try:
         from safetensors import SafetensorError, deserialize  # noqa: PLC0415 - an extra
     except ImportError:
@@ -95,6 +108,22 @@ def _read(path: str, digest: str) -> Weights:
         raise ModelError(f"{shown} is not a safetensors file: {escape(str(error))}", _WRITE) from error
     tensors = {name: Tensor(each["dtype"], tuple(each["shape"]), each["data"]) for name, each in found_tensors}
     return Weights(len(data), tensors)
+
+
+def weights_file(tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return the bytes of a weights file with tensors by their names.
+
+    Raises
+    ------
+    ConfigurationError
+        safetensors is not installed.
+    """
+    try:
+        from safetensors.numpy import save  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigurationError("safetensors is not installed, which writes weights", _EXTRA) from None
+    content: bytes = save({name: np.ascontiguousarray(values) for name, values in tensors.items()})
+    return content
 
 
 def weights_content(path: str) -> bytes:
