@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.choices import IF_EXISTS, IfExists
 from pipeline.disk import scratch_folder
-from pipeline.errors import ModelError, SchemaError, StorageError, UsageError
+from pipeline.errors import SchemaError, StorageError, UsageError
 from pipeline.interface import Paths, paths_of
 from pipeline.models import (
     LogisticModel,
@@ -33,7 +33,6 @@ from pipeline.types.rows import BadCell
 from pipeline.units import escape
 
 if TYPE_CHECKING:
-    from pipeline.models.network.making import MadeNetwork
     from pipeline.models.network.model import NetworkModel
 
 # So many rows are scored both ways where a file is imported.
@@ -51,8 +50,8 @@ def from_sklearn(
     target: str | None = None,
     threshold: float | None = None,
     check: Any = None,
-) -> LogisticModel:
-    """Return a model with the scores of a fitted scikit-learn estimator.
+) -> LogisticModel | NetworkModel:
+    """Return a model with the scores of a fitted scikit-learn estimator: a network of an MLPClassifier, else logistic.
 
     Its steps are folded into the features of the model exactly, and each number is rounded once; a column that is only
     centred and scaled keeps center, scale and coefficient bit for bit. Raw predictions differ from those of
@@ -63,9 +62,14 @@ def from_sklearn(
     category, or ignores unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the
     categories. A numeric feature is ``boolean`` if its column is so in the rows to check.
 
+    A network is in memory until it is saved: ``model.save("model.json")`` also writes ``model.safetensors``. Its
+    features are numbers, centred, scaled and imputed, and levels one-hot; steps that make others are refused. Linear
+    steps such as PCA go into the weights of its first layer. Its weights are float64.
+
     Parameters
     ----------
-    estimator : a fitted linear classifier, a Pipeline that ends in one, or a search, threshold or calibration of these
+    estimator : a fitted linear classifier or MLPClassifier, a Pipeline that ends in one, or a search or threshold
+        of these; of a linear one also a calibration.
         ``logitstream guide models`` lists the estimators and steps that convert. Those without probabilities, such as
         LinearSVC, give a model of raw predictions and decisions.
     columns : sequence of str, optional
@@ -85,7 +89,7 @@ def from_sklearn(
         The estimator is not fitted, or has a step that cannot be folded; the message has its name and place in the
         Pipeline, and what to do instead.
     ConfigurationError
-        scikit-learn is not installed.
+        scikit-learn is not installed, or safetensors for a network.
     DataError
         scikit-learn refuses the rows to check.
     """
@@ -143,8 +147,13 @@ def from_statsmodels(
     return model_of(result, Wishes(columns, target, threshold, offset), check, _written_and_read)
 
 
-def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:
+def import_model(
+    path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None
+) -> LogisticModel | NetworkModel:
     """Return the model in a file of another tool: an ONNX graph, PMML, the readable text of VW, or a skops file.
+
+    A graph with hidden layers is a network, which is in memory until it is saved: ``model.save("model.json")`` also
+    writes ``model.safetensors``.
 
     Nothing is unpickled. What was assumed, and how far the scores are from those of the other tool, is in
     ``training["imported"]`` of the model.
@@ -191,50 +200,46 @@ def imported_model(
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
-    made = _converted(path, output, kind, check)
+    _check_other(path, output, "the file to import")
+    made = import_model(path, kind=kind, check=check)
     if isinstance(made, LogisticModel):
         write_new_file(output, made.to_json().encode(), if_exists)
         return made
-    return _written(made, output, if_exists)
+    from pipeline.models.network.making import files_of  # noqa: PLC0415 - no run needs it
+
+    stored, files = files_of(made, output)
+    write_new_files(files, if_exists)
+    return stored
 
 
 def import_network(
     path: str | os.PathLike[str],
-    layers: str | os.PathLike[str] | None,
+    layers: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    kind: str | None = None,
-    check: Paths | None = None,
     if_exists: IfExists = "fail",
 ) -> NetworkModel:
-    """Write the model file of a network of another tool, and return the model.
+    """Write the model file of the network whose weights are in a safetensors file, and return the model.
 
-    Files that hold these bytes already stay. :func:`pipeline.score` takes the model, or the path of its file.
+    A file that holds these bytes already stays. :func:`pipeline.score` takes the model, or the path of its file.
 
     Parameters
     ----------
     path : path
-        An ONNX graph; or weights, the state of a PyTorch module, written by ``safetensors.torch.save_file``.
-    layers : path or None
-        For weights, a JSON file with ``features``, ``layers`` and ``head`` as a model file has them, and whatever else
-        it may say besides ``weights``. ``None`` for an ONNX graph, which has all that.
+        The weights: the state of a PyTorch module, written by ``safetensors.torch.save_file``.
+    layers : path
+        A JSON file with ``features``, ``layers`` and ``head`` as a model file has them, and whatever else it may say
+        besides ``weights``.
     output : path
-        The model file. The weights of a graph are written beside it, under its name with the ending ``safetensors``.
-        Others stay where they are, in its folder or below it.
-    kind, check
-        As :func:`import_model` takes them, for a graph.
+        The model file. The weights stay where they are, in its folder or below it.
     if_exists : {"fail", "replace"}
 
     Raises
     ------
     ModelError
-        ``layers`` is not valid, or the weights do not fit it; or the graph is no network, or has what a model file has
-        not.
-    ThresholdError
-        The scores differ by more than the other tool's precision explains.
+        ``layers`` is not valid, or the weights do not fit it.
     UsageError
-        The weights are not in the folder of the output, or ``output`` is one of the files; or ``kind`` or ``check`` is
-        given with ``layers``.
+        The weights are not in the folder of the output, or ``output`` is one of the files.
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     ConfigurationError
@@ -245,34 +250,12 @@ def import_network(
     from pipeline.models.network.making import network_of_state  # noqa: PLC0415 - no run needs it
 
     IF_EXISTS.check(if_exists)
-    weights, made = os.fspath(path), os.fspath(output)
-    if layers is None:
-        found = _converted(weights, made, kind, check)
-        if isinstance(found, LogisticModel):
-            message = f"{escape(weights)} is a logistic model, not a network"
-            raise ModelError(message, "use logitstream.import_model(path)")
-        return _written(found, made, if_exists)
-    for name, value in (("kind", kind), ("check", check)):
-        if value is not None:
-            raise UsageError(f"{name} is not for weights, which layers describe", f"leave out {name} or layers")
-    described = os.fspath(layers)
+    weights, described, made = os.fspath(path), os.fspath(layers), os.fspath(output)
     _check_other(weights, made, "the file to import")
     _check_other(described, made, "the description of the layers")
     model, data = network_of_state(weights, described, made)
     write_new_file(made, data, if_exists)
     return model
-
-
-def _converted(path: str, output: str, kind: str | None, check: Paths | None) -> LogisticModel | MadeNetwork:
-    from pipeline.conversion.reading import import_any  # noqa: PLC0415 - no run needs it
-
-    _check_other(path, output, "the file to import")
-    return import_any(path, output, kind, None if check is None else partial(_first_rows, paths_of(check)))
-
-
-def _written(made: MadeNetwork, output: str, if_exists: IfExists) -> NetworkModel:
-    write_new_files({made.model.path: made.content, output: made.data}, if_exists)
-    return made.model
 
 
 def export_model(

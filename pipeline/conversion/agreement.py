@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ import pyarrow as pa
 from pipeline.conversion.importing import Score
 from pipeline.errors import DataError
 from pipeline.kernels import sigmoid, softmax
-from pipeline.models import LogisticModel, ScoreBlock
-from pipeline.models.logistic.output import Column
+from pipeline.models import LogisticModel
+from pipeline.models.in_memory import RowScorer
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
 from pipeline.types.inputs import Need
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 # Takes the columns that a model needs, and yields their arrays batch by batch.
 Rows = Callable[[Sequence[Need]], Iterable[Sequence[pa.Array]]]
-
-_COMPARED: tuple[Column, ...] = ("probability", "raw_prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +61,8 @@ class Gap:
         return Gap(rows, absolute, worse.relative, worse.row + shift, worse.ours, worse.theirs)
 
 
-class ScoresRows(Protocol):
-    """The block function of a model of any kind."""
-
-    def columns(self) -> Sequence[Need]:
-        """Return the columns that it needs."""
-        ...
-
-    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
-        """Return the columns made of a batch, and how many rows are NaN."""
-        ...
-
-
-def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
-    """Return how far a model is from a way of scoring named columns; see :func:`block_difference`."""
-    return block_difference(ScoreBlock(model.file, _COMPARED), rows, score)
-
-
-def network_difference(model: NetworkModel, rows: Rows, score: Score) -> Gap:
-    """Return how far a network is from a way of scoring named columns; see :func:`block_difference`."""
-    from pipeline.models.network.score import NetworkBlock  # noqa: PLC0415 - most models are none
-
-    return block_difference(NetworkBlock(model.file, model.path, _COMPARED, 0.5), rows, score)
-
-
-def block_difference(block: ScoresRows, rows: Rows, score: Score) -> Gap:
-    """Return how far a block of probabilities and raw predictions is from a way of scoring named columns.
+def difference(model: LogisticModel | NetworkModel, rows: Rows, score: Score) -> Gap:
+    """Return how far a model is from a way of scoring named columns.
 
     A row without a score, for whatever reason, must be without one both ways.
 
@@ -97,11 +71,12 @@ def block_difference(block: ScoresRows, rows: Rows, score: Score) -> Gap:
     DataError
         There are no rows.
     """
-    needs = block.columns()
+    blocks = model.block("probability"), model.block("raw_prediction")
+    needs = blocks[0].columns()
     found = Gap(0)
     for arrays in rows(needs):
         columns = _Given({need.name: _values(array) for need, array in zip(needs, arrays, strict=True)})
-        ours, raw = np.hsplit(score_values(block, arrays), 2)
+        ours, raw = (score_values(block, arrays) for block in blocks)
         found = found.then(_largest(ours, raw, np.asarray(score(columns), dtype=np.float64)))
     if not found.rows:
         raise DataError("there are no rows to check", "give rows that the model can score")
@@ -132,7 +107,7 @@ def _values(array: pa.Array) -> Any:
     return array.to_pylist()
 
 
-def score_values(block: ScoresRows, arrays: Sequence[pa.Array]) -> Floats:
+def score_values(block: RowScorer, arrays: Sequence[pa.Array]) -> Floats:
     """Return the scores of a block, shape (rows, columns made); NaN in a row that it refuses or gives none."""
     tally = RowTally(len(arrays[0]))
     made, _ = block.scores(list(arrays), tally)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline import disk, formats
 from pipeline.canonical import sha256
 from pipeline.choices import KIND
-from pipeline.conversion.agreement import Gap, Rows, difference, in_memory, network_difference
+from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
 from pipeline.conversion.importing import IMPORTERS, Imported, Importer, Score, versioned
 from pipeline.conversion.networks.document import ImportedNetwork
-from pipeline.disk import scratch_folder
 from pipeline.errors import ConfigurationError, ModelError, SchemaError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
@@ -23,7 +22,7 @@ from pipeline.models.store import system_errors
 from pipeline.units import GIB, escape, format_bytes, format_count
 
 if TYPE_CHECKING:
-    from pipeline.models.network.making import MadeNetwork
+    from pipeline.models.network.model import NetworkModel
 
 # As many bytes as a file may have that is imported: what a message of Protocol Buffers, and so an ONNX graph, may have.
 SIZE_LIMIT = 2 * GIB
@@ -49,7 +48,9 @@ class _Conversion:
         return record | ({"notes": list(self.imported.notes)} if self.imported.notes else {})
 
 
-def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Rows | None = None) -> LogisticModel:
+def import_model(
+    path: str | os.PathLike[str], kind: str | None = None, rows: Rows | None = None
+) -> LogisticModel | NetworkModel:
     """Return the model in the file of another tool, compared with that tool where this is possible.
 
     What was compared, and what a person should know, is in ``training["imported"]``.
@@ -78,23 +79,7 @@ def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Ro
     """
     found = _converted(os.fspath(path), kind)
     if isinstance(found.imported, ImportedNetwork):
-        raise UsageError(
-            f"{escape(found.name)} is a network, whose weights need a file beside the model file",
-            "use logitstream.import_network(path, None, output), or logitstream model import",
-        )
-    return _logistic(found, found.imported, rows)
-
-
-def import_any(
-    path: str, output: str, kind: str | None = None, rows: Rows | None = None
-) -> LogisticModel | MadeNetwork:
-    """Return the model in the file of another tool as :func:`import_model` does; of a network what its two files hold.
-
-    ``output`` is the path that the model file is meant for.
-    """
-    found = _converted(path, kind)
-    if isinstance(found.imported, ImportedNetwork):
-        return _network(found, found.imported, output, rows)
+        return _network(found, found.imported, rows)
     return _logistic(found, found.imported, rows)
 
 
@@ -110,16 +95,12 @@ def _logistic(found: _Conversion, imported: Imported, rows: Rows | None) -> Logi
     return LogisticModel(from_mapping({**imported.document, "training": {"imported": record}}, found.name))
 
 
-def _network(found: _Conversion, imported: ImportedNetwork, output: str, rows: Rows | None) -> MadeNetwork:
-    from pipeline.models.network.making import network_of_tensors  # noqa: PLC0415 - most models are none
+def _network(found: _Conversion, imported: ImportedNetwork, rows: Rows | None) -> NetworkModel:
+    from pipeline.models.network.making import network_in_memory  # noqa: PLC0415 - most models are none
 
-    with scratch_folder() as folder:
-        draft = network_of_tensors(imported.document, imported.tensors, str(folder / "network.json"), found.name)
-        disk.write_file(folder / "network.safetensors", draft.content)
-        compare = partial(network_difference, draft.model)
-        record = found.record(_compared(compare, found.importer, imported, rows), rows)
-    document = {**imported.document, "training": {"imported": record}}
-    return network_of_tensors(document, imported.tensors, output, found.name)
+    model = network_in_memory(imported.document, imported.tensors, found.name)
+    record = found.record(_compared(partial(difference, model), found.importer, imported, rows), rows)
+    return model.with_training({"imported": record})
 
 
 def read(name: str) -> bytes:

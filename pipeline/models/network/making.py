@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +16,8 @@ from pipeline.errors import UsageError
 from pipeline.models.document import Problem, locate, read
 from pipeline.models.judging import FORMAT
 from pipeline.models.kinds import examine_model
-from pipeline.models.network.file import KIND, VERSIONS
-from pipeline.models.network.model import NetworkModel
+from pipeline.models.network.file import KIND, VERSIONS, WeightsFile
+from pipeline.models.network.model import WEIGHTS_SUFFIX, NetworkModel
 from pipeline.models.network.parsing import judge_content
 from pipeline.models.network.weights import weights_content, weights_file
 from pipeline.models.store import read_file
@@ -25,6 +25,50 @@ from pipeline.models.wording import json_type, model_error, show
 from pipeline.units import escape
 
 _HEAD = {"format": FORMAT, "version": VERSIONS[-1], "kind": KIND}
+_UNSAVED = "model.safetensors"
+
+
+def network_in_memory(said: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]], name: str) -> NetworkModel:
+    """Return a network that is in no file.
+
+    Parameters
+    ----------
+    said : mapping
+        What its model file says besides ``format``, ``version``, ``kind`` and ``weights``.
+    tensors : mapping of str to ndarray
+        The weights, all float32 or all float64.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    ModelError
+        The content is not valid, or the tensors do not fit it.
+    ConfigurationError
+        safetensors is not installed.
+    """
+    held = weights_file(tensors)
+    document = {**_HEAD, "weights": {"file": _UNSAVED, "sha256": sha256(held)}, **said}
+    found = judge_content(read(json.dumps(document).encode()), held)
+    if isinstance(found, list):
+        raise model_error(name, [replace(each, line=0, column=0) for each in found])
+    return NetworkModel(found, "", held)
+
+
+def files_of(model: NetworkModel, path: str) -> tuple[NetworkModel, dict[str, bytes]]:
+    """Return a network as its files make it, and the content of the two: the weights beside a model file, and that.
+
+    Raises
+    ------
+    UsageError
+        The path has the ending of the weights.
+    """
+    beside = Path(path).with_suffix(WEIGHTS_SUFFIX)
+    if beside == Path(path):
+        raise UsageError(f"{escape(path)} is the name of a file of weights, not of a model file", "end it in .json")
+    weights = WeightsFile(file=beside.name, sha256=model.file.weights.sha256)
+    stored = NetworkModel(model.file.model_copy(update={"weights": weights}), str(beside.absolute()))
+    return stored, {str(beside): model.weights(), path: stored.file.to_json().encode()}
 
 
 def network_of_state(weights: str, layers: str, output: str) -> tuple[NetworkModel, bytes]:
@@ -74,59 +118,6 @@ def network_of_state(weights: str, layers: str, output: str) -> tuple[NetworkMod
         return found, data
     problems = cast("list[Problem]", found)
     raise model_error(layers, locate(described.text, [replace(each, line=0, column=0) for each in problems]))
-
-
-@dataclass(frozen=True, slots=True)
-class MadeNetwork:
-    """A network whose two files are not written yet.
-
-    Attributes
-    ----------
-    model : NetworkModel
-        With the path that its weights are meant for.
-    data, content : bytes
-        The bytes of the model file and of the weights.
-    """
-
-    model: NetworkModel
-    data: bytes
-    content: bytes
-
-
-def network_of_tensors(
-    document: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]], output: str, name: str
-) -> MadeNetwork:
-    """Return the network of a document without ``weights`` and of tensors by their names.
-
-    Parameters
-    ----------
-    document : mapping
-    tensors : mapping of str to ndarray
-    output : str
-        The path that the model file is meant for; the weights are meant for the same name with the ending safetensors.
-    name : str
-        What messages call the network.
-
-    Raises
-    ------
-    ModelError
-        The document is not valid, or the tensors do not fit it.
-    UsageError
-        The output has the ending of the weights.
-    ConfigurationError
-        safetensors is not installed.
-    """
-    path = Path(os.path.abspath(output)).with_suffix(".safetensors")  # noqa: PTH100 - links are kept
-    if path == Path(output).absolute():
-        raise UsageError(f"{escape(output)} is the name of the weights, not of a model file", "end it in .json")
-    content = weights_file(tensors)
-    head = {key: document[key] for key in ("format", "version", "kind")}
-    whole = {**head, "weights": {"file": path.name, "sha256": sha256(content)}, **document}
-    data = (json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    found = judge_content(read(data), content)
-    if isinstance(found, list):
-        raise model_error(name, [replace(each, line=0, column=0) for each in found])
-    return MadeNetwork(NetworkModel(found, str(path)), data, content)
 
 
 def _below(weights: str, output: str) -> str:

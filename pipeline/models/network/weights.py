@@ -55,7 +55,7 @@ class Weights:
     tensors: Mapping[str, Tensor]
 
 
-def read_weights(path: str, digest: str) -> Weights:
+def read_weights(path: str, digest: str, held: bytes | None = None) -> Weights:
     """Return the weights in a file; the last four are kept in this process.
 
     Parameters
@@ -63,6 +63,8 @@ def read_weights(path: str, digest: str) -> Weights:
     path : str
     digest : str
         The SHA-256 that the file must have.
+    held : bytes, optional
+        The content of the file, where it is in memory and not yet written.
 
     Raises
     ------
@@ -74,12 +76,12 @@ def read_weights(path: str, digest: str) -> Weights:
         safetensors is not installed.
     """
     with _reading:
-        return _read(path, digest)
+        return _read(path, digest, held)
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, digest: str) -> Weights:
-    shown, data = escape(path, 1000), weights_content(path)
+def _read(path: str, digest: str, held: bytes | None) -> Weights:
+    shown, data = escape(path, 1000), weights_content(path) if held is None else held
     if (found := sha256(data)) != digest:
         raise ModelError(
             f"{shown}: these are not the weights of the model: SHA-256 {found}, not {digest}",

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from pipeline.conversion.onnx.networks.reading import is_network, read_network
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.reading import convert
-from pipeline.models import ScoreRequest, score_block
-from pipeline.models.network.making import network_of_tensors
-from pipeline.models.tally import RowTally
+from pipeline.models.network.making import network_in_memory
 from tests.conversion.networks.make_networks import GRAPHS
 from tests.conversion.onnx.make_graphs import from_plain, to_plain
 
@@ -31,26 +27,19 @@ def stored(name: str) -> dict[str, Any]:
     return dict(json.loads((GRAPHS / f"{name}.json").read_text()))
 
 
-def probabilities(document: dict[str, Any], tensors: Any, rows: dict[str, list[Any]], folder: Path) -> np.ndarray:
+def probabilities(document: dict[str, Any], tensors: Any, rows: dict[str, list[Any]]) -> np.ndarray:
     """Return the probabilities of a network, shape (rows,) or (rows, classes)."""
-    made = network_of_tensors(document, tensors, str(folder / "model.json"), "model.json")
-    Path(made.model.path).write_bytes(made.content)
-    block: Any = score_block(made.model, ScoreRequest())
-    arrays = [pa.array(rows[need.name]) for need in block.columns()]
-    made_of, _ = block.scores(arrays, RowTally(len(arrays[0])))
-    found = np.column_stack([array.to_numpy() for array in made_of])
-    return found[:, 0] if found.shape[1] == 1 else found
+    model = network_in_memory({**document, "output": {}}, tensors, "the graph")
+    return model.predict_proba(rows) if model.file.classes else model.probability(rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_network_scores_as_the_tool_that_wrote_its_graph(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_network_scores_as_the_tool_that_wrote_its_graph(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = stored(name)
     graph = from_plain(said["graph"])
     assert is_network(graph)
     read = read_network(graph)
-    ours = probabilities({**read.found.document, "output": {}}, read.tensors, said["rows"], tmp_path)
+    ours = probabilities(read.found.document, read.tensors, said["rows"])
     theirs = np.array(said["probabilities"])
     theirs = theirs[:, -1] if ours.ndim == 1 and theirs.ndim == 2 else theirs
     largest = float(np.abs(ours - theirs.reshape(ours.shape)).max())
@@ -70,12 +59,12 @@ def test_the_file_holds_that_graph(name: str) -> None:
 @needs_runtime
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_onnxruntime_scores_the_same(name: str, tmp_path: Path) -> None:
+def test_onnxruntime_scores_the_same(name: str) -> None:
     path, said = GRAPHS / f"{name}.onnx", stored(name)
     made = convert(path, path.read_bytes())
     assert made.score is not None
     theirs = np.asarray(made.score(said["rows"]))
-    ours = probabilities({**made.document, "output": {}}, made.tensors, said["rows"], tmp_path)  # type: ignore[union-attr]
+    ours = probabilities(made.document, made.tensors, said["rows"])  # type: ignore[union-attr]
     assert np.abs(theirs - ours).max() <= made.tolerance / (1 if made.tolerance < 1e-9 else 10)
 
 
