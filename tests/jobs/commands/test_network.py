@@ -63,7 +63,7 @@ def test_what_is_not_for_networks_is_refused_with_its_exit_code(
         ),
         ("plan", rows, "-m", model, "-o", tmp_path / "out", "--reasons", "2"): (2, "--reasons is not for networks"),
         ("model", "scorecard", model): (65, "is a network: its score is no sum of points"),
-        ("model", "export", model, "--to", "sql"): (65, "is a network, and this is for logistic models alone"),
+        ("model", "export", model, "--to", "sql"): (65, "a network cannot be written as sql"),
     }
     for words, (code, message) in refusals.items():
         found = cli(*words)
