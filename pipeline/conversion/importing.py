@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pipeline.conversion.networks.document import ImportedNetwork
 
 Floats = npt.NDArray[np.float64]
 # Scores named columns: an array or a list for each, None where a cell is null.
@@ -83,7 +86,7 @@ class Importer:
     kind: str
     title: str
     recognises: Callable[[bytes, str], bool]
-    convert: Callable[[Path, bytes], Imported]
+    convert: Callable[[Path, bytes], Imported | ImportedNetwork]
     package: str = ""
     instead: str = ""
 
@@ -96,11 +99,11 @@ def versioned(package: str) -> str:
         return package
 
 
-def _converted_by(module: str) -> Callable[[Path, bytes], Imported]:
+def _converted_by(module: str) -> Callable[[Path, bytes], Imported | ImportedNetwork]:
     """Return ``convert`` of a module of this room, which is loaded when a file of its kind is converted."""
 
-    def convert(path: Path, data: bytes) -> Imported:
-        imported: Imported = import_module(f"pipeline.conversion.{module}").convert(path, data)
+    def convert(path: Path, data: bytes) -> Imported | ImportedNetwork:
+        imported: Imported | ImportedNetwork = import_module(f"pipeline.conversion.{module}").convert(path, data)
         return imported
 
     return convert

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 import threadpoolctl  # noqa: F401 - its first import sets a variable of the environment
 
 import pipeline
+from tests.conversion.networks.make_networks import GRAPHS
 from tests.jobs.conftest import Outcome
 from tests.models.network.networks import categorical, content_of, drawn, layers, numeric, written
 
@@ -61,7 +63,7 @@ def test_what_is_not_for_networks_is_refused_with_its_exit_code(
         ),
         ("plan", rows, "-m", model, "-o", tmp_path / "out", "--reasons", "2"): (2, "--reasons is not for networks"),
         ("model", "scorecard", model): (65, "is a network: its score is no sum of points"),
-        ("model", "export", model, "--to", "sql"): (65, "is a network, and this is for logistic models alone"),
+        ("model", "export", model, "--to", "sql"): (65, "a network cannot be written as sql"),
     }
     for words, (code, message) in refusals.items():
         found = cli(*words)
@@ -100,6 +102,53 @@ def test_the_state_of_a_network_and_its_layers_become_a_model_file(cli: Callable
     described(tmp_path, target={"column": "y", "negative": 0, "positive": 1})
     assert cli(*words).code == 73
     assert cli(*words, "--if-exists", "replace").code == 0
+
+
+@pytest.mark.skipif(find_spec("onnx") is None, reason="the package onnx is not installed")
+def test_an_onnx_graph_of_a_network_becomes_a_model_file_and_its_weights(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    graph = GRAPHS / "sklearn_two_float32.onnx"
+    words = ("model", "import", graph, "-o", tmp_path / "network.json")
+    made = cli(*words)
+    assert made.code == 0, made.err
+    assert f"{tmp_path}/network.json: a network with 4 features, from {graph} (onnx)" in made.out
+    assert "columns without names, here column_0 to column_3" in made.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.json", "network.safetensors"]
+    assert cli("model", "check", tmp_path / "network.json").code == 0
+    assert cli(*words).code == 0
+    stored = json.loads((GRAPHS / "sklearn_two_float32.json").read_text())
+    pq.write_table(pa.table(stored["rows"]), tmp_path / "rows.parquet")
+    assert cli("score", tmp_path / "rows.parquet", "-m", tmp_path / "network.json", "-o", tmp_path / "out").code == 0
+    scores = pq.read_table(tmp_path / "out")["probability"].to_pylist()
+    assert scores == pytest.approx([late for _, late in stored["probabilities"]], abs=1e-6)
+    model = pipeline.import_model(graph)
+    assert model.digest() == json.loads(cli(*words, "--json").out)["digest"]
+    (tmp_path / "network.safetensors").write_bytes(b"something else")
+    (tmp_path / "network.json").unlink()
+    refused = cli(*words)
+    assert (refused.code, "network.safetensors exists and is another file" in refused.err) == (73, True)
+    assert not (tmp_path / "network.json").exists()
+    assert cli(*words, "--if-exists", "replace").code == 0
+    other = cli("model", "import", graph, "-o", tmp_path / "network.safetensors", "--if-exists", "replace")
+    assert (other.code, "is the name of a file of weights" in other.err) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+def test_check_compares_a_network_with_onnxruntime_and_stores_the_difference(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    stored = json.loads((GRAPHS / "gated_dynamo_fixed18.json").read_text())
+    pq.write_table(pa.table(stored["rows"]), tmp_path / "rows.parquet")
+    graph = GRAPHS / "gated_dynamo_fixed18.onnx"
+    made = cli("model", "import", graph, "-o", tmp_path / "n.json", "--check", tmp_path / "rows.parquet")
+    assert made.code == 0, made.err
+    assert "8 rows scored both ways: largest difference" in made.out
+    facts = json.loads((tmp_path / "n.json").read_text())["training"]["imported"]
+    assert facts["rows"] == 8
+    assert 0 < facts["largest_difference"] < 1e-6
+    assert facts["tool"].startswith("onnxruntime ")
 
 
 def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(

@@ -1,0 +1,209 @@
+"""From the graph of a network to the model file that it means: layers one after the other, and a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.conversion.networks.document import NetworkHead, Tensors, network_document, tensors_of
+from pipeline.conversion.networks.stack import Stack
+from pipeline.conversion.onnx.graph import BOOL, CORE, STRING, Graph, Node, ReadGraph, needed
+from pipeline.conversion.onnx.networks.folding import folded
+from pipeline.conversion.onnx.networks.formulas import NetworkFormula, settled
+from pipeline.conversion.onnx.networks.operators import NETWORK_OPERATORS
+from pipeline.conversion.onnx.networks.values import (
+    ONE,
+    REMEDY,
+    ROWS,
+    UNITS,
+    NetworkStep,
+    NetworkTensor,
+    NetworkValue,
+    SideBySide,
+)
+from pipeline.conversion.onnx.ports import (
+    FLOAT32_TOLERANCE,
+    TOLERANCE,
+    check_operators,
+    constant_of,
+    input_columns,
+    is_float32,
+    labels_of,
+    probabilities_of,
+    unknown,
+)
+from pipeline.errors import ModelError
+from pipeline.units import escape
+
+_PRODUCTS = frozenset({"MatMul", "Gemm"})
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+# What bends a sum, so that the product behind it is another layer.
+_BENDING = frozenset(
+    {"Sigmoid", "Tanh", "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Softplus", "HardSigmoid", "Gelu", "Erf"}
+    | {"Clip", "Max", "Softmax", "HardSwish", "Mish", "Swish", "ThresholdedRelu", "Softsign"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNetwork:
+    """The network that a graph is.
+
+    Attributes
+    ----------
+    found : ReadGraph
+        Its document is a model file without ``weights``.
+    tensors : dict of str to ndarray
+    """
+
+    found: ReadGraph
+    tensors: Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """The layers of a graph, and what its output is: ``probabilities``, their ``logarithms``, or the ``sums``."""
+
+    stack: Stack
+    kind: str
+
+
+def is_network(graph: Graph) -> bool:
+    """Return whether a graph has a recurrent layer, or one layer behind another with a function between them."""
+    # 1: behind a product; 2: behind a function of it.
+    stages: dict[str, int] = {}
+    for node in graph.nodes:
+        if node.operator in _RECURRENT:
+            return True
+        stage = max((stages.get(name, 0) for name in node.inputs), default=0)
+        if node.operator in _PRODUCTS:
+            if stage == 2:
+                return True
+            stage = 1
+        elif node.operator in _BENDING and stage:
+            stage = 2
+        stages.update(dict.fromkeys(node.outputs, stage))
+    return False
+
+
+def read_network(graph: Graph) -> ReadNetwork:
+    """Return the network that a graph means.
+
+    Raises
+    ------
+    ModelError
+        It is damaged, or has a layer, a function or an order of layers that a model file does not have; the message
+        names the node.
+    """
+    check_operators(graph)
+    columns, notes = input_columns(graph)
+    output = probabilities_of(graph)
+    result = _result(_followed(graph, columns, output), output)
+    stack = result.stack.closed()
+    count = max(stack.units, 2)
+    head = NetworkHead(labels_of(graph, output, count), is_raw=result.kind == "sums")
+    document = network_document(stack, head)
+    for feature in document["features"]:
+        feature.update(_boolean(graph, columns, feature["column"]))
+    if head.is_raw:
+        notes.append("the graph gives raw predictions, no probabilities; so does the model")
+    is_single = is_float32(graph)
+    unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
+    found = ReadGraph(
+        document,
+        tuple(notes),
+        columns,
+        output,
+        # The softmax of logarithms of probabilities is the probabilities.
+        result.kind != "probabilities",
+        FLOAT32_TOLERANCE if is_single else TOLERANCE,
+        unnamed,
+    )
+    return ReadNetwork(found, tensors_of(stack, np.float32 if is_single else np.float64))
+
+
+def _boolean(graph: Graph, columns: Mapping[str, tuple[str, ...]], name: str) -> dict[str, Any]:
+    booleans = {each for port in graph.inputs if port.type == BOOL for each in columns[port.name]}
+    return {"boolean": True} if name in booleans else {}
+
+
+def _followed(graph: Graph, columns: Mapping[str, tuple[str, ...]], output: str) -> NetworkValue:
+    """Return what leads to the output."""
+    values: dict[str, NetworkValue] = dict(graph.constants)
+    for port in graph.inputs:
+        if port.type == STRING:
+            raise ModelError(f'the graph counts with the text of column "{escape(port.name)}"', REMEDY)
+        values[port.name] = NetworkTensor.of(Stack.of(columns[port.name]), (ROWS, UNITS)[: len(port.shape)])
+    for node in needed(graph, output):
+        # The other outputs, such as the mask of a dropout, are not read.
+        values[node.outputs[0]] = _made(graph, node, values)
+    if output not in values:
+        raise ModelError(f'no node makes the output "{escape(output)}"', "write the graph again")
+    return values[output]
+
+
+def _made(graph: Graph, node: Node, values: Mapping[str, NetworkValue]) -> NetworkValue:
+    if node.operator == "Constant" and node.domain == CORE:
+        return constant_of(node)
+    for name in node.inputs:
+        if name and name not in values:
+            raise unknown(node, f'takes "{escape(name)}", which nothing before it makes')
+    step = NetworkStep(node, [values[name] if name else None for name in node.inputs], graph.opsets.get(CORE, 1))
+    try:
+        if (constant := folded(step)) is not None:
+            return constant
+        function = NETWORK_OPERATORS.get((node.domain, node.operator))
+        if function is None:
+            raise step.refused("is an operator that logitstream does not read in a network")
+        return function(step)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+        # Attributes of a damaged graph may have any type and any value.
+        raise step.refused("has attributes or inputs that do not fit together") from error
+
+
+def _result(value: NetworkValue, output: str) -> _Result:
+    """Return the layers before the sigmoid or softmax of the output."""
+    if isinstance(value, SideBySide):
+        value = _positive(value)
+    if not isinstance(value, NetworkTensor):
+        raise ModelError(f'the output "{escape(output)}" is a constant', REMEDY)
+    axes = [axis for axis in value.axes if axis != ONE]
+    if axes != [ROWS, UNITS] and not (axes == [ROWS] and value.units == 1):
+        raise ModelError(f'the output "{escape(output)}" has no row for each row of the input', REMEDY)
+    formula = value.formula
+    is_sigmoid = formula.operator == "Sigmoid" and value.units == 1
+    if is_sigmoid or (formula.operator == "Softmax" and value.units > 1):
+        return _Result(settled(formula.inner[0]), "probabilities")
+    if formula.operator == "LogSoftmax":
+        return _Result(settled(formula.inner[0]), "logarithms")
+    if formula.operator == "Sigmoid":
+        raise ModelError(
+            f'the output "{escape(output)}" is a sigmoid of each of {value.units} sums, for labels that do not exclude '
+            "each other",
+            "export one network for each label, or end it in a softmax",
+        )
+    stack = settled(formula)
+    if stack.closed() is not stack:
+        raise ModelError(
+            f'the output "{escape(output)}" is neither probabilities nor the sums of a last layer',
+            "end the network in a sigmoid, a softmax or a linear layer",
+        )
+    return _Result(stack, "sums")
+
+
+def _positive(value: SideBySide) -> NetworkTensor:
+    """Return p where the output is ``1 - p`` and p side by side."""
+    if len(value.parts) == 2:
+        negative, positive = value.parts
+        rest = negative.formula
+        if (
+            rest.operator == "Sub"
+            and positive.units == 1
+            and rest.arguments[1:] == (positive.formula,)
+            and not isinstance(rest.arguments[0], NetworkFormula)
+            and np.array_equal(rest.arguments[0], np.array(1.0))
+        ):
+            return positive
+    raise ModelError("the graph joins the outputs of different layers", REMEDY)
