@@ -32,6 +32,7 @@ from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
 from tests.conversion import stored_statsmodels, stored_vw
+from tests.models.network import networks
 from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
 
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
@@ -246,9 +247,12 @@ def test_the_page_about_networks_runs_and_its_figures_are_those_that_are_measure
 ) -> None:
     with_pictures = find_spec("matplotlib") is not None
     reader.follow(
-        PAGES["networks"], lambda line: reader.run_here(line) if with_pictures or "--plot" not in line else None
+        page_about_networks(reader),
+        lambda line: reader.run_here(line) if with_pictures or "--plot" not in line else None,
     )
-    assert "What helps: of these, glorot with gain 4." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "What helps: of these, glorot with gain 4." in told
+    assert find_spec("safetensors") is None or "loss and rows  log loss of late, " in told
     page = text_of("networks")
     rows = [
         f"| {width} | {stack.label} | {stack.ratio:.1e} | {stack.lowest:.1e} to {stack.highest:.1e} | "
@@ -262,6 +266,23 @@ def test_the_page_about_networks_runs_and_its_figures_are_those_that_are_measure
     assert f"pass on {narrow:.2f} of the signal with 10 units in each, and {wide:.2f} with 128" in " ".join(
         page.split()
     )
+
+
+def page_about_networks(reader: Reader) -> Path:
+    """Return the page, with a network in the folder, or a copy without its section where safetensors is missing."""
+    if find_spec("safetensors") is not None:
+        features = [networks.numeric(name, missing={"impute": 0.0}) for name in ("dep_delay", "distance", "hour")]
+        scaled = [{**feature, "scale": 1000.0} for feature in features]
+        networks.written(
+            reader.folder, networks.drawn((3, 8, 8, 1)), features=scaled, layers=networks.layers(3, "sigmoid")
+        )
+        (reader.folder / "model.json").rename(reader.folder / "network.json")
+        return PAGES["networks"]
+    text, title = text_of("networks"), "## The error signal in your own network\n"
+    before, _, section = text.partition(title)
+    copy = reader.folder / "networks.md"
+    copy.write_text(before + section[section.index("\n## ") + 1 :])
+    return copy
 
 
 def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,10 +24,11 @@ class NormLine:
     highest: Sequence[float]
 
 
-def draw_norms(lines: Sequence[NormLine], title: str) -> Any:
+def draw_norms(lines: Sequence[NormLine], title: str, measured: str = "mean norm of dL/dz; band: all seeds") -> Any:
     """Return a figure with a line for each network on a logarithmic axis, and its spread as a band.
 
-    The input is on the left, the output on the right, as the axis says. Zeros and infinities are not drawn.
+    The input is on the left, the output on the right, as the axis says. Zeros and infinities are not drawn. The
+    other axis is labelled ``measured``.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
@@ -45,7 +46,7 @@ def draw_norms(lines: Sequence[NormLine], title: str) -> Any:
         ticks = _ticks(depth)
         axes.set_xticks(ticks, [f"{tick}{_end(tick, depth)}" for tick in ticks])
         axes.set_xlabel("layer; the error signal goes from right to left")
-        axes.set_ylabel("mean norm of dL/dz; band: all seeds")
+        axes.set_ylabel(measured)
         axes.set_title(title, loc="left", fontsize=10)
         axes.legend(title="norm in layer 1, divided by that in the last layer", alignment="left", fontsize=8)
     return figure

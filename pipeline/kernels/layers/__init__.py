@@ -4,6 +4,7 @@ A layer computes tiles of 1,024 rows. The bits of a row do not depend on the oth
 has one thread (:func:`pipeline.kernels.blas.one_thread`). Nothing warns, and nothing keeps state.
 """
 
+from pipeline.kernels.layers.backward import dense_error, dense_signal, dense_slopes, dense_weight_gradient
 from pipeline.kernels.layers.clipping import clip_gradients
 from pipeline.kernels.layers.dense import DenseLayer
 from pipeline.kernels.layers.initial import Seed, default_gain, generator, glorot, he, normal
@@ -23,6 +24,10 @@ __all__ = [
     "by_tiles",
     "clip_gradients",
     "default_gain",
+    "dense_error",
+    "dense_signal",
+    "dense_slopes",
+    "dense_weight_gradient",
     "generator",
     "glorot",
     "he",

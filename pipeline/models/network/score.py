@@ -23,6 +23,7 @@ from pipeline.models.logistic.output import COLUMNS, Column
 from pipeline.models.logistic.score import asked_of, check_threshold, facts_of, values_of
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
+from pipeline.models.network.inputs import PreparedInput
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
@@ -160,14 +161,7 @@ class NetworkBlock:
 
         A rejected row has the scores of a raw prediction of 0.
         """
-        named = {
-            feature.column: BatchColumn(
-                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
-            )
-            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
-        }
-        batch = BatchColumns(named, tally, self.precision)
-        inputs = [feature.prepare(batch) for feature in self.model.features]
+        inputs = self.inputs(columns, tally)
         raw = np.empty((self.model.outputs, tally.rows))
         self._network.raw(inputs, raw)
         null = tally.null
@@ -177,6 +171,17 @@ class NetworkBlock:
         raw[np.isnan(raw)] = np.nan
         nan = self._maker.is_nan(raw)
         return tuple(self._maker.arrays(Raw(raw, null, nan, GatheredParts()))), int(np.count_nonzero(nan))
+
+    def inputs(self, columns: Sequence[pa.Array], tally: RowTally) -> list[PreparedInput]:
+        """Return the cells of a batch with the policies applied; ``tally`` gets what happened to the rows."""
+        named = {
+            feature.column: BatchColumn(
+                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
+            )
+            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
+        }
+        batch = BatchColumns(named, tally, self.precision)
+        return [feature.prepare(batch) for feature in self.model.features]
 
     def describe(self) -> dict[str, object]:
         """Return JSON from which the block is made again: the model, with the SHA-256 of its weights, and the options.
