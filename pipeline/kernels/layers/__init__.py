@@ -10,6 +10,7 @@ from pipeline.kernels.layers.dense import DenseLayer
 from pipeline.kernels.layers.initial import Seed, default_gain, generator, glorot, he, normal
 from pipeline.kernels.layers.products import ProductProbe, arithmetic_of, probe
 from pipeline.kernels.layers.recurrent import GruLayer, LstmLayer, RecurrentLayer
+from pipeline.kernels.layers.through_time import StepRecord, pooled_error, pooled_states, record_steps
 from pipeline.kernels.layers.tiles import LAYER_ROWS, by_tiles, padded
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ProductProbe",
     "RecurrentLayer",
     "Seed",
+    "StepRecord",
     "arithmetic_of",
     "by_tiles",
     "clip_gradients",
@@ -33,5 +35,8 @@ __all__ = [
     "he",
     "normal",
     "padded",
+    "pooled_error",
+    "pooled_states",
     "probe",
+    "record_steps",
 ]
