@@ -134,15 +134,18 @@ class LayerGradient:
         As the model file names it.
     units : int
     function : str or None
-        What makes the values that it passes on; of the last layer that is the head.
+        What makes the values that it passes on; of the last layer that is the head, and a recurrent one has none.
     norm : float
-        The mean, over the rows, of the Euclidean norm of dL/dz.
+        The mean, over the rows, of the Euclidean norm of dL/dz; of a recurrent layer over the gates of all steps.
     weight_gradient : float
         The Euclidean norm of the gradient of the mean loss with respect to the weights, without the biases.
     saturated : float
-        The share of saturated units.
+        The share of saturated units; of a recurrent layer that of its gates in all steps.
     mean_activation : float
-        Of the values that it passes on.
+        Of the values that it passes on, in all steps.
+    steps : tuple of float
+        Of a recurrent layer: the mean norm of dL/dz in a step. The last number is for the last step of each row, the
+        one before it for the step before, over the rows that have so many steps.
     """
 
     number: int
@@ -154,6 +157,7 @@ class LayerGradient:
     weight_gradient: float
     saturated: float
     mean_activation: float
+    steps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.choices import ABSENT, MISSING_TARGET
 from pipeline.diagnosis.findings import GradientReport, LayerGradient
-from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence
+from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence, has_steps, step_sentence
 from pipeline.diagnosis.measuring import GradientWishes, MeasuredGradients, measure_gradients
 from pipeline.diagnosis.reading import gradient_layers
 from pipeline.diagnosis.summing import GradientLayers
@@ -140,7 +140,7 @@ def _wishes(paths: tuple[str, ...], block: NetworkBlock, target: str | None, ask
 
 def _report(target: str | None, file: NetworkFile, layers: GradientLayers, found: MeasuredGradients) -> GradientReport:
     sums = found.sums
-    measured = tuple(_layer(number, file, layers, found) for number in range(len(layers.layers)))
+    measured = tuple(_layer(number, file, layers, found) for number in range(len(layers.all_layers)))
     first, last = measured[0].norm, measured[-1].norm
     # Where nothing comes in at the output, nothing arrives.
     ratio = (first / last if last else 0.0) if math.isfinite(first) and math.isfinite(last) else math.inf
@@ -158,27 +158,33 @@ def _report(target: str | None, file: NetworkFile, layers: GradientLayers, found
         },
         layers=measured,
         ratio=ratio,
-        sentences=(gradient_sentence(measured, ratio),),
+        sentences=(gradient_sentence(measured, ratio), *map(step_sentence, filter(has_steps, measured))),
         advice=gradient_advice(measured, ratio),
         notes=found.notes,
     )
 
 
 def _layer(number: int, file: NetworkFile, layers: GradientLayers, found: MeasuredGradients) -> LayerGradient:
-    place, section = file.dense[number]
-    sums, units = found.sums, layers.layers[number].units
-    norm = float(sums.norms[number] / sums.rows)
+    place, section = file.weighted[number]
+    sums = found.sums
     with np.errstate(all="ignore"):
-        gradient = float(np.linalg.norm(sums.weights[number] / sums.rows))
+        gradient = np.linalg.norm(sums.weights[number] / sums.rows)
+    steps = sums.steps[number] if number < len(layers.recurrent) else None
     return LayerGradient(
         number=number + 1,
         place=place,
         kind=section.kind,
-        units=units,
+        units=layers.all_layers[number].units,
         function=layers.shown(number)[0],
-        # What overflowed is infinite, whether or not 0 times infinity made NaN of it.
-        norm=norm if math.isfinite(norm) else math.inf,
-        weight_gradient=gradient if math.isfinite(gradient) else math.inf,
-        saturated=float(sums.saturated[number] / (sums.rows * units)),
-        mean_activation=float(sums.activations[number] / (sums.rows * units)),
+        norm=_whole(sums.norms[number] / sums.rows),
+        weight_gradient=_whole(gradient),
+        saturated=float(sums.saturated[number] / max(1, sums.units[number])),
+        mean_activation=float(sums.activations[number] / max(1, sums.passed[number])),
+        # The last step comes first in the sums.
+        steps=() if steps is None else tuple(map(_whole, (steps.norms / steps.rows)[::-1])),
     )
+
+
+def _whole(number: float | np.floating[Any]) -> float:
+    """Return a number; one that overflowed is infinite, whether or not 0 times infinity made NaN of it."""
+    return float(number) if math.isfinite(number) else math.inf

@@ -14,8 +14,9 @@ is infinite, because numbers grew beyond float64, is null, and so is a mean of s
     ``target`` (null without one), ``loss``, the mean log loss (null without a target); ``rows`` with ``read``,
     ``used``, ``bad``, ``set_aside``, ``without_score``, ``without_target``, ``not_finite``; ``ratio`` of the first
     layer to the last; ``layers``, each with ``number`` (1 is next to the input), ``place`` in the model file, ``kind``,
-    ``units``, ``function`` (null where it has none), ``norm`` of dL/dz, ``weight_gradient``, ``saturated`` and
-    ``mean_activation``; ``sentences``; ``advice``; ``notes`` about the files.
+    ``units``, ``function`` (null where it has none), ``norm`` of dL/dz, ``weight_gradient``, ``saturated``,
+    ``mean_activation`` and ``steps``, norms of dL/dz through time, the last step of each row last; ``sentences``;
+    ``advice``; ``notes`` about the files.
 """
 
 from __future__ import annotations
@@ -65,7 +66,13 @@ def gradients_json(report: GradientReport) -> Json:
 
 def _plain(values: Mapping[str, object]) -> Json:
     """Return values of which numbers may be infinite."""
-    return {name: _number(value) if isinstance(value, float) else value for name, value in values.items()}
+    return {name: _value(value) for name, value in values.items()}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_value(each) for each in value]
+    return _number(value) if isinstance(value, float) else value
 
 
 def _stack(stack: StackSignal) -> Json:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
+
+import pyarrow as pa
 
 from pipeline.choices import Absent, MissingTarget
 from pipeline.diagnosis.reading import GradientReader
-from pipeline.diagnosis.summing import GradientLayers, GradientSummer, GradientSums, add_sums
+from pipeline.diagnosis.step_summing import STEP_TILE_BYTES
+from pipeline.diagnosis.summing import GradientLayers, GradientSums, add_sums, weights_of
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.kernels.blas import blas_tag, one_thread
 from pipeline.kernels.layers import LAYER_ROWS
@@ -109,7 +113,7 @@ class MeasuredGradients:
 def add_up(context: ChunkContext) -> Outcome[GradientSums]:
     """Return what the rows of a chunk add up to: the step."""
     reader = context.once("reader", reader_of)
-    summer = GradientSummer(reader.layers, with_target=reader.target is not None)
+    summer = reader.summer()
     with one_thread():
         for batch in context.batches():
             if batch.data.num_rows:
@@ -141,12 +145,19 @@ def prepare_gradients(wishes: GradientWishes, layers: GradientLayers) -> tuple[P
     needs = list(wishes.block.columns())
     if wishes.target is not None:
         needs.append(Need(wishes.target, "categorical"))
-    roles = [(need.name, need.role) for need in needs]
     survey = Survey.of(files, needs, (), wishes.csv)
-    surveyed = survey.compared(lambda fields: unfit_columns(roles, fields), wishes.absent)
+    surveyed = survey.compared(partial(_unfit, wishes), wishes.absent)
     plan = make_plan(files, chunk_size=wishes.chunk_size, limit=wishes.limit)
     scan = prepare_scan(files, surveyed.needs, plan, wishes.csv, _costs(wishes, layers), wishes.how)
     return scan, (*found.notes, *surveyed.notes)
+
+
+def _unfit(wishes: GradientWishes, fields: Sequence[pa.Field]) -> list[str]:
+    """Return one sentence for each field whose type does not fit, those of the features first."""
+    if wishes.target is None:
+        return wishes.block.check(fields)
+    of_target = unfit_columns([(wishes.target, "categorical")], fields[-1:], {wishes.target: "a target"})
+    return [*wishes.block.check(fields[:-1]), *of_target]
 
 
 def measure_gradients(wishes: GradientWishes, layers: GradientLayers) -> MeasuredGradients:
@@ -184,8 +195,9 @@ def _left_out(sums: GradientSums, done: _GradientPass) -> str:
 
 
 def _costs(wishes: GradientWishes, layers: GradientLayers) -> StepCosts:
-    weights = _FLOAT * sum(layer.weight.size + layer.bias.size for layer in layers.layers)
-    units = layers.inputs + sum(layer.units for layer in layers.layers)
+    weights = _FLOAT * sum(weights_of(layer).size for layer in layers.all_layers)
+    units = layers.inputs + sum(layer.units for layer in layers.all_layers)
+    steps = 2 * STEP_TILE_BYTES if layers.recurrent else 0
     settings = wishes.settings()
     return StepCosts(
         # Besides what is prepared of the features: the class of each row, and which rows are used.
@@ -194,9 +206,9 @@ def _costs(wishes: GradientWishes, layers: GradientLayers) -> StepCosts:
         fewer_payloads="use a smaller network",
         travels=True,
         shared_bytes=settings_bytes(settings),
-        table_bytes=wishes.block.table_bytes + weights,
+        table_bytes=wishes.block.table_bytes + 2 * weights,
         # The sums, and the gradient of a tile before it is added to them.
-        step_bytes=2 * weights + _FLOAT * LAYER_ROWS * (_TILE_ARRAYS * units + 2 * layers.inputs),
+        step_bytes=2 * weights + _FLOAT * LAYER_ROWS * (_TILE_ARRAYS * units + 2 * layers.inputs) + steps,
     )
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 
 from pipeline.choices import MissingTarget
-from pipeline.diagnosis.signals import Floats
+from pipeline.diagnosis.sources import InputRows, StepRows
+from pipeline.diagnosis.step_summing import StepSummer
 from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer
 from pipeline.flow.write import of_file
-from pipeline.kernels.layers import LAYER_ROWS, DenseLayer
+from pipeline.kernels.layers import DenseLayer, RecurrentLayer
 from pipeline.models.columns import Mask, RecentLevels, levels
 from pipeline.models.levels import LevelTable, spelled_type
-from pipeline.models.network.compute import Network, filled, network_of
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
-from pipeline.models.network.inputs import PreparedInput
 from pipeline.models.network.score import NetworkBlock
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
@@ -42,7 +43,13 @@ def gradient_layers(model: NetworkFile, network: Network) -> GradientLayers:
         DenseLayer(each.weight.astype(np.float64), each.bias.astype(np.float64), each.function, each.parameters)
         for each in network.layers
     )
-    return GradientLayers(tuple(layers), model.head)
+    recurrent = () if network.recurrence is None else network.recurrence.layers
+    return GradientLayers(tuple(layers), model.head, tuple(map(_in_float64, recurrent)), model.pooling)
+
+
+def _in_float64(layer: RecurrentLayer) -> RecurrentLayer:
+    names = ("input_weight", "hidden_weight", "input_bias", "hidden_bias")
+    return replace(layer, **{name: getattr(layer, name).astype(np.float64) for name in names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +82,18 @@ class GradientReader:
         object.__setattr__(self, "layers", gradient_layers(model, network_of(model, self.block.path)))
         object.__setattr__(self, "_tables", tables)
 
-    def add(self, batch: Batch, file: InputFile, needs: Sequence[Need], summer: GradientSummer) -> None:
+    def summer(self) -> GradientSummer | StepSummer:
+        """Return what adds up the rows of one chunk."""
+        if self.layers.recurrent:
+            return StepSummer(self.layers)
+        return GradientSummer(self.layers, with_target=self.target is not None)
+
+    def add(self, batch: Batch, file: InputFile, needs: Sequence[Need], summer: GradientSummer | StepSummer) -> None:
         """Add the rows of a batch that have inputs and a class, after the others were booked."""
         columns, tally = batch.data.columns, RowTally(batch.data.num_rows)
         features = columns if self.target is None else columns[:-1]
         block = cast("NetworkBlock", of_file(self.block, file, needs[: len(features)]))
-        inputs = block.inputs(features, tally)
+        source = self._source(block.batch_of(features, tally))
         codes, without = None, np.zeros(tally.rows, dtype=np.bool_)
         if self.target is not None:
             column = BatchColumn(len(features), self.target, columns[-1])
@@ -91,11 +104,14 @@ class GradientReader:
         summer.sums.without_score += tally.null_count
         summer.sums.without_target += int(np.count_nonzero(without & used))
         used &= ~without
-        for here, tile in _tiles_of(inputs, tally.rows, self.layers.inputs):
-            chosen = used[here].copy()
-            chosen[chosen] = np.isfinite(tile[chosen]).all(axis=1)
-            summer.sums.not_finite += int(np.count_nonzero(used[here]) - np.count_nonzero(chosen))
-            summer.add(tile[chosen], None if codes is None else codes[here][chosen])
+        summer.sums.not_finite += source.add(used, codes, summer)
+
+    def _source(self, batch: BatchColumns) -> InputRows | StepRows:
+        """Return the inputs of a batch, with the policies applied."""
+        model = self.block.model
+        if model.sequences:
+            return StepRows(batch, model)
+        return InputRows(batch, model)
 
     def _codes(self, column: BatchColumn, table: LevelTable, tally: RowTally, without: Mask) -> Codes:
         """Return the class of each row; note in ``without`` which have no target where those are left out."""
@@ -111,12 +127,3 @@ class GradientReader:
         else:
             tally.add_bad(np.flatnonzero(missing), column, "target missing")
         return codes
-
-
-def _tiles_of(inputs: Sequence[PreparedInput], count: int, width: int) -> Iterator[tuple[slice, Floats]]:
-    """Yield the inputs of rows in float64, shape (rows, inputs), 1,024 rows at a time; each is overwritten."""
-    tiles, scratch = np.empty((1, width, LAYER_ROWS)), np.empty(LAYER_ROWS)
-    for start in range(0, count, LAYER_ROWS):
-        here = slice(start, min(start + LAYER_ROWS, count))
-        (tile,) = filled(tiles, inputs, here, scratch)
-        yield here, tile.T[: here.stop - here.start]

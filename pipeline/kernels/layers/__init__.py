@@ -10,7 +10,7 @@ from pipeline.kernels.layers.dense import DenseLayer
 from pipeline.kernels.layers.initial import Seed, default_gain, generator, glorot, he, normal
 from pipeline.kernels.layers.products import ProductProbe, arithmetic_of, probe
 from pipeline.kernels.layers.recurrent import GruLayer, LstmLayer, RecurrentLayer
-from pipeline.kernels.layers.through_time import StepRecord, pooled_error, pooled_states, record_steps
+from pipeline.kernels.layers.through_time import StepGradients, StepRecord, pooled_error, pooled_states, record_steps
 from pipeline.kernels.layers.tiles import LAYER_ROWS, by_tiles, padded
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ProductProbe",
     "RecurrentLayer",
     "Seed",
+    "StepGradients",
     "StepRecord",
     "arithmetic_of",
     "by_tiles",

@@ -28,6 +28,7 @@ from pipeline.models.logistic.policies import (
     UnseenLevel,
 )
 from pipeline.models.logistic.sections import Name, Section, fault
+from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.wording import show, tag
 
 Floats = npt.NDArray[np.float64]
@@ -107,10 +108,17 @@ def _kind(value: object) -> str | None:
     return tag(kind) if isinstance(kind, str) else None
 
 
-Input = NumericInput | CategoricalInput
-INPUTS: Mapping[str, type[Section]] = {"numeric": NumericInput, "categorical": CategoricalInput}
+PlainInput = NumericInput | CategoricalInput
+Input = PlainInput | SequenceInput
+INPUTS: Mapping[str, type[Section]] = {
+    "numeric": NumericInput,
+    "categorical": CategoricalInput,
+    "sequence": SequenceInput,
+}
 AnyInput = Annotated[
-    Annotated[NumericInput, Tag(tag("numeric"))] | Annotated[CategoricalInput, Tag(tag("categorical"))],
+    Annotated[NumericInput, Tag(tag("numeric"))]
+    | Annotated[CategoricalInput, Tag(tag("categorical"))]
+    | Annotated[SequenceInput, Tag(tag("sequence"))],
     Discriminator(_kind),
 ]
 # By the kind and the member.
@@ -118,6 +126,7 @@ POLICIES: Mapping[tuple[str, str], Policy] = {
     ("numeric", "missing"): MISSING_NUMBER,
     ("categorical", "missing"): MISSING_LEVEL,
     ("categorical", "unseen"): UNSEEN_LEVEL,
+    ("sequence", "missing_step"): MISSING_NUMBER,
 }
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.models.network.networks import columns, drawn, layers, written
+from tests.models.network.networks import columns, drawn, drawn_steps, layers, sequence, step_layers, written
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
 COMMAND = ("diagnose", "gradients")
@@ -80,6 +80,43 @@ def test_a_logistic_model_is_refused_with_what_to_do(cli):
     assert outcome.code == 65
     assert "delay_model.json is of the kind logistic: it has no layers" in outcome.err
     assert outcome.err.endswith("name a model file of the kind network\n")
+
+
+@pytest.fixture
+def steps(tmp_path):
+    """Return sequences of up to 30 steps, and a network with two recurrent layers."""
+    generator = np.random.default_rng(3)
+    rows = [generator.normal(size=(length, 3)).tolist() for length in range(1, 31)]
+    pq.write_table(pa.table({"x": pa.array(rows)}), tmp_path / "steps.parquet")
+    tensors = {name: 0.5 * each for name, each in drawn_steps("lstm", (3, 6, 6, 1)).items()}
+    model = written(
+        tmp_path / "steps", tensors, features=[sequence("x", width=3)], layers=step_layers("lstm", 2, "last")
+    )
+    return tmp_path / "steps.parquet", "--model", model
+
+
+def test_a_second_table_has_the_norms_through_time(cli, steps):
+    outcome = cli(*COMMAND, *steps)
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = [line.split() for line in outcome.out.splitlines()]
+    (head,) = [number for number, line in enumerate(lines) if line[:4] == ["steps", "before", "the", "last"]]
+    table = lines[head + 2 : head + 22]
+    assert [int(row[0]) for row in table] == sorted({int(row[0]) for row in table}, reverse=True)
+    assert (table[0][0], table[-1][0], len(table[0])) == ("29", "0", 3)
+    text = " ".join(outcome.out.split())
+    assert "Through time the signal vanishes in layer 1 (lstm): 29 steps before the last one, a step gets" in text
+    assert "In lstm and gru, z are the arguments of the gates" in text
+    found = json.loads(cli(*COMMAND, *steps, "--json").out)
+    assert [len(layer["steps"]) for layer in found["layers"]] == [30, 30, 0]
+    assert f"{found['layers'][1]['steps'][-1]:.2e}" == table[-1][2]
+
+
+@needs_matplotlib
+def test_the_picture_has_the_norms_through_time(cli, steps, tmp_path):
+    assert cli(*COMMAND, *steps, "--plot", tmp_path / "steps.svg").code == 0
+    text = (tmp_path / "steps.svg").read_text()
+    assert "steps before the last one; the error signal" in text
+    assert "layer 2 (lstm): " in text
 
 
 @needs_matplotlib
