@@ -90,7 +90,7 @@ ROOMS = {
     "sklearn": Room(80, ("numpy", "pyarrow", "sklearn"), ("arrays", "modelling", "fitting", *MEANS), late=("scipy",)),
     "stream": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", "grammar", *MEANS)),
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
-    "diagnosis": Room(75, ("numpy",), ("options", *MEANS)),
+    "diagnosis": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
     "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),

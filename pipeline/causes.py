@@ -96,6 +96,9 @@ CAUSES: Mapping[Cause, CauseText] = {
     "infinite": CauseText("is infinite, but a fit takes only finite numbers", _LIMITED),
     "outside steps": CauseText("has no finite value under the steps of its feature", _LIMITED),
     "target missing": CauseText("is a missing value, but every row needs a target", _WITHOUT),
+    "target unknown": CauseText(
+        "is not a class of the model", "fix the value, or name the column of the classes with --target"
+    ),
     "weight missing": CauseText("is a missing value, but every row needs a weight", _WITHOUT),
     "weight refused": CauseText(
         "is not a weight: weights are finite and not negative", "fix the value, or name another column with --weight"

@@ -54,6 +54,7 @@ Cause = Literal[
     "infinite",
     "outside steps",
     "target missing",
+    "target unknown",
     "weight missing",
     "weight refused",
     "offset missing",

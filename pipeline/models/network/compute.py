@@ -132,7 +132,7 @@ class Network:
         with one_thread(), np.errstate(all="ignore"):
             for start in range(0, count, size):
                 rows = slice(start, min(start + size, count))
-                for first, sums in self._sums(_filled(tiles, inputs, rows, scratch), start):
+                for first, sums in self._sums(filled(tiles, inputs, rows, scratch), start):
                     last = min(first + LAYER_ROWS, count)
                     out[:, first:last] = sums[:, : last - first]
 
@@ -170,8 +170,11 @@ class Network:
             yield start + number * LAYER_ROWS, self._last(tile)
 
 
-def _filled(tiles: npt.NDArray[Any], inputs: Sequence[PreparedInput], rows: slice, scratch: Floats) -> npt.NDArray[Any]:
-    """Return tiles with the inputs of some rows; the last one is filled up with zeros."""
+def filled(tiles: npt.NDArray[Any], inputs: Sequence[PreparedInput], rows: slice, scratch: Floats) -> npt.NDArray[Any]:
+    """Return as many of the tiles as some rows need, with their inputs; the last one is filled up with zeros.
+
+    ``tiles`` has the shape (tiles, inputs, 1024) and either type of floats; ``scratch`` has room for the rows.
+    """
     used = tiles[: -(-(rows.stop - rows.start) // LAYER_ROWS)]
     used.fill(0.0)
     first = 0

@@ -174,13 +174,7 @@ class NetworkBlock:
 
         A rejected row has the scores of a raw prediction of 0.
         """
-        named = {
-            feature.column: BatchColumn(
-                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
-            )
-            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
-        }
-        raw = self._raw(BatchColumns(named, tally, self.precision))
+        raw = self._raw(self.batch_of(columns, tally))
         null = tally.null
         for where in (tally.rejected,) if null is None else (null, tally.rejected):
             raw[:, where] = 0.0
@@ -188,6 +182,16 @@ class NetworkBlock:
         raw[np.isnan(raw)] = np.nan
         nan = self._maker.is_nan(raw)
         return tuple(self._maker.arrays(Raw(raw, null, nan, GatheredParts()))), int(np.count_nonzero(nan))
+
+    def batch_of(self, columns: Sequence[pa.Array], tally: RowTally) -> BatchColumns:
+        """Return the columns of a batch, as the features read them."""
+        named = {
+            feature.column: BatchColumn(
+                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
+            )
+            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
+        }
+        return BatchColumns(named, tally, self.precision)
 
     def _raw(self, batch: BatchColumns) -> Floats:
         """Return the raw predictions of a batch, shape (outputs, rows); of a row without a score any number."""
