@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.choices import Absent, MissingTarget
 from pipeline.diagnosis.reading import GradientReader
-from pipeline.diagnosis.step_summing import STEP_TILE_BYTES
+from pipeline.diagnosis.step_summing import NUMBER_FLOATS, STEP_TILE_BYTES
 from pipeline.diagnosis.summing import GradientLayers, GradientSums, add_sums, weights_of
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.kernels.blas import blas_tag, one_thread
@@ -197,7 +197,7 @@ def _left_out(sums: GradientSums, done: _GradientPass) -> str:
 def _costs(wishes: GradientWishes, layers: GradientLayers) -> StepCosts:
     weights = _FLOAT * sum(weights_of(layer).size for layer in layers.all_layers)
     units = layers.inputs + sum(layer.units for layer in layers.all_layers)
-    steps = 2 * STEP_TILE_BYTES if layers.recurrent else 0
+    steps = 2 * STEP_TILE_BYTES + _FLOAT * LAYER_ROWS * NUMBER_FLOATS * layers.inputs if layers.recurrent else 0
     settings = wishes.settings()
     return StepCosts(
         # Besides what is prepared of the features: the class of each row, and which rows are used.

@@ -18,8 +18,8 @@ from pipeline.models.network.recurrence import Counts, tiles_of
 from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.network.steps import PreparedSteps
 
-# The inputs of so many steps are looked at together.
-_STEPS = 16
+# The inputs of so many steps of a tile are looked at together: these bytes, or one step.
+_LOOKED_AT = 1 << 19
 
 
 class InputRows:
@@ -83,8 +83,9 @@ class StepRows:
         """Return which of at most 1,024 rows have finite inputs alone."""
         lengths = self._steps.lengths[rows]
         finite, longest = np.ones(len(rows), dtype=np.bool_), int(lengths.max())
-        block = np.empty((_STEPS, self._width, len(rows)))
-        for first in range(0, longest, _STEPS):
+        at_once = max(1, _LOOKED_AT // (self._width * len(rows) * 8))
+        block = np.empty((min(at_once, longest), self._width, len(rows)))
+        for first in range(0, longest, at_once):
             part = block[: longest - first]
             self._steps.fill(part, rows, first)
             is_there = np.arange(first, first + len(part))[:, np.newaxis] < lengths

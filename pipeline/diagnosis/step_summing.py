@@ -26,6 +26,8 @@ from pipeline.kernels.layers import (
 from pipeline.units import MIB, format_bytes, format_count
 
 STEP_TILE_BYTES = 32 * MIB
+# What a number of a list takes while inputs are made of it, in floats: its place, its types, and what is odd in it.
+NUMBER_FLOATS = 6
 _FLOAT = 8
 # The largest slope of a sigmoid and of a tanh.
 _SIGMOID_SLOPE, _TANH_SLOPE = 0.25, 1.0
@@ -154,10 +156,11 @@ def _largest_slopes(layer: RecurrentLayer) -> Floats:
 
 def step_bytes(network: GradientLayers) -> int:
     """Return the bytes that a step of a row takes on the way forward and back."""
-    # Of a layer: inputs and their derivatives, hidden and cell states with the errors and what is made of the steps,
-    # gates with their slopes, signals and squares.
+    # Of the lists: each number while it is made. Of a layer: inputs and their derivatives, hidden and cell states with
+    # the errors and what is made of the steps, gates with their slopes, signals and squares.
     layers = network.recurrent
-    return _FLOAT * sum(3 * layer.inputs + 6 * layer.units + 5 * layer.gates * layer.units for layer in layers)
+    states = sum(3 * layer.inputs + 6 * layer.units + 5 * layer.gates * layer.units for layer in layers)
+    return _FLOAT * (NUMBER_FLOATS * network.inputs + states)
 
 
 def _too_long(steps: int, bytes_of_step: int) -> MemoryBudgetError:

@@ -180,6 +180,32 @@ def test_rows_without_inputs_or_a_class_are_left_out_and_counted(tmp_path: Path)
         logitstream.diagnose_gradients(data, model, target="late")
 
 
+def test_rows_that_the_model_sets_aside_and_files_without_the_target_are_counted(tmp_path: Path) -> None:
+    features = [numeric("a"), categorical("c", ["u", "v"], unseen="quarantine")]
+    model = written(tmp_path, drawn((3, 4, 1)), features=features, layers=layers(2, "tanh"))
+    data = tmp_path / "data"
+    data.mkdir()
+    pq.write_table(pa.table({"a": [1.0, 2.0, 3.0], "c": ["u", "w", "v"], "y": [True, False, True]}), data / "1.parquet")
+    pq.write_table(pa.table({"a": [1.0, 2.0], "c": ["u", "v"]}), data / "2.parquet")
+    how = {"target": "y", "absent": "null", "missing_target": "drop"}
+    found = logitstream.diagnose_gradients(data, model, **how)
+    counts = {name: count for name, count in found.rows.items() if count}
+    assert counts == {"read": 5, "used": 2, "set_aside": 1, "without_target": 2}
+    assert found.notes == ("y is missing in 1 file of 2 (2.parquet): taken as null (--absent null)",)
+    with pytest.raises(SchemaError, match="has no column 'y'"):
+        logitstream.diagnose_gradients(data, model, target="y")
+
+
+def test_the_target_may_be_a_feature_too(tmp_path: Path) -> None:
+    model = network(tmp_path, (2, 3, 1))
+    rows = np.array([[0, 1], [1, 0], [1, 1]])
+    pq.write_table(table_of(rows, rows[:, 1]), tmp_path / "in.parquet")
+    one, other = (
+        logitstream.diagnose_gradients(tmp_path / "in.parquet", model, target=target) for target in ("x1", "y")
+    )
+    assert one.layers == other.layers
+
+
 def test_saturated_units_are_counted_by_the_slope_of_their_function(tmp_path: Path) -> None:
     tensors = {"0.weight": np.eye(2), "0.bias": np.zeros(2), "1.weight": np.ones((1, 2)), "1.bias": np.zeros(1)}
     rows = np.array([[0.0, 5.0], [-5.0, 5.0], [1.0, 1.0], [0.0, -2.0]])
