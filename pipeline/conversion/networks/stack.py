@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import ModelError
+from pipeline.units import escape
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -102,9 +105,30 @@ class Stack:
             return self.dense(np.eye(self.units)).function(name, parameters)
         return self._ending(replace(last, function=name, parameters=dict(parameters or {})))
 
-    def closed(self) -> Stack:
-        """Return the stack with a last layer that has no function, for the head of a model file."""
-        return self.dense(np.eye(self.units)) if self._open is None else self
+    def headed(self, output: str) -> tuple[Stack, bool]:
+        """Return the layers before the sigmoid or softmax that ends them, and whether they end in sums without either.
+
+        Raises
+        ------
+        ModelError
+            They end in another function, or in a sigmoid of each of several sums; ``output`` is what it is called.
+        """
+        last = self.parts[-1] if self.parts else None
+        function = last.function if last is not None and self.waiting is None else None
+        if last is not None and function == ("sigmoid" if self.units == 1 else "softmax"):
+            return self._ending(replace(last, function=None)), False
+        if self._open is not None:
+            return self, True
+        if function == "sigmoid":
+            raise ModelError(
+                f'the output "{escape(output)}" is a sigmoid of each of {self.units} sums, for labels that do not '
+                "exclude each other",
+                "export one network for each label, or end it in a softmax",
+            )
+        raise ModelError(
+            f'the output "{escape(output)}" is neither probabilities nor the sums of a last layer',
+            "end the network in a sigmoid, a softmax or a linear layer",
+        )
 
     @property
     def _open(self) -> StackedDense | None:

@@ -101,7 +101,7 @@ def read_network(graph: Graph) -> ReadNetwork:
     columns, notes = input_columns(graph)
     output = probabilities_of(graph)
     result = _result(_followed(graph, columns, output), output)
-    stack = result.stack.closed()
+    stack = result.stack
     count = max(stack.units, 2)
     head = NetworkHead(labels_of(graph, output, count), is_raw=result.kind == "sums")
     document = network_document(stack, head)
@@ -172,25 +172,11 @@ def _result(value: NetworkValue, output: str) -> _Result:
     axes = [axis for axis in value.axes if axis != ONE]
     if axes != [ROWS, UNITS] and not (axes == [ROWS] and value.units == 1):
         raise ModelError(f'the output "{escape(output)}" has no row for each row of the input', REMEDY)
-    formula = value.formula
-    is_sigmoid = formula.operator == "Sigmoid" and value.units == 1
-    if is_sigmoid or (formula.operator == "Softmax" and value.units > 1):
-        return _Result(settled(formula.inner[0]), "probabilities")
-    if formula.operator == "LogSoftmax":
-        return _Result(settled(formula.inner[0]), "logarithms")
-    if formula.operator == "Sigmoid":
-        raise ModelError(
-            f'the output "{escape(output)}" is a sigmoid of each of {value.units} sums, for labels that do not exclude '
-            "each other",
-            "export one network for each label, or end it in a softmax",
-        )
-    stack = settled(formula)
-    if stack.closed() is not stack:
-        raise ModelError(
-            f'the output "{escape(output)}" is neither probabilities nor the sums of a last layer',
-            "end the network in a sigmoid, a softmax or a linear layer",
-        )
-    return _Result(stack, "sums")
+    if value.formula.operator == "LogSoftmax" and value.units > 1:
+        stack = settled(value.formula.inner[0]).function("softmax")
+        return _Result(stack.headed(output)[0], "logarithms")
+    stack, is_raw = settled(value.formula).headed(output)
+    return _Result(stack, "sums" if is_raw else "probabilities")
 
 
 def _positive(value: SideBySide) -> NetworkTensor:
