@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.units import escape, nearest, parse_seconds, quoted
 
 Format = Literal["parquet", "csv"]
-Role = Literal["numeric", "boolean", "categorical", "kept"]
+Role = Literal["numeric", "boolean", "categorical", "sequence", "kept"]
 Precision = Literal["fast", "accurate", "reproducible"]
 IfExists = Literal["fail", "replace"]
 IfRunning = Literal["fail", "skip", "wait"]
@@ -60,6 +60,11 @@ Cause = Literal[
     "offset infinite",
     "group missing",
     "no comparison",
+    "partial step",
+    "steps differ",
+    "too many steps",
+    "missing step refused",
+    "missing step set aside",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 MissingRule = Literal["error", "impute-mean", "impute-median", "indicator", "drop"]

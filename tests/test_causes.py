@@ -58,6 +58,11 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("offset infinite", ()): "is infinite, and the offset of a row is a finite number",
     ("group missing", ()): "is missing, and it is the group of the row under --robust-groups",
     ("no comparison", ()): "cannot be compared with the constant of --holdout",
+    ("partial step", ()): "is no whole number of steps of the width that the model states",
+    ("steps differ", ()): "has another number of steps than the sequences before it in the model",
+    ("too many steps", ()): 'has more steps than the model takes ("steps")',
+    ("missing step refused", ()): "has a missing value in a step, and the model treats that as an error",
+    ("missing step set aside", ()): "has a missing value in a step, and the model sends such rows to the quarantine",
 }
 
 
