@@ -18,10 +18,15 @@ import numpy as np
 
 FILES = Path(__file__).parent / "keras_files"
 ROWS, COLUMNS = 8, 4
+STEPS, WIDTH = 5, 3
 
 
 def rows() -> np.ndarray:
     return np.random.Generator(np.random.Philox(18)).normal(0, 2, (ROWS, COLUMNS)).astype(np.float32)
+
+
+def sequences() -> np.ndarray:
+    return np.random.Generator(np.random.Philox(21)).normal(0, 1, (ROWS, STEPS, WIDTH)).astype(np.float32)
 
 
 def networks() -> dict[str, Any]:
@@ -35,7 +40,27 @@ def networks() -> dict[str, Any]:
     inputs = keras.Input((COLUMNS,), name="numbers")
     hidden = layers.Dense(5, activation="silu", name="second")(layers.Dropout(0.2)(layers.Dense(6, "tanh")(inputs)))
     activations = ("elu", "gelu", "softplus", "hard_sigmoid", "log_sigmoid", "leaky_relu", "sigmoid")
+    steps = keras.Input((None, WIDTH), name="clicks")
+    pooled = layers.GlobalAveragePooling1D()(
+        layers.GRU(4, return_sequences=True)(layers.LSTM(4, return_sequences=True)(steps))
+    )
+
+    def of_steps(*stack: Any) -> Any:
+        return keras.Sequential([keras.Input((STEPS, WIDTH), name="clicks"), *stack])
+
     return {
+        "lstm": of_steps(layers.LSTM(4), layers.Dense(1, "sigmoid")),
+        "gru": of_steps(
+            layers.BatchNormalization(), layers.GRU(4), layers.Dense(3, "relu"), layers.Dense(2, "softmax")
+        ),
+        "gru_before": of_steps(
+            layers.GRU(4, reset_after=False, return_sequences=True),
+            layers.Dropout(0.1),
+            layers.LSTM(3, return_sequences=True, use_bias=False),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(1),
+        ),
+        "functional_steps": keras.Model(steps, layers.Dense(1, activation="sigmoid")(pooled)),
         "normed": sequential(
             layers.BatchNormalization(),
             layers.Dense(6, "relu", name="the first"),
@@ -66,6 +91,10 @@ def learnt(network: Any) -> None:
         weight.assign(drawn)
 
 
+def _columns(given: np.ndarray) -> dict[str, list[float]]:
+    return {f"column_{place}": given[:, place].tolist() for place in range(COLUMNS)}
+
+
 def deflated(path: Path) -> None:
     """Write a zip again, smaller."""
     with zipfile.ZipFile(path) as file:
@@ -86,11 +115,14 @@ def main(wanted: list[str]) -> None:
         network.save(FILES / f"{name}.keras")
         if name != "double":
             deflated(FILES / f"{name}.keras")
-        found = np.asarray(network.predict(rows(), verbose=0), dtype=np.float64)
+        is_sequence = len(network.input_shape) == 3
+        given = sequences() if is_sequence else rows()
+        columns = {"clicks": given.tolist()} if is_sequence else _columns(given)
+        found = np.asarray(network.predict(given, verbose=0), dtype=np.float64)
         assert len(np.unique(found[:, 0])) == ROWS, "the rows have too little effect on what is compared"
         made = {
             "tools": [f"keras {keras.__version__}", keras.backend.backend()],
-            "rows": {f"column_{place}": rows()[:, place].tolist() for place in range(COLUMNS)},
+            "rows": columns,
             "outputs": found.tolist(),
         }
         (FILES / f"{name}.json").write_text(json.dumps(made) + "\n")

@@ -47,6 +47,11 @@ def layer(position: int, **changed: Any) -> Members:
     return configured(change)
 
 
+def recurrent(**changed: Any) -> Members:
+    """Return the members of ``lstm`` with other settings of its LSTM."""
+    return configured(lambda config: config["config"]["layers"][1]["config"].update(changed), "lstm")
+
+
 def weighted(change: Callable[[Any], object]) -> Members:
     """Return the members with other weights."""
     import h5py
@@ -103,6 +108,20 @@ FAULTS: dict[str, tuple[Callable[[], Members], tuple[str, ...]]] = {
         lambda: layer(4, class_name="Masking"),
         ('the layer "dropout', "(Masking) is of a class that logitstream does not read"),
     ),
+    "a layer in reverse": (
+        lambda: recurrent(go_backwards=True),
+        ('the layer "lstm', "(LSTM) reads the steps in reverse (go_backwards)"),
+    ),
+    "a layer that gives its state": (lambda: recurrent(return_state=True), ("gives its state, too (return_state)",)),
+    "a layer that keeps its state": (lambda: recurrent(stateful=True), ("from batch to batch (stateful)",)),
+    "gates with another function": (
+        lambda: recurrent(recurrent_activation="hard_sigmoid"),
+        ("has the functions ('tanh', 'hard_sigmoid'), not tanh and sigmoid",),
+    ),
+    "a dense layer for each step": (
+        lambda: recurrent(return_sequences=True),
+        ("has a dense layer for each step of a sequence",),
+    ),
     "a convolution": (lambda: layer(4, class_name="Conv1D"), ("(Conv1D) is of a class",)),
     "a bidirectional layer": (lambda: layer(4, class_name="Bidirectional"), ("(Bidirectional) is of a class",)),
     "a layer of its own": (
@@ -141,8 +160,8 @@ FAULTS: dict[str, tuple[Callable[[], Members], tuple[str, ...]]] = {
         ("takes several outputs, or shares them", "each layer must take the outputs of the one before"),
     ),
     "an input of several axes": (
-        lambda: layer(0, batch_shape=[None, 4, 4]),
-        ("has rows of the shape (4, 4)",),
+        lambda: layer(0, batch_shape=[None, 4, 4, 4]),
+        ("has rows of the shape (4, 4, 4)",),
     ),
     "a configuration that is damaged": (
         lambda: configured(lambda config: config.update(config=[])),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from pipeline.conversion.networks.keras.archive import KerasWeights
 from pipeline.conversion.networks.keras.config import KerasLayer
-from pipeline.conversion.networks.stack import Floats, Stack
+from pipeline.conversion.networks.stack import Floats, Stack, StackedRecurrent
 from pipeline.units import escape
 
 _LEAVE_OUT = "leave the layer out, or use one of those that logitstream guide other-tools lists"
@@ -21,6 +22,12 @@ _FUNCTIONS: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "log_sigmoid": ("log_sigmoid", {}),
     "swish": ("silu", {}),
     "leaky_relu": ("leaky_relu", {"alpha": 0.2}),
+}
+_PLAIN = "use the layer without it"
+_NO_SETTINGS = {
+    "go_backwards": "reads the steps in reverse",
+    "return_state": "gives its state, too",
+    "stateful": "keeps its state from batch to batch",
 }
 _FLOATS = frozenset({"float32", "float64"})
 
@@ -96,6 +103,49 @@ def _normalised(step: KerasStep) -> Stack:
     return step.stack.straight(factor, shift - mean * factor)
 
 
+def _recurrent(step: KerasStep) -> Stack:
+    """Return an LSTM or a GRU: Keras has the gates in the order i, f, c, o and z, r, h (keras.layers)."""
+    layer, units = step.layer, step.layer.setting("units", int, 0)
+    for name, why in _NO_SETTINGS.items():
+        if layer.settings.get(name):
+            raise layer.refused(f"{why} ({name})", _PLAIN)
+    functions = (layer.settings.get("activation", "tanh"), layer.settings.get("recurrent_activation", "sigmoid"))
+    if functions != ("tanh", "sigmoid"):
+        raise layer.refused(f"has the functions {escape(str(functions), 80)}, not tanh and sigmoid", _PLAIN)
+    order = (0, 1, 2, 3) if layer.kind == "LSTM" else (1, 0, 2)
+    is_after = layer.kind == "LSTM" or layer.setting("reset_after", bool, True)
+    has_two = layer.kind == "GRU" and is_after
+    columns = len(order) * units
+    shapes: list[tuple[int, ...]] = [(step.stack.units, columns), (units, columns)]
+    if layer.setting("use_bias", bool, True):
+        shapes.append((2, columns) if has_two else (columns,))
+    kernel, hidden, *biases = (
+        np.concatenate([each[..., gate * units : (gate + 1) * units] for gate in order], axis=-1)
+        for each in step.arrays(*shapes, cell="cell")
+    )
+    kind: Literal["lstm", "gru"] = "lstm" if layer.kind == "LSTM" else "gru"
+    part = StackedRecurrent(kind, kernel.T, hidden.T, reset_after=is_after)
+    if biases:
+        # The second bias, of GRU alone, is that of the state.
+        added = dict(zip(("input_bias", "hidden_bias"), np.atleast_2d(biases[0]), strict=False))
+        part = replace(part, **added)
+    stack = step.stack.recurrent(part)
+    return stack if layer.setting("return_sequences", bool, False) else stack.pooled("last")
+
+
+def _pooling(kind: Literal["mean", "max"]) -> Callable[[KerasStep], Stack]:
+    """Return what takes the mean or the largest over the steps."""
+
+    def made(step: KerasStep) -> Stack:
+        if step.layer.settings.get("data_format", "channels_last") != "channels_last":
+            raise step.layer.refused("has its steps behind its units (data_format)", _PLAIN)
+        if step.layer.setting("keepdims", bool, False):
+            raise step.layer.refused("keeps the axis of the steps (keepdims)", _PLAIN)
+        return step.stack.pooled(kind)
+
+    return made
+
+
 def _same(step: KerasStep) -> Stack:
     return step.stack
 
@@ -125,6 +175,10 @@ def _softmax(step: KerasStep) -> Stack:
 _LAYERS: Mapping[str, Callable[[KerasStep], Stack]] = {
     "Dense": _dense,
     "BatchNormalization": _normalised,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "GlobalAveragePooling1D": _pooling("mean"),
+    "GlobalMaxPooling1D": _pooling("max"),
     "Dropout": _same,
     "Activation": lambda step: step.activated(step.stack),
     "ReLU": _relu,

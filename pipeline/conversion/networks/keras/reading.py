@@ -39,8 +39,8 @@ def convert(path: Path, data: bytes) -> ImportedNetwork:
 
 def _network(archive: KerasArchive) -> ImportedNetwork:
     model = model_of(archive.config)
-    columns = _columns(model)
-    stack = Stack.of(columns)
+    stack = _inputs(model)
+    columns = stack.columns
     weights = KerasWeights(archive.weights)
     try:
         for layer in model.layers:
@@ -53,6 +53,8 @@ def _network(archive: KerasArchive) -> ImportedNetwork:
         names = f"{len(columns)} columns without names, here {columns[0]} to {columns[-1]}"
         where = "rename them in the model file to those of your data"
         notes.append(f'columns: the input "{escape(model.input)}" has {names}; {where}')
+    if stack.steps is not None:
+        notes.append(f"the file is for {stack.steps} steps; the model takes as many at most")
     if is_raw:
         notes.append("the file gives raw predictions, no probabilities; so does the model")
     return ImportedNetwork(
@@ -65,12 +67,14 @@ def _network(archive: KerasArchive) -> ImportedNetwork:
     )
 
 
-def _columns(model: KerasModel) -> tuple[str, ...]:
-    """Return names for the inputs: the one of a single column is that of the input."""
-    (width,) = model.shape if len(model.shape) == 1 else (None,)
-    if width is None or not 0 < width <= _MOST_COLUMNS:
+def _inputs(model: KerasModel) -> Stack:
+    """Return the inputs by their names: a single column, and a sequence, are called as the input is."""
+    *steps, width = model.shape or (None,)
+    if width is None or len(steps) > 1 or not 0 < width <= _MOST_COLUMNS:
         raise ModelError(
             f'the input "{escape(model.input)}" has rows of the shape {model.shape}',
-            "give the network an input of the shape (columns,)",
+            "give the network an input of the shape (columns,) or (steps, numbers)",
         )
-    return (model.input,) if width == 1 else tuple(f"column_{place}" for place in range(width))
+    if steps:
+        return Stack.of_steps(model.input, width, steps[0])
+    return Stack.of([model.input] if width == 1 else [f"column_{place}" for place in range(width)])

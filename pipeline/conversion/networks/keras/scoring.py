@@ -17,10 +17,15 @@ from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Floats, Score
 from pipeline.conversion.networks.keras.archive import KerasWeights
 from pipeline.conversion.networks.keras.config import KerasLayer, KerasModel
+from pipeline.conversion.networks.sequences import scored_by_length
 
 # The settings that change what a layer computes, by its class; the layers that change nothing are left out.
 _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "Dense": ("units", "activation", "use_bias"),
+    "LSTM": ("units", "use_bias", "return_sequences"),
+    "GRU": ("units", "use_bias", "return_sequences", "reset_after"),
+    "GlobalAveragePooling1D": (),
+    "GlobalMaxPooling1D": (),
     "BatchNormalization": ("epsilon", "center", "scale"),
     "Activation": ("activation",),
     "ReLU": ("negative_slope",),
@@ -36,9 +41,15 @@ def keras_scorer(model: KerasModel, weights: bytes, columns: Sequence[str], *, i
         return None
     made = cache(partial(_made, model, weights))
 
+    def predicted(values: Floats) -> Floats:
+        return np.asarray(made().predict(values, verbose=0), dtype=np.float64)
+
     def score(rows: Mapping[str, Any]) -> Floats:
-        values = np.column_stack([_numbers(rows[name]) for name in columns])
-        found = np.asarray(made().predict(values, verbose=0), dtype=np.float64)
+        if len(model.shape) == 2:
+            steps, width = model.shape
+            found = scored_by_length(rows[model.input], width or 1, steps, predicted)
+        else:
+            found = predicted(np.column_stack([_numbers(rows[name]) for name in columns]))
         found = found[:, 0] if found.shape[1] == 1 else found
         return squashed(found) if is_raw else found
 
@@ -58,7 +69,8 @@ def _made(model: KerasModel, content: bytes) -> Any:
         made = keras.Sequential([keras.Input(model.shape), *(_layer(keras, layer) for layer in layers)])
         for layer, one in zip(layers, made.layers, strict=True):
             if one.weights:
-                one.set_weights(weights.of(layer.stored, "", layer.shown))
+                cell = "cell" if layer.kind in {"LSTM", "GRU"} else ""
+                one.set_weights(weights.of(layer.stored, cell, layer.shown))
     finally:
         weights.close()
     return made
