@@ -6,7 +6,7 @@
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     fit(inputs, target=..., features=...)      fit a model to files; returns a FitReport with the model
     preview_fit(inputs, ...)                   show what fit would do, from footers alone
-    LogisticModel                              a model: load, save, probability, predict
+    LogisticModel, NetworkModel                a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels
     import_model(path)                         make a model from ONNX, PMML, VW or skops
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.interface import preview, score, transform
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model, import_network
     from pipeline.models import LogisticModel
+    from pipeline.models.network.model import NetworkModel
     from pipeline.networks import Dense, GRUCell, LSTMCell, clip_gradients
     from pipeline.stream import transform_stream
     from pipeline.training import fit, preview_fit
@@ -56,6 +57,7 @@ __all__ = [
     "LSTMCell",
     "LogisticModel",
     "LogitstreamError",
+    "NetworkModel",
     "PlanSummary",
     "QuarantineInspection",
     "Report",
@@ -93,6 +95,7 @@ _HOMES = {
     "LSTMCell": "networks",
     "LogisticModel": "models",
     "LogitstreamError": "errors",
+    "NetworkModel": "models.network.model",
     "PlanSummary": "types.report",
     "QuarantineInspection": "inspection",
     "Report": "types.report",

@@ -49,8 +49,8 @@ def from_sklearn(
     target: str | None = None,
     threshold: float | None = None,
     check: Any = None,
-) -> LogisticModel:
-    """Return a model with the scores of a fitted scikit-learn estimator.
+) -> LogisticModel | NetworkModel:
+    """Return a model with the scores of a fitted scikit-learn estimator: a network of an MLPClassifier, else logistic.
 
     Its steps are folded into the features of the model exactly, and each number is rounded once; a column that is only
     centred and scaled keeps center, scale and coefficient bit for bit. Raw predictions differ from those of
@@ -61,9 +61,14 @@ def from_sklearn(
     category, or ignores unknown ones, missing values become a level called ``(missing)``. ``levels`` is the type of the
     categories. A numeric feature is ``boolean`` if its column is so in the rows to check.
 
+    A network is in memory until it is saved: ``model.save("model.json")`` also writes ``model.safetensors``. Its
+    features are numbers, centred, scaled and imputed, and levels one-hot; steps that make others are refused. Linear
+    steps such as PCA go into the weights of its first layer. Its weights are float64.
+
     Parameters
     ----------
-    estimator : a fitted linear classifier, a Pipeline that ends in one, or a search, threshold or calibration of these
+    estimator : a fitted linear classifier or MLPClassifier, a Pipeline that ends in one, or a search or threshold
+        of these; of a linear one also a calibration.
         ``logitstream guide models`` lists the estimators and steps that convert. Those without probabilities, such as
         LinearSVC, give a model of raw predictions and decisions.
     columns : sequence of str, optional
@@ -83,7 +88,7 @@ def from_sklearn(
         The estimator is not fitted, or has a step that cannot be folded; the message has its name and place in the
         Pipeline, and what to do instead.
     ConfigurationError
-        scikit-learn is not installed.
+        scikit-learn is not installed, or safetensors for a network.
     DataError
         scikit-learn refuses the rows to check.
     """

@@ -11,6 +11,7 @@ import pty
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,6 +22,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import pipeline
 from jobs.cli import group, run
@@ -119,7 +123,11 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
     known = pq.read_table("logitstream-demo/flights", columns=["distance", "hour", "late"]).to_pandas().dropna()
     rows = known[["distance", "hour"]]
     late = known["late"].astype(bool)
-    reader.variables |= {"flights": rows, "late": late, "fitted": LogisticRegression().fit(rows, late)}
+    perceptron = make_pipeline(StandardScaler(), MLPClassifier([8], max_iter=1, random_state=0))
+    with warnings.catch_warnings(action="ignore"):
+        perceptron.fit(rows, late)
+    fitted = {"fitted": LogisticRegression().fit(rows, late), "perceptron": perceptron}
+    reader.variables |= {"flights": rows, "late": late, **fitted}
     reader.follow(page_about_models(reader))
     assert "rows scored both ways: largest difference" in capsys.readouterr().out
     written = pipeline.LogisticModel.load(reader.folder / "written.json")

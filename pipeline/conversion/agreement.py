@@ -14,6 +14,7 @@ from pipeline.conversion.importing import Score
 from pipeline.errors import DataError
 from pipeline.kernels import sigmoid, softmax
 from pipeline.models import LogisticModel, ScoreBlock
+from pipeline.models.in_memory import RowScorer
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
 from pipeline.types.inputs import Need
@@ -103,7 +104,7 @@ def _values(array: pa.Array) -> Any:
     return array.to_pylist()
 
 
-def score_values(block: ScoreBlock, arrays: Sequence[pa.Array]) -> Floats:
+def score_values(block: RowScorer, arrays: Sequence[pa.Array]) -> Floats:
     """Return the scores of a block, shape (rows, columns made); NaN in a row that it refuses or gives none."""
     tally = RowTally(len(arrays[0]))
     made, _ = block.scores(list(arrays), tally)

@@ -6,7 +6,8 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,18 @@ from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
+from pipeline.models.network.inputs import Input, input_values
+from pipeline.models.network.model import NetworkModel
 from pipeline.models.rows import batches
 from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell
 from pipeline.units import escape, format_count
 
+AnyModel = LogisticModel | NetworkModel
+Checked = TypeVar("Checked", bound=AnyModel)
 Floats = npt.NDArray[np.float64]
+# What a column adds to a score, from the arrays of all columns: shape (rows, numbers), NaN where there is nothing.
+Added = Callable[[Sequence[pa.Array]], Floats]
 # Writes a dataframe as CSV, and yields the needed columns as they are read from it, with the records that are bad.
 Reread = Callable[[Any, Sequence[Need]], Iterable[tuple[pa.RecordBatch, Sequence[BadCell]]]]
 
@@ -48,7 +55,7 @@ class Comparison:
         return f"largest difference {self.absolute:.2g} (relative {self.relative:.2g})"
 
 
-def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequence[str] | None = None) -> Comparison:
+def compare(model: AnyModel, estimator: Any, rows: Any, *, columns: Sequence[str] | None = None) -> Comparison:
     """Return how much a model and an estimator differ on rows that both take.
 
     ``columns`` are the names of the columns of rows that have no names themselves, in the order of the estimator's
@@ -58,12 +65,12 @@ def compare(model: LogisticModel, estimator: Any, rows: Any, *, columns: Sequenc
     return _difference(scores(model, named(rows, columns)), theirs)
 
 
-def is_raw(model: LogisticModel) -> bool:
+def is_raw(model: AnyModel) -> bool:
     """Return whether a model is for raw predictions and decisions alone."""
     return "probability" not in (model.output.columns or ("probability",))
 
 
-def scores(model: LogisticModel, rows: Any) -> Floats:
+def scores(model: AnyModel, rows: Any) -> Floats:
     """Return the probabilities of the positive class, with classes of all; of a model without them raw predictions."""
     if is_raw(model):
         found: Floats = model.raw_prediction(rows)
@@ -99,7 +106,7 @@ def _of_positive(found: Floats) -> Floats:
     return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
 
-def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | None, tool: str) -> LogisticModel:
+def checked(model: Checked, theirs: Floats, rows: Any, reread: Reread | None, tool: str) -> Checked:
     """Return the model with the largest difference to the scores of a tool on named rows, and print it.
 
     A dataframe with ``to_csv`` is also compared after it was written as CSV and read; a column that then adds something
@@ -113,7 +120,7 @@ def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | No
     if not len(theirs):
         raise DataError("there are no rows to check", "give rows that the model can score")
     # A row that the model refuses has no score, as in a tool that leaves it out.
-    ours = _scored(model, list(batches(rows, ScoreBlock.of(model.file).columns())), [])
+    ours = _scored(model, list(batches(rows, model.block("probability").columns())), [])
     found = _difference(ours.scores, theirs)
     lines = [f"{format_count(len(theirs))} rows scored both ways: {found.text}"]
     if reread is not None and hasattr(rows, "to_csv"):
@@ -121,7 +128,7 @@ def checked(model: LogisticModel, theirs: Floats, rows: Any, reread: Reread | No
     # The caller asked for these lines with `check`.
     print("\n".join(lines))  # noqa: T201
     record = _record(found, tool, is_raw=is_raw(model))
-    return LogisticModel(model.file.model_copy(update={"training": {"imported": record}}))
+    return cast("Checked", model.with_training({"imported": record}))
 
 
 def _record(found: Comparison, tool: str, *, is_raw: bool) -> Mapping[str, Any]:
@@ -178,8 +185,8 @@ class _Scored:
         return "null" if value is None else escape(repr(value), 40)
 
 
-def _from_csv(model: LogisticModel, theirs: Floats, before: _Scored, frame: Any, reread: Reread) -> Iterator[str]:
-    needs = ScoreBlock.of(model.file).columns()
+def _from_csv(model: AnyModel, theirs: Floats, before: _Scored, frame: Any, reread: Reread) -> Iterator[str]:
+    needs = model.block("probability").columns()
     what = "the same rows from a CSV file, as to_csv writes it"
     try:
         parts = list(reread(frame, needs))
@@ -202,25 +209,39 @@ def _from_csv(model: LogisticModel, theirs: Floats, before: _Scored, frame: Any,
             yield f'  column "{escape(need.name)}" differs in {count}: in row {format_count(rows[0])}, {cells}'
 
 
-def _scored(model: LogisticModel, parts: Sequence[list[pa.Array]], bad: Sequence[BadCell]) -> _Scored:
+def _scored(model: AnyModel, parts: Sequence[list[pa.Array]], bad: Sequence[BadCell]) -> _Scored:
     """Score the arrays of batches, between whose rows there are bad ones."""
     read = sum(len(arrays[0]) for arrays in parts if arrays)
     rows = np.delete(np.arange(read + len(bad)), [cell.record for cell in bad])
-    whole = ScoreBlock(model.file, ("raw_prediction" if is_raw(model) else "probability",))
+    whole = model.block("raw_prediction" if is_raw(model) else "probability")
     places = {need.name: place for place, need in enumerate(whole.columns())}
     parts = [arrays for arrays in parts if arrays]
 
-    def spread(block: ScoreBlock) -> Floats:
-        own = [places[need.name] for need in block.columns()]
-        return _spread(rows, len(bad), [score_values(block, [arrays[place] for place in own]) for arrays in parts])
+    def spread(added: Added) -> Floats:
+        return _spread(rows, len(bad), [added(arrays) for arrays in parts])
 
     return _Scored(
         rows=rows,
         bad={cell.record: cell for cell in bad},
-        scores=spread(whole),
-        contributions=[spread(_alone(model.file, name)) for name in places],
+        scores=spread(partial(score_values, whole)),
+        contributions=[spread(added) for added in _added(model, places)],
         cells=[pa.chunked_array([arrays[place] for arrays in parts]) for place in places.values() if parts],
     )
+
+
+def _added(model: AnyModel, places: Mapping[str, int]) -> list[Added]:
+    """Return what each column adds: of a logistic model a term, of a network the inputs of the first layer."""
+    if isinstance(model, NetworkModel):
+        return [partial(_inputs, feature, places) for feature in model.features]
+    return [partial(_term, _alone(model.file, name), places) for name in places]
+
+
+def _term(block: ScoreBlock, places: Mapping[str, int], arrays: Sequence[pa.Array]) -> Floats:
+    return score_values(block, [arrays[places[need.name]] for need in block.columns()])
+
+
+def _inputs(feature: Input, places: Mapping[str, int], arrays: Sequence[pa.Array]) -> Floats:
+    return input_values(feature, arrays[places[feature.column]])
 
 
 def _alone(file: ModelFile, name: str) -> ScoreBlock:

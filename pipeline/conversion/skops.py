@@ -23,6 +23,7 @@ from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Imported
 from pipeline.conversion.sklearn.reading import from_sklearn
 from pipeline.errors import ConfigurationError, ModelError
+from pipeline.models import LogisticModel
 from pipeline.units import GIB, MIB, escape, format_bytes
 
 Floats = npt.NDArray[np.float64]
@@ -95,6 +96,8 @@ def convert(path: Path, data: bytes) -> Imported:
         model = from_sklearn(estimator, columns=columns or None)
     except ModelError as error:
         raise ModelError(f"{shown}: {error.message}", error.remedy) from error
+    if not isinstance(model, LogisticModel):
+        raise ModelError(f"{shown} holds a network, whose weights need a file of their own", _REMEDY)
     document: dict[str, Any] = json.loads(model.to_json())
     parts = [part for feature in document["features"] for part in feature.get("terms", [feature])]
     types = {part["column"]: part["levels"] for part in parts if "levels" in part}

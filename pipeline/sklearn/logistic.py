@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -231,7 +231,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ModelError
             Names are missing, or do not fit.
         """
-        return from_sklearn(self, columns=columns, target=target, threshold=threshold)
+        return cast("LogisticModel", from_sklearn(self, columns=columns, target=target, threshold=threshold))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.conversion.algebra import Signal
+from pipeline.conversion.sklearn.perceptrons import PerceptronLayer, layers_of
 from pipeline.conversion.sklearn.places import StepPlace, class_name, require
 from pipeline.conversion.sklearn.steps import is_passthrough, run
 from pipeline.errors import ModelError
@@ -18,8 +19,8 @@ from pipeline.units import escape
 Floats = Sequence[float]
 
 SUPPORTED = (
-    "use a linear classifier, such as LogisticRegression, alone, as the last step of a Pipeline, or in a search, a "
-    "threshold or a calibration; logitstream guide models lists all"
+    "use a linear classifier, such as LogisticRegression, or MLPClassifier, alone, as the last step of a Pipeline, or "
+    "in a search, a threshold or a calibration; logitstream guide models lists all"
 )
 
 # Above it neighbouring probabilities are those of raw predictions that differ by more than 1e-6.
@@ -31,13 +32,13 @@ _DECIDED: Mapping[str, Any] = {"columns": ["raw_prediction", "decision"]}
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A linear classifier: the columns of its matrix, K rows of weights and K intercepts.
+    """A classifier that begins with sums: the columns of its matrix, K rows of weights and K intercepts.
 
     Attributes
     ----------
     signals : sequence of Signal
     weights : sequence of K sequences of float
-        One row for two classes: that of the positive one.
+        One row for two classes: that of the positive one. With ``layers`` a row for each unit of the first layer.
     intercepts : sequence of K floats
     classes : sequence
         The values of the classes, two or more.
@@ -47,6 +48,8 @@ class Linear:
         The section ``output`` of the model file.
     doubled : bool
         Whether raw predictions are twice what ``decision_function`` gives: a softmax of ``-z`` and ``z``.
+    layers : sequence of PerceptronLayer
+        What makes raw predictions of the sums; empty where they are the raw predictions.
     """
 
     signals: Sequence[Signal]
@@ -56,6 +59,7 @@ class Linear:
     normalise: str | None
     output: Mapping[str, Any] = field(default_factory=dict)
     doubled: bool = False
+    layers: Sequence[PerceptronLayer] = ()
 
     @property
     def is_binary(self) -> bool:
@@ -78,7 +82,7 @@ def read(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
     """
     name = class_name(estimator)
     is_search = name.endswith("SearchCV") or hasattr(estimator, "best_estimator_")
-    function = _search if is_search else _WRAPPERS.get(name)
+    function = _search if is_search else _OTHERS.get(name)
     if function is None and name not in _LINEAR:
         raise ModelError(f"{place} is a {type(estimator).__name__}, which cannot be converted", SUPPORTED)
     try:
@@ -262,6 +266,8 @@ def _one_vs_rest(estimator: Any, place: StepPlace, signals: list[Signal]) -> Lin
             why = f"never or always saw the class {escape(repr(classes[number]), 40)}"
             raise place.fault(estimator, why, "leave that class out")
         found.append(read(inner, place.inner(f"estimators_[{number}]"), signals))
+    if len(found) > 1 and any(one.layers for one in found):
+        raise place.fault(estimator, "has a network for each class", "fit one MLPClassifier, which takes all classes")
     if any(one.output and one.has_probabilities for one in found):
         raise place.fault(estimator, "has calibrations or thresholds in it", "put the OneVsRestClassifier inside them")
     return _joined(found, classes)
@@ -340,7 +346,17 @@ _CALIBRATIONS: Mapping[str, Callable[[Linear, Sequence[Any]], Linear]] = {
     "temperature": _temperature,
 }
 
-_WRAPPERS: Mapping[str, Callable[[Any, StepPlace, list[Signal]], Linear]] = {
+
+def _network(estimator: Any, place: StepPlace, signals: list[Signal]) -> Linear:
+    if getattr(require(estimator, "_label_binarizer", place), "y_type_", "").startswith("multilabel"):
+        raise place.fault(estimator, _SEVERAL_LABELS, "fit one estimator for each label")
+    classes = plain_classes(require(estimator, "classes_", place), estimator, place)
+    first, *others = layers_of(estimator, place, len(signals), 1 if len(classes) == 2 else len(classes))
+    return Linear(signals, first.weights, first.intercepts, classes, "softmax", layers=others)
+
+
+_OTHERS: Mapping[str, Callable[[Any, StepPlace, list[Signal]], Linear]] = {
+    "MLPClassifier": _network,
     "Pipeline": _pipeline,
     "FrozenEstimator": _frozen,
     "FixedThresholdClassifier": _fixed_threshold,

@@ -13,10 +13,12 @@ from pipeline.conversion.algebra import Signal, column, columns_of
 from pipeline.conversion.comparison import Reread, checked, column_types, expected, named
 from pipeline.conversion.folding import document
 from pipeline.conversion.sklearn.classifiers import Linear, inner_estimators, read
+from pipeline.conversion.sklearn.layered import network_of
 from pipeline.conversion.sklearn.places import StepPlace, require
 from pipeline.errors import ConfigurationError, ModelError, UsageError
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.network.model import NetworkModel
 from pipeline.units import escape
 
 
@@ -28,7 +30,7 @@ def from_sklearn(
     threshold: float | None = None,
     check: Any = None,
     reread: Reread | None = None,
-) -> LogisticModel:
+) -> LogisticModel | NetworkModel:
     """Return a model with the scores of a fitted scikit-learn estimator; see :func:`pipeline.from_sklearn`.
 
     ``reread`` writes a dataframe as CSV and yields what is read from it; without it, rows to check are compared in
@@ -43,7 +45,7 @@ def from_sklearn(
     theirs = None if check is None else expected(estimator, check, is_raw=not found.has_probabilities)
     rows = None if check is None else named(check, names)
     booleans = frozenset[str]() if rows is None else _booleans(found.signals, rows)
-    model = LogisticModel(from_mapping(_document(found, target, threshold, booleans), "the estimator"))
+    model = _model(found, _said(found, target, threshold), booleans)
     return model if theirs is None else checked(model, theirs, rows, reread, "scikit-learn")
 
 
@@ -87,16 +89,25 @@ def _column_names(estimator: Any, columns: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _document(found: Linear, target: str | None, threshold: float | None, booleans: frozenset[str]) -> dict[str, Any]:
-    made = document(found.signals, found.weights, found.intercepts, booleans=booleans)
-    if not made["features"]:
+def _model(found: Linear, said: dict[str, Any], booleans: frozenset[str]) -> LogisticModel | NetworkModel:
+    folded = document(found.signals, found.weights, found.intercepts, booleans=booleans)
+    if not folded["features"]:
         raise ModelError("the steps before the classifier leave no column", "fit it on at least one column that varies")
+    if found.layers:
+        return network_of(folded, found.layers, {"head": "sigmoid" if found.is_binary else "softmax", **said})
+    if not found.is_binary:
+        folded["normalise"] = found.normalise or "softmax"
+    return LogisticModel(from_mapping(folded | said, "the estimator"))
+
+
+def _said(found: Linear, target: str | None, threshold: float | None) -> dict[str, Any]:
+    """Return what a model file says of target, classes and output."""
+    made: dict[str, Any] = {}
     if found.is_binary:
         negative, positive = found.classes
         made["target"] = {"negative": negative, "positive": positive}
     else:
         made["classes"] = list(found.classes)
-        made["normalise"] = found.normalise or "softmax"
     if target is not None:
         made["target"] = {"column": target, **made.get("target", {})}
     output = dict(found.output)

@@ -40,7 +40,7 @@ def parse(data: bytes, name: str = "model") -> ModelFile:
     if document.member("kind") in _OTHER_KINDS:
         raise ModelError(
             f"{escape(name)} is a {document.member('kind')}, and this is for logistic models alone",
-            "score files with it: logitstream score INPUT --model MODEL",
+            "load it with logitstream.NetworkModel.load(PATH), or score files: logitstream score INPUT --model MODEL",
         )
     found = judge(document)
     if isinstance(found, ModelFile):

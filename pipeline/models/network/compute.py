@@ -137,8 +137,10 @@ def _filled(tiles: npt.NDArray[Any], inputs: Sequence[PreparedInput], rows: slic
     return used
 
 
-def network_of(file: NetworkFile, path: str) -> Network:
+def network_of(file: NetworkFile, path: str, held: bytes | None = None) -> Network:
     """Return the network of a file, with the weights at a path; the last four are kept in this process.
+
+    ``held`` is what the weights file will contain, where it is not yet written.
 
     Raises
     ------
@@ -150,12 +152,12 @@ def network_of(file: NetworkFile, path: str) -> Network:
         safetensors is not installed.
     """
     with _making:
-        return _network(file, path)
+        return _network(file, path, held)
 
 
 @lru_cache(maxsize=4)
-def _network(file: NetworkFile, path: str) -> Network:
-    weights = read_weights(path, file.weights.sha256)
+def _network(file: NetworkFile, path: str, held: bytes | None) -> Network:
+    weights = read_weights(path, file.weights.sha256, held)
     if found := list(unfit_weights(file, weights)):
         raise ModelError("\n".join(f"{escape(path, 1000)}: {problem}" for problem in found))
     tensors = weights.tensors

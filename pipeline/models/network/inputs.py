@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Strict, Tag
 
 from pipeline.models.columns import Rows
@@ -28,6 +29,7 @@ from pipeline.models.logistic.policies import (
     UnseenLevel,
 )
 from pipeline.models.logistic.sections import Name, Section, fault
+from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.wording import show, tag
 
 Floats = npt.NDArray[np.float64]
@@ -119,6 +121,19 @@ POLICIES: Mapping[tuple[str, str], Policy] = {
     ("categorical", "missing"): MISSING_LEVEL,
     ("categorical", "unseen"): UNSEEN_LEVEL,
 }
+
+
+def input_values(feature: Input, column: pa.Array) -> Floats:
+    """Return the inputs that a column makes, shape (rows, width), in float64; NaN in a row that has none by policy."""
+    tally, rows = RowTally(len(column)), len(column)
+    batch = BatchColumns({feature.column: BatchColumn(0, feature.column, column, ".")}, tally, "fast")
+    tiles = np.zeros((1, feature.width, rows))
+    if rows:
+        feature.prepare(batch).fill(tiles, slice(0, rows), np.empty(rows))
+    for where in (tally.rejected,) if tally.null is None else (tally.null, tally.rejected):
+        tiles[:, :, where] = np.nan
+    made: Floats = tiles[0].T
+    return made
 
 
 class PreparedInput(Protocol):

@@ -33,7 +33,7 @@ def _no_scorecard(_: NetworkModel, name: str) -> NoReturn:
 NETWORK: ModelKind[NetworkModel] = ModelKind(
     name=KIND,
     parse=judge,
-    block=lambda model, request: score.NetworkBlock.of(model.file, model.path, request),
+    block=lambda model, request: score.NetworkBlock.of(model.file, model.stored_path, request),
     restore=score.restore_network,
     show=_show,
     scratch_row_bytes=lambda model: score.scratch_row_bytes(model.file),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+
+import numpy.typing as npt
 
 from pipeline.canonical import sha256
 from pipeline.errors import UsageError
@@ -15,12 +18,41 @@ from pipeline.models.judging import FORMAT
 from pipeline.models.kinds import examine_model
 from pipeline.models.network.file import KIND, VERSIONS
 from pipeline.models.network.model import NetworkModel
-from pipeline.models.network.weights import weights_content
+from pipeline.models.network.parsing import judge_content
+from pipeline.models.network.weights import weights_content, weights_file
 from pipeline.models.store import read_file
 from pipeline.models.wording import json_type, model_error, show
 from pipeline.units import escape
 
 _HEAD = {"format": FORMAT, "version": VERSIONS[-1], "kind": KIND}
+_UNSAVED = "model.safetensors"
+
+
+def network_in_memory(said: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]], name: str) -> NetworkModel:
+    """Return a network that is in no file.
+
+    Parameters
+    ----------
+    said : mapping
+        What its model file says besides ``format``, ``version``, ``kind`` and ``weights``.
+    tensors : mapping of str to ndarray
+        The weights, all float32 or all float64.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    ModelError
+        The content is not valid, or the tensors do not fit it.
+    ConfigurationError
+        safetensors is not installed.
+    """
+    held = weights_file(tensors)
+    document = {**_HEAD, "weights": {"file": _UNSAVED, "sha256": sha256(held)}, **said}
+    found = judge_content(read(json.dumps(document).encode()), held)
+    if isinstance(found, list):
+        raise model_error(name, [replace(each, line=0, column=0) for each in found])
+    return NetworkModel(found, "", held)
 
 
 def network_of_state(weights: str, layers: str, output: str) -> tuple[NetworkModel, bytes]:

@@ -13,7 +13,7 @@ from pipeline.models.network.compute import unfit_weights
 from pipeline.models.network.faults import faults
 from pipeline.models.network.file import KIND, VERSIONS, NetworkFile
 from pipeline.models.network.model import NetworkModel
-from pipeline.models.network.weights import read_weights
+from pipeline.models.network.weights import parse_weights, read_weights
 
 
 def judge(document: Document, kinds: Sequence[str], name: str) -> NetworkModel | list[Problem]:
@@ -44,6 +44,15 @@ def judge(document: Document, kinds: Sequence[str], name: str) -> NetworkModel |
         return locate(document.text, [Problem(("weights", "file"), f"{error.message}; {error.remedy}")])
     problems = list(unfit_weights(found, weights))
     return locate(document.text, problems) if problems else NetworkModel(found, path)
+
+
+def judge_content(document: Document, content: bytes) -> NetworkFile | list[Problem]:
+    """Return the file of a network whose weights have these bytes, or what is wrong with it; see :func:`judge`."""
+    found = _FORM.judge(document, (KIND,))
+    if isinstance(found, list):
+        return found
+    problems = list(unfit_weights(found, parse_weights(content, "the weights")))
+    return problems or found
 
 
 def _vocabulary() -> wording.Vocabulary:

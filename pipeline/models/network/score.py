@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -60,6 +60,8 @@ class NetworkBlock:
         The decimal sign of levels that are text.
     with_point : frozenset of str
         Columns whose text has a decimal point all the same; no part of the description.
+    held : bytes or None
+        The weights, where they are not yet in a file; no part of the description.
     """
 
     model: NetworkFile
@@ -70,6 +72,7 @@ class NetworkBlock:
     precision: Precision = "fast"
     decimal: str = "."
     with_point: frozenset[str] = frozenset()
+    held: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, model: NetworkFile, path: str, request: ScoreRequest) -> NetworkBlock:
@@ -127,6 +130,10 @@ class NetworkBlock:
     def columns(self) -> tuple[Need, ...]:
         """Return the columns of the features, in the order of the model file."""
         return tuple(Need(feature.use.column, feature.use.role) for feature in self.model.features)
+
+    def accepted(self) -> tuple[Need, ...]:
+        """Return these columns: each must be usable as it is used."""
+        return self.columns()
 
     def features(self) -> tuple[FeatureFacts, ...]:
         """Return what the model says of its columns, in the order of :meth:`columns`."""
@@ -195,7 +202,7 @@ class NetworkBlock:
 
     @cached_property
     def _network(self) -> Network:
-        return network_of(self.model, self.path)
+        return network_of(self.model, self.path, self.held)
 
     @cached_property
     def _maker(self) -> Maker:

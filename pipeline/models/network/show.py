@@ -22,14 +22,14 @@ _NUMBERS = (3, 4)
 
 def show(model: NetworkModel) -> ShownModel:
     """Return the facts about a network, its layers among them, and a row for each of its inputs."""
-    network = network_of(model.file, model.path)
+    network = network_of(model.file, model.path, model.held)
     rows = tuple(row for feature in model.file.features for row in _rows(feature))
     return ShownModel(tuple(_facts(model.file, network)), _HEADERS, rows, _NUMBERS, len(model.file.features))
 
 
 def describe(model: NetworkModel) -> dict[str, Any]:
     """Return a network as plain values: what its file says with every default, its digest, and the sizes of layers."""
-    network = network_of(model.file, model.path)
+    network = network_of(model.file, model.path, model.held)
     content = plain(model.file)
     sizes = iter(network.layers)
     layers = [

@@ -55,7 +55,7 @@ class Weights:
     tensors: Mapping[str, Tensor]
 
 
-def read_weights(path: str, digest: str) -> Weights:
+def read_weights(path: str, digest: str, held: bytes | None = None) -> Weights:
     """Return the weights in a file; the last four are kept in this process.
 
     Parameters
@@ -63,6 +63,8 @@ def read_weights(path: str, digest: str) -> Weights:
     path : str
     digest : str
         The SHA-256 that the file must have.
+    held : bytes, optional
+        The content of the file, where it is in memory and not yet written.
 
     Raises
     ------
@@ -74,17 +76,30 @@ def read_weights(path: str, digest: str) -> Weights:
         safetensors is not installed.
     """
     with _reading:
-        return _read(path, digest)
+        return _read(path, digest, held)
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, digest: str) -> Weights:
-    shown, data = escape(path, 1000), weights_content(path)
+def _read(path: str, digest: str, held: bytes | None) -> Weights:
+    shown, data = escape(path, 1000), weights_content(path) if held is None else held
     if (found := sha256(data)) != digest:
         raise ModelError(
             f"{shown}: these are not the weights of the model: SHA-256 {found}, not {digest}",
             "put the right file there, or write the new SHA-256 into weights.sha256",
         )
+    return parse_weights(data, shown)
+
+
+def parse_weights(data: bytes, shown: str) -> Weights:
+    """Return what the bytes of a weights file hold; ``shown`` is what messages call it.
+
+    Raises
+    ------
+    ModelError
+        They are no safetensors file.
+    ConfigurationError
+        safetensors is not installed.
+    """
     try:
         from safetensors import SafetensorError, deserialize  # noqa: PLC0415 - an extra
     except ImportError:
@@ -95,6 +110,22 @@ def _read(path: str, digest: str) -> Weights:
         raise ModelError(f"{shown} is not a safetensors file: {escape(str(error))}", _WRITE) from error
     tensors = {name: Tensor(each["dtype"], tuple(each["shape"]), each["data"]) for name, each in found_tensors}
     return Weights(len(data), tensors)
+
+
+def weights_file(tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return the bytes of a weights file with tensors by their names.
+
+    Raises
+    ------
+    ConfigurationError
+        safetensors is not installed.
+    """
+    try:
+        from safetensors.numpy import save  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigurationError("safetensors is not installed, which writes weights", _EXTRA) from None
+    content: bytes = save({name: np.ascontiguousarray(values) for name, values in tensors.items()})
+    return content
 
 
 def weights_content(path: str) -> bytes:
