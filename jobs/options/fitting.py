@@ -26,7 +26,7 @@ def _parsed(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> t
 def _layers(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """Return hidden layers after parsing them, so that a mistake is shown with the place that it came from."""
     if value and not ctx.resilient_parsing:
-        from pipeline.fitting.network.wishes import parse_hidden  # noqa: PLC0415 - --help stays light
+        from pipeline.fitting.network.hidden import parse_hidden  # noqa: PLC0415 - --help stays light
 
         parse_hidden(value)
     return value

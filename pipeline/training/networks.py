@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Unpack
 from pipeline.choices import INITIALISATION, OPTIMIZER
 from pipeline.errors import UsageError
 from pipeline.fitting.network import running
+from pipeline.fitting.network.hidden import parse_hidden
 from pipeline.fitting.network.wishes import (
     MOMENTUM,
     PATIENCE,
@@ -18,7 +19,6 @@ from pipeline.fitting.network.wishes import (
     LearningWishes,
     NetworkJob,
     check_terms,
-    parse_hidden,
 )
 from pipeline.fitting.report import NetworkReport
 from pipeline.interface import Paths, at_least, check_whole, shown_type

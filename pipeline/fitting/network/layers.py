@@ -88,7 +88,7 @@ def raw_predictions(shape: NetworkShape, parameters: Floats, inputs: Floats) -> 
 
 
 def row_losses(raw: Floats, classes: Codes) -> Floats:
-    """Return the log loss of each row, from raw predictions without cancellation."""
+    """Return the log loss of each row, from raw predictions of any size."""
     if raw.shape[1] == 1:
         signed = np.where(classes == 1, -raw[:, 0], raw[:, 0])
         losses: Floats = np.maximum(signed, 0.0) + np.log1p(np.exp(-np.abs(signed)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ThresholdError
+from pipeline.errors import DataError, ThresholdError
 from pipeline.fitting.network.layers import add_penalty, drawn, loss_and_gradient
 from pipeline.fitting.network.optimizers import StepMoments, step
 from pipeline.fitting.network.passes import NetworkPasses
@@ -108,13 +108,23 @@ class Learner:
         with np.errstate(all="ignore"):
             self.passes.batches(self.learning, number, self._learn(progress, number))
         loss, weight, rows = self._sums
-        held = self.passes.losses(progress.parameters, fitted=False).held_mean if self.holds_out else math.nan
-        self._check(number, held if self.holds_out else loss)
-        done = EpochDone(number, int(rows), loss / weight if weight else 0.0, held if self.holds_out else None)
+        held = self._held_loss(progress, number) if self.holds_out else None
+        done = EpochDone(number, int(rows), loss / weight if weight else 0.0, held)
         progress.epochs = (*progress.epochs, done)
         if progress.best_epoch == number:
             progress.best[:] = progress.parameters
         return done
+
+    def _held_loss(self, progress: Progress, number: int) -> float:
+        sums = self.passes.losses(progress.parameters, fitted=False)
+        if not sums.held_weight:
+            raise DataError(
+                "none of the rows that are held out can be scored: their levels are in no fitted row, or their weights "
+                "are 0",
+                "hold out other rows: --holdout 20%",
+            )
+        self._check(number, sums.held_mean)
+        return sums.held_mean
 
     def _learn(self, progress: Progress, number: int) -> Callable[[LearningRows], Any]:
         shape, learning, layout = self.passes.shape, self.learning, self.passes.design.layout

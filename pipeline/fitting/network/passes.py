@@ -39,13 +39,16 @@ class LossSums:
     weight: float = 0.0
     held_loss: float = 0.0
     held_weight: float = 0.0
-    rows: int = 0
+    held_rows: int = 0
 
     def __add__(self, other: LossSums) -> LossSums:
-        return LossSums(*(mine + its for mine, its in zip(self._all(), other._all(), strict=True)))  # type: ignore[arg-type]
-
-    def _all(self) -> tuple[float, ...]:
-        return self.loss, self.weight, self.held_loss, self.held_weight, self.rows
+        return LossSums(
+            self.loss + other.loss,
+            self.weight + other.weight,
+            self.held_loss + other.held_loss,
+            self.held_weight + other.held_weight,
+            self.held_rows + other.held_rows,
+        )
 
     @property
     def mean(self) -> float:
@@ -77,11 +80,11 @@ def measure_rows(context: ChunkContext) -> Outcome[LossSums]:
         for tile in encoder.tiles(walk.batches(), paths_of(context)):
             held = rows_of(tile, encoder.layout, held=True)
             loss, weight = _summed(shape, parameters, held, encoder.layout)
-            sums += LossSums(held_loss=loss, held_weight=weight, rows=len(held))
+            sums += LossSums(held_loss=loss, held_weight=weight, held_rows=len(held))
             if head["all"]:
                 fitted = rows_of(tile, encoder.layout, held=False)
                 loss, weight = _summed(shape, parameters, fitted, encoder.layout)
-                sums += LossSums(loss=loss, weight=weight, rows=len(fitted))
+                sums += LossSums(loss=loss, weight=weight)
         return walk.outcome(sums)
 
 

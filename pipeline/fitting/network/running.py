@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,7 +26,8 @@ from pipeline.fitting.network.making import network_of_parameters
 from pipeline.fitting.network.passes import LossSums, NetworkPasses, network_costs, open_network_passes
 from pipeline.fitting.network.wishes import LearningWishes, NetworkJob, check_terms
 from pipeline.fitting.outcome.profiles import RowsSeen, data_of, profile_of
-from pipeline.fitting.outcome.totals import check_classes, prior_notes
+from pipeline.fitting.outcome.totals import check_classes, class_totals, prior_notes
+from pipeline.fitting.outcome.verdicts import unscored_notes
 from pipeline.fitting.passes.holding import Holding
 from pipeline.fitting.passes.plain import to_plain
 from pipeline.fitting.passes.resources import FitMemory, divide_memory
@@ -147,7 +150,10 @@ class NetworkRun:
             learner.epoch(progress)
             self.teller.observe(timed(progress, time.monotonic() - begun))
             state.renew(progress.packed())
-        return progress, passes.losses(progress.best, fitted=True)
+        losses = passes.losses(progress.best, fitted=True)
+        self.teller.note(*unscored_notes(made_of[1].rows.held_out - losses.held_rows))
+        self.teller.note(*worthless_notes(made_of[1], losses.mean))
+        return progress, losses
 
     def _made(self, passes: NetworkPasses, progress: Progress, losses: LossSums, seen: RowsSeen) -> NetworkReport:
         job, learnt = self.job, seen.learnt
@@ -178,6 +184,18 @@ class NetworkRun:
 
     def _written(self, model: NetworkModel) -> NetworkModel:
         return model if self.job.fit.output is None else model.save(self.job.fit.output)
+
+
+def worthless_notes(learnt: Learnt, log_loss: float) -> Iterator[str]:
+    """Yield a note if the shares of the classes alone would have a lower log loss than the network."""
+    totals = class_totals(learnt)
+    shares = [total / sum(totals) for total in totals]
+    without = -sum(share * math.log(share) for share in shares if share > 0)
+    if log_loss >= without:
+        yield (
+            f"the log loss {log_loss:.6g} is not below {without:.6g}, which the shares of the classes have without any "
+            "feature: try another --learning-rate, more --epochs or another --hidden"
+        )
 
 
 def expected_network_memory(prepared: PreparedFit, learning: LearningWishes) -> FitMemory:

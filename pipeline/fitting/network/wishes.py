@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,28 +10,14 @@ from pipeline.errors import UsageError
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.terms import AllTerm, AnyTerm, CategoryTerm, MissingTerm, NumberTerm
-from pipeline.registry import LAYER_FUNCTIONS
-from pipeline.units import escape, nearest, quoted
+from pipeline.fitting.network.hidden import HiddenLayer
+from pipeline.units import escape
 
 # What the learning rate is unless it is given, and the momentum of sgd.
 RATES: Mapping[Optimizer, float] = {"sgd": 0.1, "adam": 0.001}
 MOMENTUM = 0.9
 # Epochs without a better loss on the rows that are held out, unless another number is given.
 PATIENCE = 5
-_LAYER = re.compile(r"\s*([0-9]{1,6})\s+([a-z_]+)\s*")
-_MOST_LAYERS = 100
-_HOW = 'write the units and the function of each layer: "64 sigmoid, 32 sigmoid"'
-
-
-@dataclass(frozen=True, slots=True)
-class HiddenLayer:
-    """The units of a hidden layer, and their function."""
-
-    units: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.units} {self.function}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +66,6 @@ class NetworkJob:
 
     fit: FitJob
     learning: LearningWishes
-
-
-def parse_hidden(text: str) -> tuple[HiddenLayer, ...]:
-    """Return the hidden layers that ``--hidden`` describes.
-
-    Raises
-    ------
-    UsageError
-        It is no list of units and functions, or there is no such function.
-    """
-    layers = tuple(map(_parse_layer, text.split(",")))
-    if len(layers) > _MOST_LAYERS:
-        raise UsageError(f"--hidden has {len(layers)} layers, but may have {_MOST_LAYERS}", "leave some out")
-    return layers
-
-
-def _parse_layer(text: str) -> HiddenLayer:
-    found = _LAYER.fullmatch(text)
-    if found is None or not int(found[1]):
-        raise UsageError(f"--hidden: {quoted(text.strip())} is not a layer", _HOW)
-    if found[2] not in LAYER_FUNCTIONS:
-        near = nearest(found[2], LAYER_FUNCTIONS)
-        raise UsageError(
-            f"--hidden: there is no function {found[2]} for a layer{near}", f"use one of {', '.join(LAYER_FUNCTIONS)}"
-        )
-    return HiddenLayer(int(found[1]), found[2])
 
 
 def check_terms(terms: tuple[AnyTerm, ...]) -> None:
