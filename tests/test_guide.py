@@ -163,7 +163,7 @@ def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[
 @pytest.mark.skipif(find_spec("safetensors") is None, reason="safetensors is not installed")
 def test_the_page_about_fits_of_networks_runs(reader: Reader) -> None:
     reader.follow(PAGES["fit-network"])
-    assert pq.read_table(reader.folder / "network_scores").num_rows == 19_811
+    assert pq.read_table(reader.folder / "scores").num_rows == 19_811
     network = pipeline.NetworkModel.load("network.json")
     assert (network.training or {})["epochs"]["made"] == 5
     assert pipeline.NetworkModel.load("from_python.json").file.weights.file == "from_python.safetensors"

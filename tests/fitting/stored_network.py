@@ -6,6 +6,7 @@ Written anew with ``python -m tests.fitting.stored_network``, which needs PyTorc
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,9 +143,13 @@ def _loss(torch: Any, parameters: list[Any], batch: LearningRows, case: EpochCas
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the file, or with ``-`` print what it would have."""
     found = {name: [array.tolist() for array in one_epoch(case)] for name, case in CASES.items()}
-    STORED.write_text(json.dumps(found, indent=1) + "\n")
+    text = json.dumps(found, indent=1) + "\n"
+    if sys.argv[1:] == ["-"]:
+        print(text)
+    else:
+        STORED.write_text(text)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from pipeline.types.work import Outcome
 _MEASURED_ROWS = 1_024
 # Vectors as long as the parameters: the parameters, the best ones, a gradient, two moments, and temporary ones.
 _VECTORS = 8
+_SMALLER = "lower --chunk-size (a Parquet file is cut between row groups: write smaller ones), or read fewer columns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,10 @@ def network_costs(
     tile = layout.tile_rows * 8 * (2 * layout.columns + 2 * len(layout.levels) + 8)
     measured = rows_bytes(shape.widths, _MEASURED_ROWS)
     return StepCosts(
-        step_bytes=(1 + CHUNKS_AHEAD) * chunk * row_bytes(layout) + tile + measured,
+        payload_bytes=chunk * row_bytes(layout),
+        waiting=1 + CHUNKS_AHEAD,
+        fewer_payloads=_SMALLER,
+        step_bytes=tile + measured,
         gathered_bytes=(WINDOW_ROWS + chunk) * row_bytes(layout),
         shared_bytes=settings_bytes(settings) if settings is not None else 0,
         table_bytes=_VECTORS * 8 * shape.size + rows_bytes(shape.widths, min(learning.batch_rows, WINDOW_ROWS + chunk)),
