@@ -32,6 +32,7 @@ JOBS = (
     "transform",
     "plan",
     "fit",
+    "fit-network",
     "inspect",
     "verify",
     "rollback",
@@ -59,7 +60,7 @@ class LazyGroup(HelpfulGroup):
         """Return the command of this name, or ``None`` if there is none."""
         if cmd_name not in JOBS:
             return None
-        command = importlib.import_module(f"jobs.commands.{cmd_name}").command
+        command = importlib.import_module(f"jobs.commands.{cmd_name.replace('-', '_')}").command
         return command if isinstance(command, click.Command) else None
 
     def resolve_command(

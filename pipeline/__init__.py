@@ -5,6 +5,7 @@
     transform(inputs, apply, output, ...)      apply functions to columns of files
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     fit(inputs, target=..., features=...)      fit a model to files; returns a FitReport with the model
+    fit_network(inputs, hidden=..., ...)       fit a network of dense layers by mini-batches
     preview_fit(inputs, ...)                   show what fit would do, from footers alone
     LogisticModel, NetworkModel                a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.diagnosis import GradientReport, InitialisationReport, diagnose_initialisation
     from pipeline.diagnosis.gradients import diagnose_gradients
     from pipeline.errors import LogitstreamError
-    from pipeline.fitting.report import FitPlan, FitReport
+    from pipeline.fitting.report import FitPlan, FitReport, NetworkReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model, import_network
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pipeline.networks import Dense, GRUCell, LSTMCell, clip_gradients
     from pipeline.stream import transform_stream
     from pipeline.training import fit, preview_fit
+    from pipeline.training.networks import fit_network
     from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
@@ -61,6 +63,7 @@ __all__ = [
     "LogisticModel",
     "LogitstreamError",
     "NetworkModel",
+    "NetworkReport",
     "PlanSummary",
     "QuarantineInspection",
     "Report",
@@ -71,6 +74,7 @@ __all__ = [
     "diagnose_gradients",
     "diagnose_initialisation",
     "fit",
+    "fit_network",
     "from_sklearn",
     "from_statsmodels",
     "import_model",
@@ -101,6 +105,7 @@ _HOMES = {
     "LogisticModel": "models",
     "LogitstreamError": "errors",
     "NetworkModel": "models.network.model",
+    "NetworkReport": "fitting.report",
     "PlanSummary": "types.report",
     "QuarantineInspection": "inspection",
     "Report": "types.report",
@@ -110,6 +115,7 @@ _HOMES = {
     "diagnose_gradients": "diagnosis.gradients",
     "diagnose_initialisation": "diagnosis",
     "fit": "training",
+    "fit_network": "training.networks",
     "from_sklearn": "modelling",
     "from_statsmodels": "modelling",
     "import_model": "modelling",

@@ -75,6 +75,7 @@ Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
 Target = Literal["sql", "onnx", "pmml", "python", "safetensors"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
 Initialisation = Literal["normal", "glorot", "he"]
+Optimizer = Literal["adam", "sgd"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
@@ -138,6 +139,7 @@ MISSING: Choice[MissingRule] = Choice("missing", get_args(MissingRule))
 MISSING_TARGET: Choice[MissingTarget] = Choice("missing_target", get_args(MissingTarget))
 SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
 INITIALISATION: Choice[Initialisation] = Choice("initialisation", get_args(Initialisation))
+OPTIMIZER: Choice[Optimizer] = Choice("optimizer", get_args(Optimizer))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 

@@ -248,7 +248,7 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
     yield demand.shared_bytes, "the description of the job in each worker", "give a smaller model, or fewer files"
     yield demand.driver_bytes + demand.step_bytes, "sums over the rows", "leave out features, or levels of features"
-    yield demand.gathered_bytes, "a sample of the rows", FEWER_COLUMNS
+    yield demand.gathered_bytes, "rows that are gathered from several chunks", FEWER_COLUMNS
     yield demand.payload_bytes, "results that wait until all chunks before them are done", demand.fewer_payloads
     yield demand.reader_bytes, f"reading the columns of the input{column}", fewer
     smaller = ", or lower --chunk-size" if demand.cuttable else ""

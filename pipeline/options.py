@@ -21,6 +21,7 @@ from pipeline.choices import (
     IfExists,
     Initialisation,
     MissingTarget,
+    Optimizer,
     Precision,
     SolverName,
 )
@@ -132,6 +133,47 @@ class FitOptions(ReadOptions, total=False):
     robust_groups: str | None
     effects: bool
     allow_unconverged: bool
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scratch: str
+    scheduler: str
+    insecure: bool
+    retries: int
+    if_exists: IfExists
+    observe: Callable[[Any], None] | None
+
+
+class NetworkOptions(ReadOptions, total=False):
+    """Options of a fit of a network, besides its target, its features and its hidden layers."""
+
+    positive: bool | int | float | str | None
+    weight: str | None
+    class_weight: str | Mapping[str, float] | Sequence[str] | None
+    prior: float | None
+    missing_target: MissingTarget
+    missing: str | Mapping[str, str] | Sequence[str]
+    exact_median: bool
+    min_count: int
+    max_levels: int
+    strict: bool
+    l2: float
+    holdout: str | None
+    key: str | None
+    learning_rate: float | None
+    epochs: int
+    batch_rows: int
+    optimizer: Optimizer
+    momentum: float | None
+    clip: float | None
+    initialisation: Initialisation
+    gain: float | None
+    seed: int
+    patience: int | None
     absent: Absent
     limit: int | None
     max_bad: int | str
@@ -292,6 +334,17 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "learning_rate": Option(0.1, "The learning rate of ``gradient``."),
     "iterations": Option(1_000, "How many steps ``gradient`` takes."),
+    "epochs": Option(20, "How many times at most the network learns from all rows."),
+    "batch_rows": Option(256, "The rows of a mini-batch: the weights take a step after each."),
+    "optimizer": Option("adam", "How weights move along gradients: ``adam``, or ``sgd``, which has a momentum."),
+    "momentum": Option(None, "The momentum of ``sgd``; by default 0.9."),
+    "clip": Option(
+        None, "The largest norm that the gradient of all weights together may have: a longer one is scaled down."
+    ),
+    "seed": Option(0, "What the initial weights and the order of the rows are drawn from."),
+    "patience": Option(
+        None, "Stop after this many epochs without a lower log loss of the rows that are held out; by default 5."
+    ),
     "robust": Option(False, "Standard errors that do not need the model to be right (sandwich)."),
     "robust_groups": Option(
         None,
@@ -453,6 +506,39 @@ OF_GRADIENTS: Mapping[str, str] = {
     "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
 }
 
+# What some options mean for a fit of a network, and the defaults that differ there.
+OF_A_NETWORK: Mapping[str, str] = {
+    **OF_A_FIT,
+    "positive": "The value of the target that is the positive class. By default that is true, 1, or the larger of two "
+    "other values. With more than two values, the network has an output for each class.",
+    "weight": "A column with the weight of each row: how often it counts.",
+    "prior": "The true share of positives, if it differs from the share in the rows: the last bias is corrected for "
+    "it.",
+    "missing": "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
+    "``impute-mean``; ``impute-median``; ``indicator``, a level of its own, for levels alone; ``drop`` to leave the "
+    "row out. Levels are imputed with the most frequent one. The model file gets the same policies.",
+    "min_count": "How often a level must occur to get an input; rarer levels share one.",
+    "max_levels": "How many levels of a column get an input: the most frequent ones. The others share one.",
+    "strict": "Refuse columns that are constant, which are left out otherwise.",
+    "l2": "The penalty on half of the squares of the weights, per unit of weight; biases have none.",
+    "holdout": "Rows to leave out of the fit: a percentage (``20%``), or a comparison (``date >= 2013-11-01``). Each "
+    "epoch is measured on them, and the weights of the best one are kept.",
+    "key": "A column whose values decide whether a row is held out, so that rows with the same value stay together; "
+    "without it the place of the row decides.",
+    "learning_rate": "How far the weights move along a gradient; by default 0.001 for ``adam``, 0.1 for ``sgd``.",
+    "initialisation": "How the initial weights are drawn: ``glorot`` (also called Xavier), ``he``, or ``normal`` (with "
+    "a deviation of 0.5).",
+    "gain": "A factor on the initial weights of the hidden layers; by default with glorot the one that suits the "
+    "function (4 for sigmoid, 1 for tanh), with he 1.",
+    "chunk_size": "The size of a chunk: rows (``65536``) or bytes (``4MiB``). Chunks come in another order in each "
+    "epoch, so another size gives other weights.",
+}
+DEFAULTS_OF_A_NETWORK: Mapping[str, Any] = {
+    "learning_rate": None,
+    "initialisation": "glorot",
+    "chunk_size": 65_536,
+}
+
 # What users of pandas, polars and scikit-learn call an option, by the name that it has here.
 ELSEWHERE: Mapping[str, str] = {
     "sep": "delimiter",
@@ -510,23 +596,29 @@ def check_names(given: Iterable[str], options: type) -> None:
             raise TypeError(f"there is no option {name!r}{there}")
 
 
-def completed(given: Given) -> Given:
-    """Return options with the defaults of those that were not given."""
-    return {name: option.default for name, option in OPTIONS.items()} | dict(given)  # type: ignore[return-value]
+def completed(given: Given, defaults: Mapping[str, Any] = MappingProxyType({})) -> Given:
+    """Return options with the defaults of those that were not given; ``defaults`` are those that differ."""
+    usual = {name: option.default for name, option in OPTIONS.items()}
+    return usual | dict(defaults) | dict(given)  # type: ignore[return-value]
 
 
-def documented(options: type, **meanings: str) -> Callable[[Function], Function]:
+def documented(
+    options: type, defaults: Mapping[str, Any] = MappingProxyType({}), /, **meanings: str
+) -> Callable[[Function], Function]:
     """Return a decorator that puts the options of a function into its signature and its docstring.
 
     Parameters
     ----------
     options : type
         The ``TypedDict`` of the options; in the docstring they replace the line ``**options : NAME``.
+    defaults : mapping
+        The defaults that differ from the table in this function.
     **meanings : str
         What an option means in this function, if that differs from the table.
     """
     hints = get_type_hints(options)
     names = _names(options)
+    own = {name: defaults.get(name, OPTIONS[name].default) for name in names}
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
@@ -536,10 +628,10 @@ def documented(options: type, **meanings: str) -> Callable[[Function], Function]
             if parameter.kind is not parameter.VAR_KEYWORD
         ]
         keyword = inspect.Parameter.KEYWORD_ONLY
-        shown += [inspect.Parameter(name, keyword, default=OPTIONS[name].default) for name in names]
+        shown += [inspect.Parameter(name, keyword, default=own[name]) for name in names]
         function.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
         if function.__doc__:
-            described = "\n".join(_described(name, hints[name], meanings.get(name)) for name in names)
+            described = "\n".join(_described(name, hints[name], own[name], meanings.get(name)) for name in names)
             text = inspect.cleandoc(function.__doc__)
             function.__doc__ = text.replace(f"**options : {options.__name__}", described)
         return function
@@ -551,8 +643,7 @@ def _names(options: type) -> list[str]:
     return [name for name in OPTIONS if name in options.__annotations__]
 
 
-def _described(name: str, hint: Any, meaning: str | None) -> str:
-    default = OPTIONS[name].default
+def _described(name: str, hint: Any, default: Any, meaning: str | None) -> str:
     given = f"default {default!r}" if isinstance(default, bool | int | str) else "optional"
     text = fill(meaning or OPTIONS[name].meaning, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     return f"{name} : {_words(hint)}, {given}\n{text}"

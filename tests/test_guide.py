@@ -13,9 +13,10 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,7 +31,7 @@ import pipeline
 from jobs.cli import group, run
 from jobs.commands.guide import TOPICS
 from jobs.options import SCORE
-from jobs.options.fitting import FIT
+from jobs.options.fitting import FIT, FIT_NETWORK
 from pipeline.errors import LogitstreamError
 from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
@@ -171,17 +172,27 @@ def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[
     assert "Penalties tried" in capsys.readouterr().out
 
 
-def test_every_option_of_fit_is_explained_somewhere() -> None:
+@pytest.mark.skipif(find_spec("safetensors") is None, reason="safetensors is not installed")
+def test_the_page_about_fits_of_networks_runs(reader: Reader) -> None:
+    reader.follow(PAGES["fit-network"])
+    assert pq.read_table(reader.folder / "scores").num_rows == 19_811
+    network = pipeline.NetworkModel.load("network.json")
+    assert (network.training or {})["epochs"]["made"] == 5
+    assert pipeline.NetworkModel.load("from_python.json").file.weights.file == "from_python.safetensors"
+
+
+@pytest.mark.parametrize("options", [FIT, FIT_NETWORK])
+def test_every_option_of_fit_is_explained_somewhere(options: Sequence[Callable[..., Any]]) -> None:
     everything = "\n".join(map(text_of, EVERY))
 
     @click.command()
     def fit() -> None:
         """Take every option of fit."""
 
-    for add in FIT:
+    for add in options:
         add(fit)
-    options = [max(param.opts, key=len) for param in fit.params if isinstance(param, click.Option)]
-    assert [name for name in options if not re.search(rf"{name}\b", everything)] == []
+    names = [max(param.opts, key=len) for param in fit.params if isinstance(param, click.Option)]
+    assert [name for name in names if not re.search(rf"{name}\b", everything)] == []
 
 
 def test_the_page_about_model_files_runs_and_its_scores_can_be_computed_by_hand(

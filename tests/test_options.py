@@ -20,26 +20,31 @@ from jobs.cli import run
 from jobs.options import SCORE, TRANSFORM
 from jobs.options.command import add
 from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
-from jobs.options.fitting import FIT
+from jobs.options.fitting import FIT, FIT_NETWORK
 from jobs.running import score_job, transform_job
 from jobs.show.fits import fit_options
 from jobs.show.gradients import gradient_options
+from jobs.show.network_fits import network_options
 from pipeline import interface, training
 from pipeline.errors import UsageError
 from pipeline.options import (
+    DEFAULTS_OF_A_NETWORK,
     OF_A_FIT,
     OF_GRADIENTS,
+    OF_A_NETWORK,
     OPTIONS,
     DiagnoseOptions,
     FitOptions,
     GradientOptions,
     JobOptions,
+    NetworkOptions,
     ScoreOptions,
     StreamOptions,
     WriteOptions,
     meaning,
 )
 from pipeline.plan import DEFAULT_CHUNK_ROWS
+from pipeline.training import networks
 from tests.jobs.conftest import parsed
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
@@ -53,13 +58,14 @@ FACES = [
     (logitstream.Dataset.write, WriteOptions),
     (logitstream.fit, FitOptions),
     (logitstream.preview_fit, FitOptions),
+    (logitstream.fit_network, NetworkOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
     (logitstream.diagnose_gradients, GradientOptions),
 ]
 # Arguments that are written with their names, although they are no options.
-NAMED = {"identity", "target", "features", "output"}
+NAMED = {"identity", "target", "features", "hidden", "output"}
 OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot"}
-ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features"}
+ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features", "hidden"}
 OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse", "no_intercept": "intercept"}
 
 
@@ -70,7 +76,8 @@ def test_signature_and_help_show_each_option_once(function: Callable[..., Any], 
     assert sorted(keywords) == sorted(get_type_hints(options))
     lines = (inspect.getdoc(function) or "").splitlines()
     for name in keywords:
-        assert shown[name].default == OPTIONS[name].default
+        own = DEFAULTS_OF_A_NETWORK if options is NetworkOptions else {}
+        assert shown[name].default == own.get(name, OPTIONS[name].default)
         (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{name} : ")]
         assert lines[at + 1].startswith("    ")
     assert not [line for line in lines if line.startswith("**")]
@@ -94,6 +101,7 @@ def test_every_option_that_is_described_is_an_option() -> None:
         ("score", ("--model", str(MODEL)), ScoreOptions),
         ("transform", ("--apply", "p=sigmoid(x)"), JobOptions),
         ("fit", ("--target", "y", "--features", "x"), FitOptions),
+        ("fit-network", ("--target", "y", "--features", "x", "--hidden", "3 tanh"), NetworkOptions),
     ],
 )
 def test_the_command_line_has_the_same_options(command: str, arguments: tuple[str, ...], options: type) -> None:
@@ -109,6 +117,9 @@ def test_the_command_line_has_the_same_defaults() -> None:
     assert interface.transform_job("in.csv", "p=sigmoid(x)", "o") == applied
     fitted = fit_options(parsed("fit", *words, "--target", "y", "--features", "x, C(c)"))
     assert training.fit_job("in.csv", target="y", features="x, C(c)", output="o") == training.fit_job(**fitted)
+    named: dict[str, Any] = {"target": "y", "features": "x, C(c)", "hidden": "3 tanh, 2 relu"}
+    taught = parsed("fit-network", *words, *(word for name, text in named.items() for word in (f"--{name}", text)))
+    assert networks.network_job("in.csv", output="o", **named) == networks.network_job(**network_options(taught))
     assert OPTIONS["chunk_size"].default == DEFAULT_CHUNK_ROWS
 
 
@@ -135,7 +146,14 @@ def test_the_command_about_gradients_has_the_same_options_and_defaults(monkeypat
 
 @pytest.mark.parametrize(
     ("options", "instead"),
-    [(SCORE, {}), (TRANSFORM, {}), (FIT, OF_A_FIT), (INITIALISATIONS, {}), (GRADIENTS, OF_GRADIENTS)],
+    [
+        (SCORE, {}),
+        (TRANSFORM, {}),
+        (FIT, OF_A_FIT),
+        (FIT_NETWORK, OF_A_NETWORK),
+        (INITIALISATIONS, {}),
+        (GRADIENTS, OF_GRADIENTS),
+    ],
 )
 def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:
     def unused(**_: object) -> None: ...

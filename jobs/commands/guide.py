@@ -14,6 +14,7 @@ TOPICS = (
     "functions",
     "models",
     "fit",
+    "fit-network",
     "model-file",
     "other-tools",
     "networks",

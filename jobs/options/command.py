@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations
 from typing import Any, TypeVar
@@ -177,7 +177,7 @@ def _quiet() -> JobOption:
 
 
 def _variable(ctx: click.Context, name: str) -> str:
-    return f"{ctx.auto_envvar_prefix}_{name.upper()}"
+    return f"{ctx.auto_envvar_prefix}_{name.upper().replace('-', '_')}"
 
 
 def _refuse_unknown_variables(ctx: click.Context) -> None:
@@ -187,9 +187,14 @@ def _refuse_unknown_variables(ctx: click.Context) -> None:
     own, root = _variable(ctx, ""), _variable(ctx.find_root(), "")
     options = (param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option))
     known = [str(param.name).upper() for param in options if param.allow_from_autoenv]
-    others = tuple(prefix for prefix in _prefixes(ctx) if not own.startswith(prefix))
+    above = {f"{parent.auto_envvar_prefix}_" for parent in _above(ctx)}
+    others = [prefix for prefix in _prefixes(ctx) if prefix != own and prefix not in above]
     for name in sorted(os.environ):
-        if not name.startswith(root) or name.startswith(others) or _OF_OTHERS.search(name):
+        # The name of one command may begin with that of another: FIT_ and FIT_NETWORK_.
+        of_another = any(
+            name.startswith(each) and not (name.startswith(own) and own.startswith(each)) for each in others
+        )
+        if not name.startswith(root) or of_another or _OF_OTHERS.search(name):
             continue
         if not name.startswith(own) or name.removeprefix(own) not in known:
             near = _nearest_variable(name, ctx, known)
@@ -210,13 +215,19 @@ def _with_own_name(error: click.UsageError, params: Iterable[click.Parameter]) -
 def _prefixes(ctx: click.Context) -> list[str]:
     """Return the beginnings of the variables of the commands that are next to this command or above it."""
     found: list[str] = []
-    above = ctx.parent
-    while above is not None:
+    for above in _above(ctx):
         if isinstance(above.command, click.Group):
             names = above.command.list_commands(above)
             found += (f"{_variable(above, name)}_" for name in names if name not in _READS_SCORE)
-        above = above.parent
     return found
+
+
+def _above(ctx: click.Context) -> Iterator[click.Context]:
+    """Yield the contexts of the commands above this one, from the nearest."""
+    above = ctx.parent
+    while above is not None:
+        yield above
+        above = above.parent
 
 
 def _nearest_variable(name: str, ctx: click.Context, known: Iterable[str]) -> str:

@@ -1,14 +1,17 @@
-"""The options of ``fit`` that no other command has, each defined once."""
+"""The options of ``fit`` and ``fit-network`` that no other command has, each defined once."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from jobs import options
 from jobs.options import completion, values
-from jobs.options.command import FITTING, HOW, OUTPUT, WHAT, option
-from pipeline.choices import BALANCED, MISSING, MISSING_TARGET, SOLVER
-from pipeline.options import OF_A_FIT, meaning
+from jobs.options.command import FITTING, HOW, OUTPUT, WHAT, Decorator, option
+from pipeline.choices import BALANCED, INITIALISATION, MISSING, MISSING_TARGET, OPTIMIZER, SOLVER, listed
+from pipeline.options import DEFAULTS_OF_A_NETWORK, OF_A_FIT, OF_A_NETWORK, OPTIONS, meaning
+from pipeline.registry import LAYER_FUNCTIONS
 
 
 def _parsed(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -17,6 +20,15 @@ def _parsed(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> t
         from pipeline.fitting.asking.formula import parse_terms  # noqa: PLC0415 - --help stays light
 
         parse_terms(*value)
+    return value
+
+
+def _layers(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """Return hidden layers after parsing them, so that a mistake is shown with the place that it came from."""
+    if value and not ctx.resilient_parsing:
+        from pipeline.fitting.network.hidden import parse_hidden  # noqa: PLC0415 - --help stays light
+
+        parse_hidden(value)
     return value
 
 
@@ -218,6 +230,120 @@ _READ = (options.absent, limit, max_bad, options.fingerprint, *options.READ)
 _RUN = (chunk_size, options.workers, memory, scratch, options.scheduler, options.insecure, options.retries)
 _WRITE = (output, plot, if_exists, allow_unconverged)
 _SAY = (options.config_file, options.dry_run, options.json_, options.all_digits)
+
+# Those of fit-network, where they mean something else or have no counterpart.
+hidden = option(
+    "--hidden",
+    section=FITTING,
+    required=True,
+    callback=_layers,
+    metavar="LAYERS",
+    help="The units and the function of each hidden layer, separated by commas: '64 sigmoid, 32 sigmoid'. FUNCTION is "
+    f"{listed(LAYER_FUNCTIONS)}.",
+)
+network_features = option(
+    "--features",
+    section=WHAT,
+    required=True,
+    multiple=True,
+    type=values.FEATURES,
+    callback=_parsed,
+    shell_complete=completion.features,
+    metavar="TEXT",
+    help="What to predict it from, separated by commas: columns of numbers, which are standardised; C(x) for levels, "
+    "one input each; * for every other numeric column. Repeatable.",
+)
+
+
+def _of_network(name: str, type_: Any, metavar: str | None, default: Any = None, section: str = FITTING) -> Decorator:
+    """Return an option of the learning of a network, with what it means there."""
+    flag = f"--{name.replace('_', '-')}"
+    shown = {} if default is None else {"default": default, "show_default": True}
+    return option(flag, section=section, type=type_, metavar=metavar, help=meaning(name, OF_A_NETWORK), **shown)
+
+
+_NETWORK_ROWS = (
+    _of_network("positive", None, "VALUE", section=WHAT),
+    option(
+        "--weight",
+        section=WHAT,
+        type=values.PATH,
+        shell_complete=completion.column,
+        metavar="COL",
+        help=meaning("weight", OF_A_NETWORK),
+    ),
+    class_weight,
+    _of_network("prior", values.OPEN_SHARE, "P", section=WHAT),
+    missing_target,
+    option(
+        "--missing",
+        section=WHAT,
+        multiple=True,
+        type=values.RULES,
+        callback=_joined,
+        shell_complete=completion.columns_with(*MISSING.words, alone=MISSING.words),
+        metavar="[COL=]DO",
+        help=f"{meaning('missing', OF_A_NETWORK)} Repeatable.  [default: error]",
+    ),
+    exact_median,
+    _of_network("min_count", values.COUNT, "N", 1, WHAT),
+    _of_network("max_levels", values.COUNT, "N", 1_000, WHAT),
+    option("--strict", section=WHAT, is_flag=True, help=meaning("strict", OF_A_NETWORK)),
+)
+_NETWORK_LEARNING = (
+    _of_network("epochs", values.COUNT, "N", OPTIONS["epochs"].default),
+    _of_network("batch_rows", values.COUNT, "ROWS", OPTIONS["batch_rows"].default),
+    _of_network("optimizer", click.Choice(OPTIMIZER.words), None, OPTIONS["optimizer"].default),
+    _of_network("learning_rate", values.POSITIVE, "F"),
+    _of_network("momentum", values.BELOW_ONE, "F"),
+    _of_network("clip", values.POSITIVE, "F"),
+    _of_network("initialisation", click.Choice(INITIALISATION.words), None, DEFAULTS_OF_A_NETWORK["initialisation"]),
+    _of_network("gain", values.POSITIVE, "F"),
+    _of_network("l2", values.NOT_NEGATIVE, "F", 0.0),
+    _of_network("seed", values.COUNT_OR_NONE, "N", 0),
+    option(
+        "--holdout",
+        section=FITTING,
+        shell_complete=completion.column,
+        metavar="P%|TEST",
+        help=meaning("holdout", OF_A_NETWORK),
+    ),
+    option(
+        "--key",
+        section=FITTING,
+        type=values.PATH,
+        shell_complete=completion.column,
+        metavar="COL",
+        help=meaning("key", OF_A_NETWORK),
+    ),
+    _of_network("patience", values.COUNT, "N"),
+)
+_NETWORK_RUN = (
+    option(
+        "--chunk-size",
+        section=HOW,
+        type=values.CHUNK_SIZE,
+        default=str(DEFAULTS_OF_A_NETWORK["chunk_size"]),
+        show_default=True,
+        metavar="SIZE",
+        help=meaning("chunk_size", OF_A_NETWORK),
+    ),
+    *_RUN[1:],
+)
+network_output = options.output_to(
+    "FILE", "The model file to write; its weights go beside it.  [default: none, the losses are only shown]"
+)
+
+FIT_NETWORK = (
+    options.inputs,
+    *(target, network_features, hidden),
+    *_NETWORK_ROWS,
+    *_NETWORK_LEARNING,
+    *_READ,
+    *_NETWORK_RUN,
+    *(network_output, if_exists),
+    *(options.config_file, options.json_, options.all_digits),
+)
 
 FIT = (
     options.inputs,

@@ -1,4 +1,4 @@
-"""Fit logistic models to data larger than memory: to the optimum, with a certificate.
+"""Fit models to data larger than memory: logistic ones to the optimum, with a certificate, and networks.
 
 asking      what is asked for: the job, its terms, what they are in the files, what the fit will do
 first_pass  what the first pass learns: classes, vocabularies, moments, histograms, a sample
@@ -6,6 +6,7 @@ designs     terms, with what was learnt, as columns of tiles and as features of 
 tiles       from batches to tiles
 passes      points, their sums over all rows, what is held between passes, the state of a fit
 solving     what is minimised, the solvers, paths of penalties
+network     networks of dense layers: another job on the same rows, by mini-batches
 outcome     the model file, errors, measures, marginal effects, profiles
 estimator   fits of rows that a caller has, in memory or with Dask
 beginning   between the first pass and the next

@@ -1,4 +1,4 @@
-"""A fit and its plan as plain values for programs, ready for :func:`json.dumps`.
+"""A fit, that of a network too, and the plan of one as plain values for programs, ready for :func:`json.dumps`.
 
 Each has ``schema_version`` and ``kind``; the rules for both are those of :mod:`pipeline.report.json`. A number that is
 not finite is null.
@@ -12,6 +12,12 @@ not finite is null.
     each penalty that was tried with ``l1``, ``l2``, ``log_loss``, ``error``, ``nonzero`` and ``chosen``;
     ``information_values`` by binned feature; ``passes``; ``pass_seconds``, what each of them took in order, null for
     one that an interrupted fit had made; ``seconds``, ``peak_bytes``; ``notes``.
+
+``kind: "fit-network"``
+    ``output``, ``digest``, ``model``, ``rows``, ``seconds``, ``peak_bytes`` and ``notes`` as above; ``epochs``, each
+    with ``number``, ``rows``, ``log_loss`` of the mini-batches, ``held_out_log_loss`` and ``seconds``; ``best_epoch``,
+    whose weights the model has; ``log_loss`` and ``held_out_log_loss`` with these weights; ``early``, whether the
+    epochs ended because the loss of the rows held out got no better.
 
 ``kind: "fit-plan"``
     ``files``, ``rows``, ``rows_estimated``; ``columns``, each with ``feature``, ``kind`` and ``coefficients``, null
@@ -27,7 +33,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from pipeline.fitting.report import FitPlan, FitReport
+from pipeline.fitting.report import FitPlan, FitReport, NetworkReport
 from pipeline.report.json import SCHEMA_VERSION, Json
 
 
@@ -48,6 +54,26 @@ def fit_json(report: FitReport) -> Json:
         "information_values": _finite(report.bins),
         "passes": report.passes,
         "pass_seconds": [None if each is None else round(each, 6) for each in report.pass_seconds],
+        "seconds": round(report.seconds, 6),
+        "peak_bytes": report.peak_bytes,
+        "notes": list(report.notes),
+    }
+
+
+def network_fit_json(report: NetworkReport) -> Json:
+    """Return a fit of a network under the keys that the module documents."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "fit-network",
+        "output": report.output,
+        "digest": report.model.digest(),
+        "model": json.loads(report.model.file.to_json()),
+        "rows": dict(report.rows),
+        "epochs": [_finite({**asdict(each), "seconds": round(each.seconds, 6)}) for each in report.epochs],
+        "best_epoch": report.best_epoch,
+        "log_loss": _finite(report.log_loss),
+        "held_out_log_loss": _finite(report.held_out_log_loss),
+        "early": report.early,
         "seconds": round(report.seconds, 6),
         "peak_bytes": report.peak_bytes,
         "notes": list(report.notes),

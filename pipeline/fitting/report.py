@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.models import LogisticModel
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import format_bytes, format_count, format_seconds, visible
+
+if TYPE_CHECKING:
+    from pipeline.models.network.model import NetworkModel
 
 # What the intercept is called among the features.
 INTERCEPT = "(intercept)"
@@ -29,6 +33,30 @@ class PassDone:
     decrement: float | None = None
     gradient: float | None = None
     bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """An event: one epoch of a network has ended.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    rows : int
+        Rows that it learnt from.
+    log_loss : float
+        Of the mini-batches, each before its step.
+    held_out_log_loss : float or None
+        Of the rows that are held out, after the epoch.
+    seconds : float
+    """
+
+    number: int
+    rows: int
+    log_loss: float
+    held_out_log_loss: float | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +190,59 @@ class FitReport(Tabular):
         ]
         rows = [(_name(each), *_digits(each.value, each.error, each.p)) for each in self.coefficients]
         return Summary(facts, ("coefficient of", "value", "error", "p"), rows)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NetworkReport(Tabular):
+    """A finished fit of a network.
+
+    Attributes
+    ----------
+    model : NetworkModel
+    output : str or None
+        The model file that was written; its weights are beside it.
+    rows : mapping of str to int
+        As in :class:`FitReport`.
+    epochs : tuple of EpochDone
+    best_epoch : int
+        The epoch whose weights the model has.
+    log_loss : float
+        Of the fitted rows, with these weights.
+    held_out_log_loss : float or None
+    early : bool
+        Whether the epochs ended because the loss of the rows held out got no better.
+    seconds : float
+    peak_bytes : int
+    notes : tuple of str
+        In words for a person.
+    """
+
+    model: NetworkModel
+    output: str | None
+    rows: Mapping[str, int]
+    epochs: tuple[EpochDone, ...]
+    best_epoch: int
+    log_loss: float
+    held_out_log_loss: float | None
+    early: bool
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+    def _summary(self) -> Summary:
+        held = self.held_out_log_loss
+        facts = [
+            ("output", self.output or "none"),
+            ("rows", row_accounts(self.rows)),
+            ("epochs", f"{format_count(len(self.epochs))}, the weights are those of epoch {self.best_epoch}"),
+            ("log loss", f"{self.log_loss:.6g}"),
+            *([] if held is None else [("held-out log loss", f"{held:.6g}")]),
+            ("time", format_seconds(self.seconds)),
+            ("peak memory", format_bytes(self.peak_bytes)),
+            *(("note", note) for note in self.notes),
+        ]
+        rows = [(str(each.number), *_digits(each.log_loss, each.held_out_log_loss)) for each in self.epochs]
+        return Summary(facts, ("epoch", "log loss", "held-out log loss"), rows)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -30,7 +30,7 @@ from pipeline.fitting.passes.holding import Holding
 from pipeline.fitting.passes.resources import FitMemory, lowered_note, most_models
 from pipeline.fitting.passes.scanning import ScanPasses, beside, open_holding, open_passes
 from pipeline.fitting.passes.state import FitState, fit_digest, open_state
-from pipeline.fitting.report import FitReport, PassDone
+from pipeline.fitting.report import EpochDone, FitReport, PassDone
 from pipeline.fitting.telling import FitTeller, Observe
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.kernels.blas import one_thread
@@ -52,7 +52,7 @@ def run(job: FitJob, observe: Observe | None = None) -> FitReport:
     return FitRun(job, FitTeller(observe or _nobody)).report()
 
 
-def _nobody(_: PassDone | Noted) -> None:
+def _nobody(_: PassDone | EpochDone | Noted) -> None:
     """Tell nobody."""
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.fitting.passes.points import PassSums, Point
-from pipeline.fitting.report import PassDone
+from pipeline.fitting.report import EpochDone, PassDone
 from pipeline.fitting.solving.objective import PassRecord
 from pipeline.types.report import Noted
 
-Observe = Callable[[PassDone | Noted], None]
+Observe = Callable[[PassDone | EpochDone | Noted], None]
 
 
 @dataclass(eq=False)

@@ -13,6 +13,7 @@ books      the accounts of a chunk
 bad_rows   how many bad rows there may be, and where the first one is
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
+ordering   an agenda in an order of the caller
 tree       payloads combined in a fixed order
 blocks     neighbouring chunks whose payloads a worker combines
 session    a scan under way
@@ -33,7 +34,7 @@ from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some,
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
 from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs, within
-from pipeline.scan.session import Scan, forget, open_scan, settings_bytes
+from pipeline.scan.session import CHUNKS_AHEAD, Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
 from pipeline.scan.survey import Survey, Surveyed
@@ -44,6 +45,7 @@ from pipeline.sources.column_types import arrow_type, can_be_read_as, packed, ty
 from pipeline.sources.parquet.statistics import ColumnStatistics, column_statistics, order
 
 __all__ = [
+    "CHUNKS_AHEAD",
     "NAMED",
     "Agenda",
     "BadRows",

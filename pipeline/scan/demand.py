@@ -64,6 +64,8 @@ class StepCosts:
         Bytes of the payload of an outcome; payloads wait in the driver until their turn comes.
     fewer_payloads : str
         What makes payloads smaller, for a person.
+    waiting : int or None
+        How many payloads each worker makes and has waiting, where that is known; else as a tree over chunks has them.
     travels : bool
         Whether the job file travels through the scheduler. If not, it is in staging.
     shared_bytes : int
@@ -87,6 +89,7 @@ class StepCosts:
     whole_chunk: bool = False
     payload_bytes: int = 0
     fewer_payloads: str = memory.FEWER_COLUMNS
+    waiting: int | None = None
     travels: bool = False
     shared_bytes: int = 0
     table_bytes: int = 0
@@ -126,7 +129,7 @@ def demand_of(
     return Demand(
         reserved_bytes=max(_IMPORTED_BYTES, memory.current_bytes()),
         shared_bytes=travelling + costs.table_bytes,
-        payload_bytes=costs.payload_bytes * (ahead + levels),
+        payload_bytes=costs.payload_bytes * (ahead + levels if costs.waiting is None else costs.waiting),
         fewer_payloads=costs.fewer_payloads,
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
         decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),

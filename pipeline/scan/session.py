@@ -15,6 +15,7 @@ from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_lev
 from pipeline.scan.context import Step
 from pipeline.scan.held import give_back
 from pipeline.scan.jobfile import SharedJob, StagedJob, forget_job_files
+from pipeline.scan.ordering import OrderedAgenda
 from pipeline.scan.prepared import PreparedScan
 from pipeline.scan.task import ChunkTask
 from pipeline.scan.tree import ReduceTree
@@ -22,6 +23,9 @@ from pipeline.sources import forget_footers
 from pipeline.types.work import Outcome, Reached, Scheduler, Work
 
 Payload = TypeVar("Payload")
+
+# Chunks for each worker that are under way, or wait for their turn, where outcomes have an order.
+CHUNKS_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,38 @@ class Scan:
             self.scheduler.run(task, agenda.take, agenda.deliver)
         agenda.require_complete()
         return tree.total()
+
+    def follow(
+        self,
+        step: Step[Payload],
+        order: Sequence[int],
+        confirmed: Callable[[Outcome[Payload]], None],
+        *,
+        parameters: bytes = b"",
+    ) -> None:
+        """Carry out a step on chunks, and pass on their outcomes in a given order, whatever workers there are.
+
+        Twice as many chunks as workers are under way or wait for their turn. An earlier pass has read all chunks, so
+        that it is known where each of a CSV begins.
+
+        Parameters
+        ----------
+        step : Step
+        order : sequence of int
+            The chunks, each once.
+        confirmed : callable
+            Receives each outcome, on the calling thread.
+        parameters : bytes
+
+        Raises
+        ------
+        BalanceError
+            A chunk was not read.
+        """
+        agenda = OrderedAgenda(order, self.prepared.begins, confirmed, CHUNKS_AHEAD * self.scheduler.workers)
+        with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
+            self.scheduler.run(ChunkTask(step, self.job, digest), agenda.take, agenda.deliver)
+        agenda.require_complete()
 
 
 @contextmanager

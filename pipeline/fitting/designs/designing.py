@@ -41,7 +41,7 @@ _LEVEL_RULES: Mapping[MissingRule, Literal["error", "drop", "frequent", "own"]] 
 }
 
 
-def design_of(job: FitJob, learnt: Learnt) -> tuple[FitDesign, tuple[str, ...]]:
+def design_of(job: FitJob, learnt: Learnt, *, full: bool = False) -> tuple[FitDesign, tuple[str, ...]]:
     """Return the design of a fit, and what a person should know of it.
 
     Constant columns are left out, with a note. A missing level counts as the most frequent one where numbers are
@@ -52,6 +52,8 @@ def design_of(job: FitJob, learnt: Learnt) -> tuple[FitDesign, tuple[str, ...]]:
     job : FitJob
         As :class:`~pipeline.fitting.asking.reading.PreparedFit` has it.
     learnt : Learnt
+    full : bool
+        Whether every level and every class has columns of its own, as with a penalty.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def design_of(job: FitJob, learnt: Learnt) -> tuple[FitDesign, tuple[str, ...]]:
         A column has no value, or values that cannot be scaled; with ``--strict``, a column is constant; no column is
         left.
     """
-    making = _Designing(job, learnt)
+    making = _Designing(job, learnt, full)
     if job.model.positive is None and (note := positive_note(job.model.target, learnt.classes)):
         making.notes.append(note)
     for term in terms_of(job):
@@ -75,6 +77,7 @@ class _Designing:
 
     job: FitJob
     learnt: Learnt
+    full: bool = False
     notes: list[str] = field(default_factory=list)
     columns: list[DesignColumn] = field(default_factory=list)
     sources: dict[str, NumberSource] = field(default_factory=dict)
@@ -121,9 +124,9 @@ class _Designing:
 
     @property
     def is_penalised(self) -> bool:
-        """Whether coefficients are penalised."""
+        """Whether coefficients are penalised, or every level has one all the same."""
         solve = self.job.solve
-        return solve.l1 > 0 or solve.l2 > 0 or solve.path is not None
+        return self.full or solve.l1 > 0 or solve.l2 > 0 or solve.path is not None
 
     @cached_property
     def spanning(self) -> Term | None:

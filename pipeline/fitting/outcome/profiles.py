@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,9 @@ from pipeline.kernels.blas import blas_tag
 from pipeline.models import LogisticModel
 from pipeline.models.columns import numbers
 from pipeline.types.inputs import FileFacts
+
+if TYPE_CHECKING:
+    from pipeline.models.network.model import NetworkModel
 
 Document = dict[str, Any]
 
@@ -89,21 +92,34 @@ def training_of(
     certificate : Certificate
     method : {"newton", "newton-cg", "owlqn", "gradient"}
     """
-    learnt, sample = seen.learnt, seen.sample
+    return {
+        **data_of(job, seen),
+        "algorithm": algorithm_of(job, method),
+        "certificate": certificate_document(design, certificate),
+        "arithmetic": blas_tag(),
+        "profile": profile_of(design, seen, model),
+    }
+
+
+def data_of(job: FitJob, seen: RowsSeen) -> Document:
+    """Return what is said of the rows that a model was fitted to: their files, what became of them, their classes."""
+    learnt = seen.learnt
     limit = {} if job.data.limit is None else {"limit": job.data.limit}
     pairs = zip(learnt.classes, learnt.class_totals, strict=True)
     return {
         "data": {"digest": data_digest(seen.files), "files": len(seen.files), **limit},
         "rows": asdict(learnt.rows),
         "classes": [{"value": value, "weight": weight} for value, weight in pairs],
-        "algorithm": algorithm_of(job, method),
-        "certificate": certificate_document(design, certificate),
-        "arithmetic": blas_tag(),
-        "profile": {
-            "rows": sample.num_rows,
-            "columns": dict(_columns(design, learnt, sample)),
-            "score": _score(model, learnt, sample),
-        },
+    }
+
+
+def profile_of(design: FitDesign, seen: RowsSeen, model: LogisticModel | NetworkModel) -> Document:
+    """Return the distributions of columns, and of the scores that a model gives to a sample."""
+    learnt, sample = seen.learnt, seen.sample
+    return {
+        "rows": sample.num_rows,
+        "columns": dict(_columns(design, learnt, sample)),
+        "score": _score(model, learnt, sample),
     }
 
 
@@ -188,7 +204,7 @@ def _of_levels(learnt: LearntLevels) -> Document:
     return {"kind": "levels", "type": learnt.type, "missing": learnt.missing, "counts": counts}
 
 
-def _score(model: LogisticModel, learnt: Learnt, sample: pa.Table) -> Document | list[Document]:
+def _score(model: LogisticModel | NetworkModel, learnt: Learnt, sample: pa.Table) -> Document | list[Document]:
     """Return the distribution of the probability of the positive class, or of that of each class by name."""
     if not sample.num_rows:
         return {}

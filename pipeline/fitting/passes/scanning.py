@@ -133,7 +133,7 @@ def open_passes(
         "blas": blas_tag(),
     }
     shared = most_models(prepared, design.layout, models, squares)
-    later = _beside(prepared, pass_costs(design.layout, shared, squares, settings), holding)
+    later = later_scan(prepared, pass_costs(design.layout, shared, squares, settings), holding)
     with one_thread(), open_scan(later, settings) as scan:
         yield ScanPasses(scan, design, shared, confirmed)
 
@@ -146,7 +146,7 @@ def beside(prepared: PreparedScan, holding: Holding) -> PreparedScan:
     return replace(prepared, resources=replace(resources, allowed_bytes=resources.allowed_bytes - holding.bound))
 
 
-def _beside(prepared: PreparedScan, costs: StepCosts, holding: Holding) -> PreparedScan:
+def later_scan(prepared: PreparedScan, costs: StepCosts, holding: Holding) -> PreparedScan:
     """Return the scan of passes that fits beside what is held in memory; where it does not fit, less is held."""
     chunks = in_memory(holding)
     size = 0 if chunks is None else chunks.size

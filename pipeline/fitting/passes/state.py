@@ -13,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +47,8 @@ _FRAME_BYTES = _LENGTH.size + _DIGEST_BYTES
 _VERSION = 3
 # A Hessian of 2,000 coefficients has 16 MB. Passes beyond this are carried out again after a kill.
 MOST_BYTES = 2 * GIB
+# Records after the first pass, where each takes the place of the one before it.
+_MOST_RENEWED = 16
 _OPEN = os.O_RDWR | os.O_CREAT
 # The same fit would end so again.
 _FINAL = (DataError, OutputError, ThresholdError, UsageError)
@@ -60,14 +64,15 @@ def has_state(output: str) -> bool:
     return disk.facts(Path(output).absolute().with_name(state_name(output)), follow_links=False) is not None
 
 
-def fit_digest(prepared: PreparedScan, job: FitJob) -> str:
-    """Return the digest of everything that decides the result of a fit."""
+def fit_digest(prepared: PreparedScan, job: FitJob, others: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the digest of everything that decides the result of a fit; ``others`` as JSON, besides the job."""
     meaning = {
         "version": _VERSION,
         "blas": blas_tag(),
         "data": to_plain(replace(job.data, inputs=())),
         "model": to_plain(job.model),
         "solve": to_plain(job.solve),
+        **others,
     }
     return job_id(prepared.inputs, prepared.plan, meaning)
 
@@ -211,6 +216,22 @@ class FitState:
         self._append(
             pack_arrays(to_plain(learnt), [np.frombuffer(sink.getvalue(), np.uint8), begins, np.array([passes])])
         )
+
+    def latest(self) -> bytes | None:
+        """Return what :meth:`renew` kept last, ``None`` where nothing was kept since the first pass."""
+        return None if self._records is None or len(self._records) < 3 else self._records[len(self._records) - 1]
+
+    def renew(self, content: bytes) -> None:
+        """Keep content from which the fit can go on, in the place of what was kept before.
+
+        It is written behind the older ones, of which the last is good until it is whole; they are dropped when there
+        are too many of them.
+        """
+        if self._records is None:
+            return
+        if len(self._records) >= 2 + _MOST_RENEWED:
+            self._records.keep(2)
+        self._append(content)
 
     def passes(self, passes: Passes) -> ReplayedPasses:
         """Return passes that are answered from here as far as they can be, and kept here."""

@@ -1,4 +1,4 @@
-"""Fitting as functions, one call each: for notebooks, schedulers and the command line."""
+"""Fitting logistic models: one call each, and the job that options are."""
 
 from __future__ import annotations
 
