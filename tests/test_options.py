@@ -30,8 +30,8 @@ from pipeline.errors import UsageError
 from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
     OF_A_FIT,
-    OF_GRADIENTS,
     OF_A_NETWORK,
+    OF_GRADIENTS,
     OPTIONS,
     DiagnoseOptions,
     FitOptions,
