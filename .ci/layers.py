@@ -108,7 +108,10 @@ ROOMS = {
         56,
         ("numpy", "pyarrow"),
         (*BELOW, "kernels", "models", "registry"),
-        late=("defusedxml", "google.protobuf", "onnx", "onnxruntime", "pandas", "sklearn", "skops", "statsmodels"),
+        late=(
+            *("defusedxml", "google.protobuf", "h5py", "keras", "onnx", "onnxruntime", "pandas", "sklearn", "skops"),
+            "statsmodels",
+        ),
         lazy=True,
     ),
     "scan": Room(55, ("numpy", "pyarrow"), (*BELOW, "sources", "execute")),

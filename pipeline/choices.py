@@ -20,7 +20,7 @@ Fingerprint = Literal["ends", "full"]
 Absent = Literal["error", "null"]
 Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
-Foreign = Literal["onnx", "pmml", "vw", "skops"]
+Foreign = Literal["onnx", "pmml", "vw", "skops", "keras"]
 Cause = Literal[
     "ragged",
     "escaped delimiter",

@@ -162,7 +162,7 @@ def import_model(
     ----------
     path : path
         The file, at most 2 GiB.
-    kind : {"onnx", "pmml", "vw", "skops"}, optional
+    kind : {"onnx", "pmml", "vw", "skops", "keras"}, optional
         By default the first bytes of the file decide.
     check : path or iterable of paths, optional
         Parquet or CSV files whose first 10,000 rows are scored both ways, by onnxruntime or scikit-learn. A row that

@@ -90,7 +90,8 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=values.PATH,
     metavar="DATA",
     is_path=True,
-    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops), and store the largest difference. "
+    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops, Keras), and store the largest "
+    "difference. "
     "PMML is compared with the rows that it brings.",
 )
 @option(
@@ -119,10 +120,10 @@ def import_(
     if_exists: IfExists,
     json: bool,
 ) -> None:
-    """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, a skops file, or weights.
+    """Make a model file from FILE: ONNX, PMML, the readable text of VW, a skops file, a Keras file, or weights.
 
     Weights are the state of a PyTorch module in a safetensors file, never a .pt; with --layers they become a network.
-    An ONNX graph with hidden layers is a network, too; its weights are written beside MODEL.
+    An ONNX graph with hidden layers and a Keras file are networks, too; their weights are written beside MODEL.
 
     FILE is never unpickled. What was assumed is printed and stored in the model. If scores differ from those of the
     other tool by more than its precision explains, the exit code is 3 and nothing is written.

@@ -29,6 +29,9 @@ _VW = re.compile(rb"(\xef\xbb\xbf)?Version \d+\.\d+[^\r\n]*\r?\nId ?[^\r\n]*\r?\
 _SKOPS = re.compile(rb"PK\x03\x04.{26}(schema\.json|\d{6,}\.npy)", re.DOTALL)
 
 
+_KERAS = re.compile(rb"PK\x03\x04.{26}(metadata|config)\.json", re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """A model file made from the file of another tool, and how that tool scores.
@@ -81,6 +84,8 @@ class Importer:
         The package that scores rows with the file; empty where none does.
     instead : str
         What to do where no package scores rows.
+    install : str
+        How to get the package that scores rows; by default with the extra of this kind.
     """
 
     kind: str
@@ -89,6 +94,7 @@ class Importer:
     convert: Callable[[Path, bytes], Imported | ImportedNetwork]
     package: str = ""
     instead: str = ""
+    install: str = ""
 
 
 def versioned(package: str) -> str:
@@ -137,5 +143,13 @@ IMPORTERS: Mapping[str, Importer] = {
             instead="score them with the model, and compare with what vw --testonly --predictions writes",
         ),
         Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _converted_by("skops"), "scikit-learn"),
+        Importer(
+            "keras",
+            "a Keras file",
+            _begins(_KERAS, ".keras"),
+            _converted_by("networks.keras.reading"),
+            "keras",
+            install="install keras and one of its backends",
+        ),
     )
 }

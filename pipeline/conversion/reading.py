@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 # As many bytes as a file may have that is imported: what a message of Protocol Buffers, and so an ONNX graph, may have.
 SIZE_LIMIT = 2 * GIB
 
-_KINDS = "give an ONNX graph, a PMML document, a readable model of VW or a skops file; --kind says which it is"
+_KINDS = (
+    "give an ONNX graph, a PMML document, a readable model of VW, a skops file or a Keras file; --kind says which it is"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _compared(
         if imported.score is None and importer.package:
             raise ConfigurationError(
                 f"{importer.package} is not installed, which scores rows with {importer.title}",
-                f"pip install 'logitstream[{importer.kind}]', or leave out the rows to check",
+                f"{importer.install or _install(importer.kind)}, or leave out the rows to check",
             )
         if imported.score is None:
             raise UsageError(
@@ -189,6 +191,10 @@ def _compared(
         return None
     expected = imported.expected
     return compare(in_memory(imported.verification), lambda _: expected)
+
+
+def _install(kind: str) -> str:
+    return f"pip install 'logitstream[{kind}]'"
 
 
 def _refuse(found: Gap, imported: Imported | ImportedNetwork, importer: Importer, instead: str = "") -> None:

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.conversion.importing import Score
-from pipeline.conversion.networks.stack import Stack, StackedDense, Straight
+from pipeline.conversion.networks.stack import (
+    Floats,
+    Stack,
+    StackedDense,
+    StackedPart,
+    StackedPool,
+    StackedRecurrent,
+    Straight,
+)
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -57,9 +65,11 @@ def network_document(stack: Stack, head: NetworkHead) -> dict[str, Any]:
         "format": "logitstream-model",
         "version": 1,
         "kind": "network",
-        "features": _features(stack.columns, stack.first),
+        "features": [_sequence(stack)] if stack.has_steps else _features(stack.columns, stack.first),
         "layers": [_layer(place, part) for place, part in enumerate(stack.parts)],
     }
+    if stack.steps is not None:
+        document["steps"] = stack.steps
     if stack.units == 1:
         document["head"] = "sigmoid"
         if len(head.labels) == 2:
@@ -75,9 +85,29 @@ def tensors_of(stack: Stack, dtype: type[np.float32 | np.float64]) -> Tensors:
     return {
         f"{place}.{name}": np.ascontiguousarray(values, dtype=dtype)
         for place, part in enumerate(stack.parts)
-        for name, values in (("weight", part.weight), ("bias", part.bias))
-        if values is not None
+        for name, values in _weights(part).items()
     }
+
+
+def _weights(part: StackedPart) -> dict[str, Floats]:
+    """Return the weights of a layer by the members of a model file."""
+    if isinstance(part, StackedPool):
+        return {}
+    if isinstance(part, StackedDense):
+        said = {"weight": part.weight, "bias": part.bias}
+    else:
+        said = {name: getattr(part, name) for name in ("input_weight", "hidden_weight", "input_bias", "hidden_bias")}
+    return {name: values for name, values in said.items() if values is not None}
+
+
+def _sequence(stack: Stack) -> dict[str, Any]:
+    (column,) = stack.columns
+    first, width = stack.first, stack.width
+    feature: dict[str, Any] = {"column": column, "kind": "sequence", "width": width}
+    if first is None:
+        return feature
+    centers, scales = (0.0 - first.shift / first.scale).tolist(), (1 / first.scale).tolist()
+    return feature | ({"center": centers, "scale": scales} if width > 1 else {"center": centers[0], "scale": scales[0]})
 
 
 def _features(columns: Sequence[str], first: Straight | None) -> list[dict[str, Any]]:
@@ -88,10 +118,13 @@ def _features(columns: Sequence[str], first: Straight | None) -> list[dict[str, 
     return features
 
 
-def _layer(place: int, part: StackedDense) -> dict[str, Any]:
-    layer: dict[str, Any] = {"kind": "dense", "weight": f"{place}.weight"}
-    if part.bias is not None:
-        layer["bias"] = f"{place}.bias"
+def _layer(place: int, part: StackedPart) -> dict[str, Any]:
+    named = {name: f"{place}.{name}" for name in _weights(part)}
+    if isinstance(part, StackedPool):
+        return {"kind": part.kind}
+    if isinstance(part, StackedRecurrent):
+        return {"kind": part.kind, **named} | ({"reset_after": part.reset_after} if part.kind == "gru" else {})
+    layer: dict[str, Any] = {"kind": "dense", **named}
     if part.function is not None:
         layer["function"] = part.function
     return layer | ({"parameters": dict(part.parameters)} if part.parameters else {})

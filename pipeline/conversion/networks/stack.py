@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import ModelError
+from pipeline.units import escape
+
 Floats = npt.NDArray[np.float64]
+
+_AFTER_STEPS = (
+    "sequences go through LSTM or GRU layers, then the last step, the mean or the largest over the steps, then through "
+    "dense layers"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +32,28 @@ class StackedDense:
     bias: Floats | None
     function: str | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedRecurrent:
+    """An LSTM or a GRU, with weights as PyTorch has them: gates in the order i, f, g, o and r, z, n."""
+
+    kind: Literal["lstm", "gru"]
+    input_weight: Floats
+    hidden_weight: Floats
+    input_bias: Floats | None = None
+    hidden_bias: Floats | None = None
+    reset_after: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class StackedPool:
+    """One row of units from those of all steps of a row."""
+
+    kind: Literal["last", "mean", "max"]
+
+
+StackedPart = StackedDense | StackedRecurrent | StackedPool
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +77,11 @@ class Stack:
     columns : tuple of str
         What the inputs are called.
     units : int
-        How many the last layer gives.
+        How many the last layer gives, of a row or of a step.
+    is_sequence : bool
+        Whether there are steps, each with its units.
+    steps : int or None
+        The steps of a row, where they are a fixed number.
     parts : tuple
     first : Straight or None
         What is done to the inputs before the first layer.
@@ -56,7 +91,9 @@ class Stack:
 
     columns: tuple[str, ...]
     units: int
-    parts: tuple[StackedDense, ...] = ()
+    is_sequence: bool = False
+    steps: int | None = None
+    parts: tuple[StackedPart, ...] = ()
     first: Straight | None = None
     waiting: Straight | None = None
 
@@ -64,6 +101,22 @@ class Stack:
     def of(cls, columns: Sequence[str]) -> Stack:
         """Return a stack without layers."""
         return cls(tuple(columns), len(columns))
+
+    @classmethod
+    def of_steps(cls, column: str, width: int, steps: int | None = None) -> Stack:
+        """Return a stack without layers over a sequence of ``width`` numbers a step."""
+        return cls((column,), width, is_sequence=True, steps=steps)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether the inputs are a sequence."""
+        return self.is_sequence or any(isinstance(part, StackedPool) for part in self.parts)
+
+    @property
+    def width(self) -> int:
+        """The numbers of a step of the inputs, where these are a sequence."""
+        first = next((part for part in self.parts if isinstance(part, StackedRecurrent)), None)
+        return self.units if first is None else int(first.input_weight.shape[1])
 
     @property
     def is_bare(self) -> bool:
@@ -86,31 +139,84 @@ class Stack:
 
     def dense(self, weight: Floats, bias: Floats | None = None) -> Stack:
         """Return the stack with ``weight x + bias`` behind it."""
+        if self.is_sequence:
+            raise ModelError("the network has a dense layer for each step of a sequence", _AFTER_STEPS)
+        first, weight, bias = self._folded(weight, bias)
+        return replace(
+            self, units=len(weight), parts=(*self.parts, StackedDense(weight, bias)), first=first, waiting=None
+        )
+
+    def over(self, steps: int | None) -> Stack:
+        """Return the stack for a number of steps, or for any number."""
+        return replace(self, steps=steps)
+
+    def recurrent(self, part: StackedRecurrent) -> Stack:
+        """Return the stack with a recurrent layer behind it."""
+        if not self.is_sequence:
+            raise ModelError("the network has a recurrent layer that takes no sequence", _AFTER_STEPS)
+        first, weight, bias = self._folded(part.input_weight, part.input_bias)
+        part = replace(part, input_weight=weight, input_bias=bias)
+        units = part.hidden_weight.shape[1]
+        return replace(self, units=units, parts=(*self.parts, part), first=first, waiting=None)
+
+    def pooled(self, kind: Literal["last", "mean", "max"]) -> Stack:
+        """Return the stack with one row of units from those of all steps."""
+        if not self.is_sequence or not self.parts:
+            raise ModelError(f"the network takes the {kind} of steps that no recurrent layer makes", _AFTER_STEPS)
+        if kind == "max" and self.waiting is not None and np.any(self.waiting.scale < 0):
+            raise ModelError("the network takes the largest of numbers times negative ones", _AFTER_STEPS)
+        return replace(self, parts=(*self.parts, StackedPool(kind)), is_sequence=False)
+
+    def _folded(self, weight: Floats, bias: Floats | None) -> tuple[Straight | None, Floats, Floats | None]:
+        """Return what is done to the inputs, and weights with what waits folded in."""
         weight, first = np.asarray(weight, np.float64), self.first
         if self.waiting is not None and not self.parts and np.all(self.waiting.scale):
             first = self.waiting
         elif self.waiting is not None:
             added = np.dot(weight, self.waiting.shift)
             weight, bias = weight * self.waiting.scale, added if bias is None else bias + added
-        part = StackedDense(weight, None if bias is None else np.asarray(bias, np.float64))
-        return replace(self, units=len(weight), parts=(*self.parts, part), first=first, waiting=None)
+        return first, weight, None if bias is None else np.asarray(bias, np.float64)
 
     def function(self, name: str, parameters: Mapping[str, float] | None = None) -> Stack:
         """Return the stack with a function of the registry behind it."""
+        if self.is_sequence:
+            raise ModelError(f"the network has the function {name} behind each step of a sequence", _AFTER_STEPS)
         last = self._open
         if last is None:
             return self.dense(np.eye(self.units)).function(name, parameters)
         return self._ending(replace(last, function=name, parameters=dict(parameters or {})))
 
-    def closed(self) -> Stack:
-        """Return the stack with a last layer that has no function, for the head of a model file."""
-        return self.dense(np.eye(self.units)) if self._open is None else self
+    def headed(self, output: str) -> tuple[Stack, bool]:
+        """Return the layers before the sigmoid or softmax that ends them, and whether they end in sums without either.
+
+        Raises
+        ------
+        ModelError
+            They end in another function, or in a sigmoid of each of several sums; ``output`` is what it is called.
+        """
+        last = self.parts[-1] if self.parts else None
+        function = last.function if isinstance(last, StackedDense) and self.waiting is None else None
+        if isinstance(last, StackedDense) and function == ("sigmoid" if self.units == 1 else "softmax"):
+            return self._ending(replace(last, function=None)), False
+        if self._open is not None:
+            return self, True
+        if function == "sigmoid":
+            raise ModelError(
+                f'the output "{escape(output)}" is a sigmoid of each of {self.units} sums, for labels that do not '
+                "exclude each other",
+                "export one network for each label, or end it in a softmax",
+            )
+        raise ModelError(
+            f'the output "{escape(output)}" is neither probabilities nor the sums of a last layer',
+            "end the network in a sigmoid, a softmax or a linear layer",
+        )
 
     @property
     def _open(self) -> StackedDense | None:
         """The last layer, if something can still be folded into it."""
         last = self.parts[-1] if self.parts else None
-        return last if last is not None and self.waiting is None and last.function is None else None
+        is_open = isinstance(last, StackedDense) and self.waiting is None and last.function is None
+        return last if is_open and isinstance(last, StackedDense) else None
 
-    def _ending(self, part: StackedDense) -> Stack:
+    def _ending(self, part: StackedPart) -> Stack:
         return replace(self, parts=(*self.parts[:-1], part))

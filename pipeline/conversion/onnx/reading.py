@@ -20,6 +20,7 @@ from pipeline.conversion.onnx.graph import (
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
 from pipeline.conversion.onnx.network_graph import own_network, said_of
 from pipeline.conversion.onnx.networks.reading import is_network, read_network
+from pipeline.conversion.onnx.networks.scoring import sequence_scorer
 from pipeline.conversion.onnx.numbers import number
 from pipeline.conversion.onnx.operators import OPERATORS
 from pipeline.conversion.onnx.ports import (
@@ -64,7 +65,8 @@ def convert(path: Path, data: bytes) -> Imported | ImportedNetwork:
         found = read(graph) if network is None else network.found
     except ModelError as error:
         raise ModelError(f"{escape(str(path))}: {error.message}", error.remedy) from error
-    score = scorer(path, graph, found)
+    axis = None if network is None else network.rows_axis
+    score = scorer(path, graph, found) if axis is None else sequence_scorer(path, graph, found, axis)
     if network is not None:
         return ImportedNetwork(found.document, network.tensors, found.notes, found.tolerance, score, found.unnamed)
     return Imported(found.document, found.notes, found.tolerance, score, unnamed=found.unnamed)

@@ -25,12 +25,56 @@ from tests.conversion.onnx.make_graphs import to_plain
 GRAPHS = Path(__file__).parent / "graphs"
 ROWS = 8
 COLUMNS = 4
+STEPS, WIDTH = 6, 3
 
 
 def drawn() -> np.ndarray:
     """Return rows of float32."""
     generator = np.random.Generator(np.random.Philox(18))
     return generator.normal(0, 2, (ROWS, COLUMNS)).astype(np.float32)
+
+
+def drawn_steps() -> np.ndarray:
+    """Return sequences of float32, shape (rows, steps, numbers)."""
+    generator = np.random.Generator(np.random.Philox(21))
+    return generator.normal(0, 1, (ROWS, STEPS, WIDTH)).astype(np.float32)
+
+
+def _torch_sequences() -> dict[str, Any]:
+    """Return networks of sequences; the last word of a name says what is made of the steps."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(22)
+
+    class Steps(nn.Module):
+        def __init__(self, kind: str, layers: int, pooling: str, classes: int = 1) -> None:
+            super().__init__()
+            self.is_first = pooling == "steps"
+            self.recurrent = getattr(nn, kind)(WIDTH, 4, layers, batch_first=not self.is_first)
+            self.last, self.pooling = nn.Linear(4, classes), pooling
+
+        def forward(self, x: Any) -> Any:
+            states, final = self.recurrent(x)
+            pooled = {
+                "last": lambda: states[:, -1],
+                "cut": lambda: states[:, -1:, :].squeeze(1),
+                "state": lambda: (final[0] if isinstance(final, tuple) else final)[-1],
+                "mean": lambda: states.mean(dim=1),
+                "max": lambda: states.max(dim=1).values,
+                "steps": lambda: states[-1],
+            }[self.pooling]()
+            sums = self.last(torch.relu(pooled))
+            return torch.sigmoid(sums) if sums.shape[-1] == 1 else torch.softmax(sums, -1)
+
+    return {
+        "lstm_last": Steps("LSTM", 1, "last"),
+        "lstm_state": Steps("LSTM", 2, "state"),
+        "lstm_cut": Steps("LSTM", 1, "cut"),
+        "gru_mean": Steps("GRU", 1, "mean", 3),
+        "gru_max": Steps("GRU", 2, "max"),
+        "gru_steps": Steps("GRU", 1, "steps"),
+    }
 
 
 def _torch_networks() -> dict[str, Any]:
@@ -92,22 +136,32 @@ def torch_case(name: str, *, dynamo: bool, is_dynamic: bool, opset: int | None =
     """Write a graph with one of the two exporters of PyTorch, and return rows and probabilities."""
     import torch
 
-    network, rows = _ready(_torch_networks()[name]), drawn()
+    network, rows = _ready((_torch_networks() | _torch_sequences())[name]), drawn()
+    is_sequence, axis = hasattr(network, "recurrent"), int(getattr(network, "is_first", False))
+    if is_sequence:
+        rows = drawn_steps() if not axis else drawn_steps().transpose(1, 0, 2).copy()
     path = GRAPHS / f"{case_name(name, dynamo=dynamo, is_dynamic=is_dynamic, opset=opset)}.onnx"
     options: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"], "dynamo": dynamo, "opset_version": opset}
     if is_dynamic and dynamo:
-        options["dynamic_shapes"] = ({0: torch.export.Dim("rows")},)
+        options["dynamic_shapes"] = ({axis: torch.export.Dim("rows")},)
     elif is_dynamic:
-        options["dynamic_axes"] = {"x": {0: "rows"}, "y": {0: "rows"}}
+        open_axes = {axis: "rows", 1 - axis: "steps"} if is_sequence else {0: "rows"}
+        options["dynamic_axes"] = {"x": open_axes, "y": {0: "rows"}}
     options |= {"external_data": False, "verbose": False} if dynamo else {}
-    torch.onnx.export(network, (torch.from_numpy(rows if is_dynamic else rows[:1]),), str(path), **options)
+    # A graph for a fixed number of rows is one for three of them; one of dense layers for one.
+    some = rows if is_dynamic else rows[:, :3] if axis else rows[: 3 if is_sequence else 1]
+    torch.onnx.export(network, (torch.from_numpy(some),), str(path), **options)
     _without_notes(path)
-    columns = {f"column_{place}": rows[:, place].tolist() for place in range(rows.shape[1])}
+    columns = {"x": drawn_steps().tolist()} if is_sequence else _columns(rows)
     return {
         "tools": [f"torch {torch.__version__}"],
         "rows": columns,
         "probabilities": _by_torch(network, rows).tolist(),
     }
+
+
+def _columns(rows: np.ndarray) -> dict[str, list[float]]:
+    return {f"column_{place}": rows[:, place].tolist() for place in range(rows.shape[1])}
 
 
 def _without_notes(path: Path) -> None:
@@ -140,7 +194,7 @@ def sklearn_case(name: str, dtype: type[np.floating[Any]], make: Callable[[], An
         estimator = make().fit(known, target)
     rows = drawn().astype(dtype)
     (GRAPHS / f"{name}.onnx").write_bytes(to_onnx(estimator, known[:1]).SerializeToString())
-    columns = {f"column_{place}": rows[:, place].tolist() for place in range(COLUMNS)}
+    columns = _columns(rows)
     tools = [f"scikit-learn {version('scikit-learn')}", f"skl2onnx {version('skl2onnx')}"]
     return {"tools": tools, "rows": columns, "probabilities": estimator.predict_proba(rows).tolist()}
 
@@ -164,6 +218,17 @@ def cases() -> dict[str, Callable[[], dict[str, Any]]]:
         ("functions", True, True, None),
         ("normed", False, True, None),
         ("normed", True, True, None),
+        ("lstm_last", False, True, 14),
+        ("lstm_last", True, True, None),
+        ("lstm_state", False, False, None),
+        ("lstm_state", True, True, None),
+        ("lstm_cut", True, False, 18),
+        ("gru_mean", False, True, 17),
+        ("gru_mean", True, True, None),
+        ("gru_max", False, False, None),
+        ("gru_max", True, False, None),
+        ("gru_steps", False, True, None),
+        ("gru_steps", True, True, None),
     ):
         said = {"dynamo": dynamo, "is_dynamic": is_dynamic, "opset": opset}
         made[case_name(name, **said)] = lambda name=name, said=said: torch_case(name, **said)

@@ -47,11 +47,99 @@ def one(operator: str, *inputs: str, domain: str = CORE, **attributes: Any) -> N
     return Node(operator, inputs or ("h",), ("t",), attributes, domain, f"my {operator}")
 
 
+SEQUENCE = Port("X", DOUBLE, (None, None, 3))
+# An LSTM of two units over three numbers a step; a GRU takes three quarters of its weights.
+STEPS = {
+    "W": np.full((1, 8, 3), 0.5),
+    "R": np.full((1, 8, 2), 0.25),
+    "peepholes": np.ones((1, 6)),
+    "state": np.ones((1, 1, 2)),
+    "lengths": np.array([3]),
+    "V": np.eye(2),
+    "v": np.ones((2, 1)),
+    "first": np.array([0]),
+    "two": np.array([2]),
+}
+
+
+def steps(operator: str = "LSTM", *more: str, **attributes: Any) -> Graph:
+    """Return a network of one recurrent layer; ``more`` are the inputs of the node behind the weights."""
+    constants = attributes.pop("constants", STEPS)
+    if operator == "GRU":
+        constants = {**constants, "W": constants["W"][:, :6]}
+    nodes = (
+        Node(operator, ("X", "W", "R", *more), ("Y", "last"), attributes, CORE, f"my {operator}"),
+        Node("Squeeze", ("last", "first"), ("h",)),
+        Node("MatMul", ("h", "v"), ("z",)),
+        Node("Sigmoid", ("z",), ("p",)),
+    )
+    return graph(*nodes, inputs=(SEQUENCE,), constants=constants)
+
+
+def after_steps(*nodes: Node) -> Graph:
+    """Return a network whose nodes make ``t`` of the states ``Y`` of all steps."""
+    rest = (Node("MatMul", ("t", "v"), ("z",)), Node("Sigmoid", ("z",), ("p",)))
+    return graph(Node("LSTM", ("X", "W", "R"), ("Y",), {}), *nodes, *rest, inputs=(SEQUENCE,), constants=STEPS)
+
+
 FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     "a convolution": (between(one("Conv")), ('"my Conv" (Conv) is an operator that logitstream does not read',)),
     "a plain recurrent layer": (
         graph(Node("RNN", ("X",), ("p",), {}, CORE, "my RNN"), inputs=(Port("X", FLOAT, (None, 1)),)),
-        ('"my RNN" (RNN)',),
+        ('"my RNN" (RNN) is an operator that logitstream does not read in a network',),
+    ),
+    "a reverse layer": (steps(direction="reverse"), ('"my LSTM" (LSTM) is reverse', "from the first to the last")),
+    "a bidirectional layer": (steps("GRU", direction="bidirectional"), ('"my GRU" (GRU) is bidirectional',)),
+    "peepholes": (steps("LSTM", "", "", "", "", "peepholes"), ('"my LSTM" (LSTM) has peepholes',)),
+    "gates that are clipped": (steps(clip=3.0), ("clips the sums of its gates (clip)",)),
+    "coupled gates": (steps(input_forget=1), ("couples its input and forget gates (input_forget)",)),
+    "other activations": (
+        steps(activations=["Sigmoid", "Tanh", "Relu"]),
+        ("has the activations sigmoid, tanh, relu",),
+    ),
+    "states that do not begin at zero": (
+        steps("LSTM", "", "", "state", "state"),
+        ("begins with states that are not zero",),
+    ),
+    "lengths of rows": (steps("LSTM", "", "lengths"), ("is told how many steps each row has (sequence_lens)",)),
+    "gates of another number": (
+        steps("GRU", "", "", "", constants={**STEPS, "R": np.zeros((1, 8, 2))}),
+        (
+            "takes 3 numbers a step, but has weights of the shapes (1, 6, 3), (1, 8, 2), (1, 12)",
+            "does not fit together",
+        ),
+    ),
+    "one of the steps before the last": (
+        after_steps(Node("Gather", ("Y", "first"), ("t",), {"axis": 0}, CORE, "my Gather")),
+        ('"my Gather" (Gather) takes place 0 of the steps',),
+    ),
+    "one of the rows": (
+        after_steps(Node("Gather", ("Y", "first"), ("t",), {"axis": 2}, CORE, "my Gather")),
+        ("takes place 0 of the rows",),
+    ),
+    "some of the steps": (
+        after_steps(Node("Slice", ("Y", "first", "two", "first"), ("t",), {}, CORE, "my Slice")),
+        ('"my Slice" (Slice) cuts out some of the rows, steps or outputs',),
+    ),
+    "the mean over the rows": (
+        after_steps(Node("ReduceMean", ("Y", "two"), ("t",), {}, CORE, "my mean")),
+        ('"my mean" (ReduceMean) takes the mean over another axis',),
+    ),
+    "a dense layer for each step": (
+        after_steps(Node("MatMul", ("Y", "V"), ("z",)), Node("ReduceMean", ("z", "first"), ("t",), {"keepdims": 0})),
+        ("has a dense layer for each step of a sequence", "sequences go through LSTM or GRU layers"),
+    ),
+    "a function of each step": (
+        after_steps(Node("Relu", ("Y",), ("z",)), Node("ReduceMean", ("z", "first"), ("t",), {"keepdims": 0})),
+        ("has the function relu behind each step",),
+    ),
+    "states of all steps as output": (
+        graph(Node("LSTM", ("X", "W", "R"), ("p",), {}), inputs=(SEQUENCE,), constants=STEPS),
+        ('the output "p" has no row for each row of the input',),
+    ),
+    "sequences beside other inputs": (
+        graph(Node("LSTM", ("X", "W", "R"), ("p",), {}), inputs=(SEQUENCE, Port("Z", DOUBLE, (None, 1)))),
+        ('the input "X" is a sequence that does not say how many numbers a step has, or not the only input',),
     ),
     "a function of another name": (between(one("HardSwish")), ('"my HardSwish" (HardSwish)',)),
     "a function that no pattern is": (

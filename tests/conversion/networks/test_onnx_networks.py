@@ -12,6 +12,7 @@ import pytest
 from pipeline.conversion.onnx.networks.reading import is_network, read_network
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.reading import convert
+from pipeline.errors import DataError
 from pipeline.models.network.making import network_in_memory
 from tests.conversion.networks.make_networks import GRAPHS
 from tests.conversion.onnx.make_graphs import from_plain, to_plain
@@ -91,6 +92,44 @@ def test_functions_that_exporters_take_apart_are_found_and_normalisations_are_fo
     document = read_network(from_plain(stored(name)["graph"])).found.document
     assert [layer.get("function") for layer in document["layers"]] == functions
     assert document["head"] == head
+
+
+STEPS = {
+    "lstm_last_legacy_dynamic14": (["lstm", "last", "dense", "dense"], None),
+    "lstm_state_legacy_fixed": (["lstm", "lstm", "last", "dense", "dense"], 6),
+    "lstm_state_dynamo_dynamic": (["lstm", "lstm", "last", "dense", "dense"], 6),
+    "lstm_cut_dynamo_fixed18": (["lstm", "last", "dense", "dense"], 6),
+    "gru_mean_legacy_dynamic17": (["gru", "mean", "dense", "dense"], None),
+    "gru_max_dynamo_fixed": (["gru", "gru", "max", "dense", "dense"], 6),
+    "gru_steps_legacy_dynamic": (["gru", "last", "dense", "dense"], None),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_recurrent_layers_and_what_is_made_of_the_steps_are_those_of_the_graph(name: str) -> None:
+    kinds, steps = STEPS[name]
+    found = read_network(from_plain(stored(name)["graph"])).found
+    assert [layer["kind"] for layer in found.document["layers"]] == kinds
+    assert found.document.get("steps") == steps
+    assert found.document["features"] == [{"column": "x", "kind": "sequence", "width": 3}]
+    assert bool(found.notes) == (steps is not None)
+
+
+@needs_onnx
+@needs_runtime
+@pytest.mark.slow
+def test_rows_of_other_lengths_are_compared_where_the_graph_takes_any() -> None:
+    rows = [np.arange(3.0 * length).reshape(length, 3).tolist() for length in (1, 4, 9, 4)] + [None]
+    for name, kind in (("gru_mean_legacy_dynamic17", "mean"), ("lstm_state_legacy_fixed", "last")):
+        path = GRAPHS / f"{name}.onnx"
+        made: Any = convert(path, path.read_bytes())
+        if kind == "last":
+            with pytest.raises(DataError, match="row 1 of the rows to check has 1 steps, but the file takes 6"):
+                made.score({"x": rows})
+            continue
+        theirs, ours = made.score({"x": rows}), probabilities(made.document, made.tensors, {"x": rows})
+        assert np.isnan(theirs[-1]).all()
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_a_scaler_before_the_first_layer_becomes_centers_and_scales() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.conversion.onnx.graph import Constant
-from pipeline.conversion.onnx.networks.values import ONE, UNITS, AxisLengths, NetworkStep, NetworkTensor, NetworkValue
+from pipeline.conversion.onnx.networks.values import AxisLengths, NetworkStep, NetworkValue, UniformTensor
 
 # So many numbers may a constant have that a graph makes of a shape.
 MOST_NUMBERS = 10_000_000
@@ -34,13 +34,16 @@ def folded(step: NetworkStep) -> NetworkValue | None:
         return None if isinstance(given[0], np.ndarray) else _shape(step)
     if all(isinstance(each, np.ndarray) for each in given):
         return np.asarray(function(step))
-    if any(isinstance(each, AxisLengths) for each in given) and not any(map(_is_computed, given)):
-        return _of_lengths(step)
-    return None
+    if any(map(_is_computed, given)):
+        return None
+    uniform = next((each for each in given if isinstance(each, UniformTensor)), None)
+    if uniform is not None:
+        return uniform if step.node.operator in _UNIFORM else None
+    return _of_lengths(step)
 
 
 def _is_computed(value: NetworkValue) -> bool:
-    return not isinstance(value, np.ndarray | AxisLengths)
+    return not isinstance(value, np.ndarray | AxisLengths | UniformTensor)
 
 
 def known(lengths: Sequence[int | str], *, is_vector: bool = True) -> NetworkValue:
@@ -52,12 +55,8 @@ def known(lengths: Sequence[int | str], *, is_vector: bool = True) -> NetworkVal
 
 def _shape(step: NetworkStep) -> NetworkValue:
     tensor = step.tensor()
-    lengths = [_length(tensor, axis) for axis in tensor.axes]
+    lengths = [step.length(tensor, axis) for axis in tensor.axes]
     return known(lengths[step.attribute("start", 0) : step.attribute("end")])
-
-
-def _length(tensor: NetworkTensor, axis: str) -> int | str:
-    return {ONE: 1, UNITS: tensor.units}.get(axis, axis)
 
 
 def _of_lengths(step: NetworkStep) -> NetworkValue | None:
@@ -115,6 +114,19 @@ def _times(one: int | str, other: int | str) -> int | str:
     return other if one == 1 else one if other == 1 else f"{one} {other}"
 
 
+def _uniform(step: NetworkStep) -> NetworkValue | None:
+    value = step.attribute("value")
+    return UniformTensor(0.0 if value is None else float(np.ravel(value)[0]))
+
+
+def _spread(step: NetworkStep) -> NetworkValue | None:
+    """Return a constant that is expanded to lengths, if it is one number everywhere."""
+    numbers = np.unique(step.constant(0))
+    return UniformTensor(float(numbers[0])) if numbers.size == 1 else None
+
+
+# What leaves one number everywhere.
+_UNIFORM = frozenset({"Slice", "Gather", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Expand", "Cast", "Identity"})
 _OF_LENGTHS: Mapping[str, Callable[[NetworkStep], NetworkValue | None]] = {
     "Gather": _gathered,
     "Slice": _sliced,
@@ -125,6 +137,8 @@ _OF_LENGTHS: Mapping[str, Callable[[NetworkStep], NetworkValue | None]] = {
     "Cast": _same,
     "Identity": _same,
     "Mul": _multiplied,
+    "ConstantOfShape": _uniform,
+    "Expand": _spread,
 }
 
 

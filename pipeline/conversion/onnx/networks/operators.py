@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from pipeline.conversion.onnx.graph import BOOL, CORE, DOUBLE, FLOAT, ML, Consta
 from pipeline.conversion.onnx.networks.formulas import NetworkFormula
 from pipeline.conversion.onnx.networks.values import (
     ONE,
-    ROWS,
     UNITS,
     AxisLengths,
+    LayerStates,
     NetworkStep,
     NetworkTensor,
     NetworkValue,
@@ -26,6 +27,8 @@ _FLOATS = frozenset({FLOAT, DOUBLE})
 _TORN = "the graph does not fit together: write it again with another version of the tool that made it"
 _EPSILON = 1e-5
 _LARGE = 20
+# As exporters write the end of an axis: the largest of int32, or beyond.
+_END = 2**31 - 1
 
 
 def _same(step: NetworkStep) -> NetworkValue:
@@ -58,7 +61,7 @@ def _dense(step: NetworkStep, tensor: NetworkTensor, weight: Floats, bias: Float
         raise step.refused(f"multiplies {tensor.units} numbers by a matrix of shape {shape}", _TORN)
     if bias is not None:
         bias = np.broadcast_to(bias, (1, len(weight)))[0]
-    return NetworkTensor.of(tensor.stack.dense(weight, bias), tensor.axes)
+    return tensor.with_stack(tensor.stack.dense(weight, bias))
 
 
 def _matmul(step: NetworkStep) -> NetworkValue:
@@ -96,7 +99,7 @@ def _arithmetic(step: NetworkStep) -> NetworkValue:
             parts.append(value.formula)
         else:
             parts.append(_number(step, tensor, position))
-    return NetworkTensor(step.applied(step.node.operator, *parts), tensor.axes, tensor.units)
+    return tensor.with_formula(step.applied(step.node.operator, *parts))
 
 
 def _applied(operator: str) -> Callable[[NetworkStep], NetworkValue]:
@@ -110,7 +113,7 @@ def _applied(operator: str) -> Callable[[NetworkStep], NetworkValue]:
 
 def _function(step: NetworkStep, operator: str, **parameters: float) -> NetworkTensor:
     tensor = step.tensor()
-    return NetworkTensor(step.applied(operator, tensor.formula, **parameters), tensor.axes, tensor.units)
+    return tensor.with_formula(step.applied(operator, tensor.formula, **parameters))
 
 
 def _leaky(step: NetworkStep) -> NetworkValue:
@@ -158,7 +161,7 @@ def _max(step: NetworkStep) -> NetworkValue:
 def _greater(step: NetworkStep) -> NetworkValue:
     tensor = step.tensor()
     number = _number(step, tensor, 1)
-    return NetworkTensor(step.applied("Greater", tensor.formula, number), tensor.axes, tensor.units)
+    return tensor.with_formula(step.applied("Greater", tensor.formula, number))
 
 
 def _chosen(step: NetworkStep) -> NetworkValue:
@@ -188,7 +191,7 @@ def _normalised(step: NetworkStep) -> NetworkValue:
     scale, shift, mean, variance = (step.finite(position).ravel() for position in (1, 2, 3, 4))
     spread = np.sqrt(variance + float(step.attribute("epsilon", _EPSILON)))
     factor = scale / spread
-    return NetworkTensor.of(tensor.stack.straight(factor, shift - mean * factor), tensor.axes)
+    return tensor.with_stack(tensor.stack.straight(factor, shift - mean * factor))
 
 
 def _scaler(step: NetworkStep) -> NetworkValue:
@@ -198,7 +201,7 @@ def _scaler(step: NetworkStep) -> NetworkValue:
     )
     if not np.isfinite(offset).all() or not np.isfinite(scale).all():
         raise step.refused("has numbers that are NaN or infinite", "correct the model in the tool that made it")
-    return NetworkTensor.of(tensor.stack.straight(scale, -offset * scale), tensor.axes)
+    return tensor.with_stack(tensor.stack.straight(scale, -offset * scale))
 
 
 def _axis(step: NetworkStep, axis: int, count: int) -> int:
@@ -209,9 +212,10 @@ def _axis(step: NetworkStep, axis: int, count: int) -> int:
 
 def _flattened(step: NetworkStep) -> NetworkValue:
     tensor = step.tensor()
-    if step.attribute("axis", 1) not in {1, 1 - len(tensor.axes)} or tensor.axes[0] != ROWS:
-        raise step.refused("flattens the rows")
-    return tensor.with_axes((ROWS, UNITS))
+    kept = [axis for axis in tensor.axes if axis != ONE]
+    if step.attribute("axis", 1) not in {1, 1 - len(tensor.axes)} or kept != [tensor.axes[0], UNITS]:
+        raise step.refused("flattens the rows, or the steps of a row")
+    return tensor.with_axes(kept)
 
 
 def _unsqueezed(step: NetworkStep) -> NetworkValue:
@@ -242,10 +246,6 @@ def _transposed(step: NetworkStep) -> NetworkValue:
     return tensor.with_axes([tensor.axes[place] for place in order])
 
 
-def _length(tensor: NetworkTensor, axis: str) -> int | str:
-    return {ONE: 1, UNITS: tensor.units}.get(axis, axis)
-
-
 def _reshaped(step: NetworkStep) -> NetworkValue:
     """Return a tensor whose axes of length 1 come and go; the others stay as they are."""
     tensor, wanted = step.tensor(), step.value(1)
@@ -257,8 +257,8 @@ def _reshaped(step: NetworkStep) -> NetworkValue:
     axes: list[str] = []
     for place, length in enumerate(target):
         stays = length == 0 and place < len(tensor.axes)
-        same = _length(tensor, tensor.axes[place]) if stays else length
-        if left and same in {-1, _length(tensor, left[0])}:
+        same = step.length(tensor, tensor.axes[place]) if stays else length
+        if left and same in {-1, step.length(tensor, left[0])}:
             axes.append(left.pop(0))
         elif same == 1:
             axes.append(ONE)
@@ -275,22 +275,104 @@ def _concat(step: NetworkStep) -> NetworkValue:
     parts = tuple(step.tensor(position) for position in range(len(step.inputs)))
     if any(each.axes != parts[0].axes for each in parts):
         raise step.refused("joins tensors of different axes")
-    if parts[0].axes[_axis(step, step.attribute("axis", 1), len(parts[0].axes))] != UNITS:
-        raise step.refused("joins rows, not columns")
+    joined = parts[0].axes[_axis(step, step.attribute("axis", 1), len(parts[0].axes))]
+    if joined == ONE:
+        return LayerStates(parts)
+    if joined != UNITS:
+        raise step.refused("joins rows or steps, not columns")
     if all(each.formula.stack is not None and each.formula.stack.is_bare for each in parts):
         return NetworkTensor.of(Stack.of([name for each in parts for name in each.stack.columns]), parts[0].axes)
     return SideBySide(parts)
 
 
-def _picked(step: NetworkStep) -> NetworkValue:
-    """Return some of the inputs."""
-    tensor, places = step.tensor(), step.constant(1)
-    axis = _axis(step, step.attribute("axis", 0 if step.node.domain == CORE else -1), len(tensor.axes))
-    if tensor.axes[axis] != UNITS or not tensor.stack.is_bare or places.dtype.kind not in "iu":
+def _gathered(step: NetworkStep) -> NetworkValue:
+    """Return the last step, one of several layers, or some of the inputs."""
+    value, places = step.value(0), step.constant(1)
+    if places.dtype.kind not in "iu":
+        raise step.refused("takes numbers with fractions where whole ones are read")
+    axis = step.attribute("axis", 0 if step.node.domain == CORE else -1)
+    if isinstance(value, LayerStates):
+        return _state(step, value, places, axis)
+    tensor = step.tensor()
+    axis = _axis(step, axis, len(tensor.axes))
+    if tensor.axes[axis] == UNITS:
+        return _columns(step, tensor, places)
+    if places.size != 1:
+        raise step.refused("chooses several rows or steps")
+    kept = [ONE] if places.ndim else []
+    return _at(step, tensor, axis, int(places.ravel()[0]), kept)
+
+
+def _state(step: NetworkStep, states: LayerStates, places: Constant, axis: int) -> NetworkTensor:
+    tensor = states.parts[0]
+    at = _axis(step, axis, len(tensor.axes))
+    if tensor.axes[at] != ONE or places.size != 1:
+        raise step.refused("chooses several layers, rows or steps")
+    tensor = states.parts[int(places.ravel()[0])]
+    return tensor if places.ndim else tensor.with_axes((*tensor.axes[:at], *tensor.axes[at + 1 :]))
+
+
+def _at(step: NetworkStep, tensor: NetworkTensor, axis: int, place: int, kept: Sequence[str]) -> NetworkTensor:
+    """Return a tensor at a place of an axis, which must be the last step or the only place."""
+    name = tensor.axes[axis]
+    axes = (*tensor.axes[:axis], *kept, *tensor.axes[axis + 1 :])
+    length = step.length(tensor, name)
+    is_last = place == -1 or (isinstance(length, int) and place == length - 1)
+    if name == ONE and is_last:
+        return tensor.with_axes(axes)
+    if name != tensor.steps or not is_last:
+        raise step.refused(f"takes place {place} of the {'steps' if name == tensor.steps else 'rows'}")
+    return NetworkTensor.of(tensor.stack.pooled("last"), axes)
+
+
+def _columns(step: NetworkStep, tensor: NetworkTensor, places: Constant) -> NetworkTensor:
+    if tensor.steps or not tensor.stack.is_bare or tensor.stack.has_steps:
         raise step.refused("chooses some of the outputs of a layer")
     if places.size and not (-tensor.units <= places.min() and places.max() < tensor.units):
         raise step.refused(f"chooses a column beyond the {tensor.units} that it gets")
     return NetworkTensor.of(tensor.stack.chosen([int(each) for each in places.ravel()]), tensor.axes)
+
+
+def _sliced(step: NetworkStep) -> NetworkValue:
+    """Return the last step, or all that there is; of the states of several layers, those of one."""
+    value = step.value(0)
+    starts, ends = step.whole(1, "starts"), step.whole(2, "ends")
+    axes = step.whole(3, "axes", range(len(starts)))
+    by = step.whole(4, "steps", [1] * len(starts))
+    if isinstance(value, LayerStates) and len(axes) == 1:
+        (picked,) = value.parts[starts[0] : ends[0] : by[0]]
+        return picked
+    tensor = step.tensor()
+    for start, end, axis, one in zip(starts, ends, axes, by, strict=True):
+        tensor = _cut(step, tensor, (start, end, one), _axis(step, axis, len(tensor.axes)))
+    return tensor
+
+
+def _cut(step: NetworkStep, tensor: NetworkTensor, cut: tuple[int, int, int], axis: int) -> NetworkTensor:
+    start, end, one = cut
+    length = step.length(tensor, tensor.axes[axis])
+    most = length if isinstance(length, int) else _END
+    if one == 1 and start in {0, -most} and end >= most:
+        return tensor
+    if one == 1 and end >= most and start in {-1, most - 1}:
+        return _at(step, tensor, axis, -1, [ONE])
+    raise step.refused("cuts out some of the rows, steps or outputs of a layer")
+
+
+def _reduced(kind: Literal["mean", "max"]) -> Callable[[NetworkStep], NetworkValue]:
+    """Return the mean or the largest over the steps."""
+
+    def made(step: NetworkStep) -> NetworkValue:
+        tensor = step.tensor()
+        axes = [_axis(step, each, len(tensor.axes)) for each in step.whole(1, "axes", [])]
+        if len(axes) != 1 or not tensor.steps or tensor.axes[axes[0]] != tensor.steps:
+            raise step.refused(f"takes the {kind} over another axis than that of the steps")
+        kept = [ONE] if step.attribute("keepdims", 1) else []
+        return NetworkTensor.of(
+            tensor.stack.pooled(kind), (*tensor.axes[: axes[0]], *kept, *tensor.axes[axes[0] + 1 :])
+        )
+
+    return made
 
 
 _SAME = ("Identity",)
@@ -326,9 +408,12 @@ NETWORK_OPERATORS: Mapping[tuple[str, str], Callable[[NetworkStep], NetworkValue
             "Transpose": _transposed,
             "Reshape": _reshaped,
             "Concat": _concat,
-            "Gather": _picked,
+            "Gather": _gathered,
+            "Slice": _sliced,
+            "ReduceMean": _reduced("mean"),
+            "ReduceMax": _reduced("max"),
         }.items()
     },
     (ML, "Scaler"): _scaler,
-    (ML, "ArrayFeatureExtractor"): _picked,
+    (ML, "ArrayFeatureExtractor"): _gathered,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.conversion.onnx.graph import BOOL, CORE, STRING, Graph, Node, Read
 from pipeline.conversion.onnx.networks.folding import folded
 from pipeline.conversion.onnx.networks.formulas import NetworkFormula, settled
 from pipeline.conversion.onnx.networks.operators import NETWORK_OPERATORS
+from pipeline.conversion.onnx.networks.recurrent import RECURRENT_OPERATORS
 from pipeline.conversion.onnx.networks.values import (
     ONE,
     REMEDY,
@@ -27,6 +28,7 @@ from pipeline.conversion.onnx.networks.values import (
 from pipeline.conversion.onnx.ports import (
     FLOAT32_TOLERANCE,
     TOLERANCE,
+    TYPES,
     check_operators,
     constant_of,
     input_columns,
@@ -38,6 +40,8 @@ from pipeline.conversion.onnx.ports import (
 from pipeline.errors import ModelError
 from pipeline.units import escape
 
+# The first two are those of rows and steps; which is which, a recurrent layer tells.
+SEQUENCE_AXES = ("axis 0", "axis 1", UNITS)
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 # What bends a sum, so that the product behind it is another layer.
@@ -56,18 +60,25 @@ class ReadNetwork:
     found : ReadGraph
         Its document is a model file without ``weights``.
     tensors : dict of str to ndarray
+    rows_axis : int, optional
+        Of a sequence, which axis of the input is that of the rows.
     """
 
     found: ReadGraph
     tensors: Tensors
+    rows_axis: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """The layers of a graph, and what its output is: ``probabilities``, their ``logarithms``, or the ``sums``."""
+    """The layers of a graph, what its output is, and the axis of its rows.
+
+    The output is ``probabilities``, their ``logarithms``, or the ``sums``.
+    """
 
     stack: Stack
     kind: str
+    rows: str
 
 
 def is_network(graph: Graph) -> bool:
@@ -98,10 +109,13 @@ def read_network(graph: Graph) -> ReadNetwork:
         names the node.
     """
     check_operators(graph)
-    columns, notes = input_columns(graph)
+    columns, notes = _inputs(graph)
     output = probabilities_of(graph)
-    result = _result(_followed(graph, columns, output), output)
-    stack = result.stack.closed()
+    value = _followed(graph, columns, output)
+    result = _result(value, output)
+    stack = result.stack
+    if stack.steps is not None:
+        notes.append(f"the graph takes {stack.steps} steps; the model takes as many at most")
     count = max(stack.units, 2)
     head = NetworkHead(labels_of(graph, output, count), is_raw=result.kind == "sums")
     document = network_document(stack, head)
@@ -121,7 +135,22 @@ def read_network(graph: Graph) -> ReadNetwork:
         FLOAT32_TOLERANCE if is_single else TOLERANCE,
         unnamed,
     )
-    return ReadNetwork(found, tensors_of(stack, np.float32 if is_single else np.float64))
+    rows_axis = SEQUENCE_AXES.index(result.rows) if stack.has_steps else None
+    return ReadNetwork(found, tensors_of(stack, np.float32 if is_single else np.float64), rows_axis)
+
+
+def _inputs(graph: Graph) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return the columns of each input, and what to say about their names: a sequence is one column."""
+    if all(len(port.shape) != 3 for port in graph.inputs):
+        return input_columns(graph)
+    (port, *others) = graph.inputs
+    if others or port.shape[2] is None or port.type not in TYPES:
+        raise ModelError(
+            f'the input "{escape(port.name)}" is a sequence that does not say how many numbers a step has, or not the '
+            "only input",
+            "write the graph with one input of the shape (rows, steps, numbers)",
+        )
+    return {port.name: (port.name,)}, []
 
 
 def _boolean(graph: Graph, columns: Mapping[str, tuple[str, ...]], name: str) -> dict[str, Any]:
@@ -132,32 +161,44 @@ def _boolean(graph: Graph, columns: Mapping[str, tuple[str, ...]], name: str) ->
 def _followed(graph: Graph, columns: Mapping[str, tuple[str, ...]], output: str) -> NetworkValue:
     """Return what leads to the output."""
     values: dict[str, NetworkValue] = dict(graph.constants)
+    lengths: dict[str, int] = {}
     for port in graph.inputs:
         if port.type == STRING:
             raise ModelError(f'the graph counts with the text of column "{escape(port.name)}"', REMEDY)
-        values[port.name] = NetworkTensor.of(Stack.of(columns[port.name]), (ROWS, UNITS)[: len(port.shape)])
+        axes = SEQUENCE_AXES if len(port.shape) == 3 else (ROWS, UNITS)[: len(port.shape)]
+        lengths |= {axis: length for axis, length in zip(axes, port.shape, strict=True) if length is not None}
+        stack = Stack.of(columns[port.name])
+        if len(port.shape) == 3:
+            stack = Stack.of_steps(port.name, lengths[UNITS])
+        values[port.name] = NetworkTensor.of(stack, axes)
     for node in needed(graph, output):
-        # The other outputs, such as the mask of a dropout, are not read.
-        values[node.outputs[0]] = _made(graph, node, values)
+        # Other outputs, such as the mask of a dropout, are not read.
+        values.update(zip(node.outputs, _made(graph, node, values, lengths), strict=False))
     if output not in values:
         raise ModelError(f'no node makes the output "{escape(output)}"', "write the graph again")
     return values[output]
 
 
-def _made(graph: Graph, node: Node, values: Mapping[str, NetworkValue]) -> NetworkValue:
+def _made(
+    graph: Graph, node: Node, values: Mapping[str, NetworkValue], lengths: Mapping[str, int]
+) -> Sequence[NetworkValue]:
     if node.operator == "Constant" and node.domain == CORE:
-        return constant_of(node)
+        return (constant_of(node),)
     for name in node.inputs:
         if name and name not in values:
             raise unknown(node, f'takes "{escape(name)}", which nothing before it makes')
-    step = NetworkStep(node, [values[name] if name else None for name in node.inputs], graph.opsets.get(CORE, 1))
+    step = NetworkStep(
+        node, [values[name] if name else None for name in node.inputs], graph.opsets.get(CORE, 1), lengths
+    )
     try:
         if (constant := folded(step)) is not None:
-            return constant
+            return (constant,)
+        if node.domain == CORE and (layer := RECURRENT_OPERATORS.get(node.operator)) is not None:
+            return layer(step)
         function = NETWORK_OPERATORS.get((node.domain, node.operator))
         if function is None:
             raise step.refused("is an operator that logitstream does not read in a network")
-        return function(step)
+        return (function(step),)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
         # Attributes of a damaged graph may have any type and any value.
         raise step.refused("has attributes or inputs that do not fit together") from error
@@ -169,28 +210,14 @@ def _result(value: NetworkValue, output: str) -> _Result:
         value = _positive(value)
     if not isinstance(value, NetworkTensor):
         raise ModelError(f'the output "{escape(output)}" is a constant', REMEDY)
-    axes = [axis for axis in value.axes if axis != ONE]
-    if axes != [ROWS, UNITS] and not (axes == [ROWS] and value.units == 1):
+    rows, *others = [axis for axis in value.axes if axis != ONE] or [""]
+    if rows in {"", UNITS, value.steps} or (others != [UNITS] and (others or value.units > 1)):
         raise ModelError(f'the output "{escape(output)}" has no row for each row of the input', REMEDY)
-    formula = value.formula
-    is_sigmoid = formula.operator == "Sigmoid" and value.units == 1
-    if is_sigmoid or (formula.operator == "Softmax" and value.units > 1):
-        return _Result(settled(formula.inner[0]), "probabilities")
-    if formula.operator == "LogSoftmax":
-        return _Result(settled(formula.inner[0]), "logarithms")
-    if formula.operator == "Sigmoid":
-        raise ModelError(
-            f'the output "{escape(output)}" is a sigmoid of each of {value.units} sums, for labels that do not exclude '
-            "each other",
-            "export one network for each label, or end it in a softmax",
-        )
-    stack = settled(formula)
-    if stack.closed() is not stack:
-        raise ModelError(
-            f'the output "{escape(output)}" is neither probabilities nor the sums of a last layer',
-            "end the network in a sigmoid, a softmax or a linear layer",
-        )
-    return _Result(stack, "sums")
+    if value.formula.operator == "LogSoftmax" and value.units > 1:
+        stack = settled(value.formula.inner[0]).function("softmax")
+        return _Result(stack.headed(output)[0], "logarithms", rows)
+    stack, is_raw = settled(value.formula).headed(output)
+    return _Result(stack, "sums" if is_raw else "probabilities", rows)
 
 
 def _positive(value: SideBySide) -> NetworkTensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from pipeline.conversion.onnx.steps import NodeStep
 from pipeline.errors import ModelError
 
 ROWS, UNITS, ONE = "rows", "units", "one"
-REMEDY = "logitstream imports networks of dense layers; convert the model in the tool that made it"
+REMEDY = (
+    "logitstream imports networks of LSTM, GRU and dense layers; leave the step out, or convert the model in the tool "
+    "that made it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,22 @@ class NetworkTensor:
     ----------
     formula : NetworkFormula
     axes : tuple of str
-        ``rows``, ``units``, and ``one`` for an axis of length 1.
+        ``rows`` or the axes of an input of three by their numbers, ``units``, and ``one`` for an axis of length 1.
     units : int
         The length of the axis ``units``.
+    steps : str
+        Which of the axes is that of the steps, once a recurrent layer has told it; empty where there is none.
     """
 
     formula: NetworkFormula
     axes: tuple[str, ...]
     units: int
+    steps: str = ""
 
     @classmethod
-    def of(cls, stack: Stack, axes: Sequence[str]) -> NetworkTensor:
+    def of(cls, stack: Stack, axes: Sequence[str], steps: str = "") -> NetworkTensor:
         """Return the outputs of layers."""
-        return cls(NetworkFormula("", stack=stack), tuple(axes), stack.units)
+        return cls(NetworkFormula("", stack=stack), tuple(axes), stack.units, steps)
 
     @property
     def stack(self) -> Stack:
@@ -55,7 +61,15 @@ class NetworkTensor:
 
     def with_axes(self, axes: Sequence[str]) -> NetworkTensor:
         """Return the same numbers with axes of length 1 elsewhere."""
-        return NetworkTensor(self.formula, tuple(axes), self.units)
+        return replace(self, axes=tuple(axes))
+
+    def with_formula(self, formula: NetworkFormula) -> NetworkTensor:
+        """Return numbers of the same axes."""
+        return replace(self, formula=formula)
+
+    def with_stack(self, stack: Stack) -> NetworkTensor:
+        """Return outputs of layers with the same axes."""
+        return NetworkTensor.of(stack, self.axes, self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,21 @@ class SideBySide:
     parts: tuple[NetworkTensor, ...]
 
 
-NetworkValue = Constant | AxisLengths | NetworkTensor | SideBySide
+@dataclass(frozen=True, slots=True)
+class LayerStates:
+    """The last states of several recurrent layers, one behind the other along their first axis."""
+
+    parts: tuple[NetworkTensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UniformTensor:
+    """One number everywhere, in a shape that the rows tell."""
+
+    number: float
+
+
+NetworkValue = Constant | AxisLengths | NetworkTensor | SideBySide | LayerStates | UniformTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +106,18 @@ class NetworkStep:
     inputs : sequence of values
     opset : int
         The version of the operators of ai.onnx.
+    lengths : mapping of str to int
+        The axes whose length is fixed.
     """
 
     node: Node
     inputs: Sequence[NetworkValue | None]
     opset: int
+    lengths: Mapping[str, int] = field(default_factory=dict)
+
+    def length(self, tensor: NetworkTensor, axis: str) -> int | str:
+        """Return the length of an axis, or its name where it is not fixed."""
+        return {ONE: 1, UNITS: tensor.units}.get(axis, self.lengths.get(axis, axis))
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute, or what it is where the node has none."""
