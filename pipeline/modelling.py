@@ -274,21 +274,37 @@ def export_model(
 ) -> str | bytes:
     """Return the model in a file as another tool takes it, and write it; raises what :meth:`LogisticModel.export` does.
 
-    A file that holds these bytes already stays.
+    Files that hold these bytes already stay. A network is written to the output, and to what goes with it; see
+    :meth:`NetworkModel.export`.
 
     Raises
     ------
     UsageError
-        ``output`` is the model file itself.
+        ``output`` is the model file itself, or not given for a network.
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
     if output is not None:
         _check_other(path, output, "the model file")
-    written = LogisticModel.load(path).export(kind, dialect=dialect)
+    model = load_model(path)
+    if not isinstance(model, LogisticModel):
+        return _exported_network(cast("NetworkModel", model), kind, output, dialect, if_exists)
+    written = model.export(kind, dialect=dialect)
     if output is not None:
         write_new_file(output, written.encode() if isinstance(written, str) else written, if_exists)
     return written
+
+
+def _exported_network(
+    model: NetworkModel, kind: str, output: str | None, dialect: str | None, if_exists: IfExists
+) -> bytes:
+    from pipeline.conversion.exporting import network_files  # noqa: PLC0415 - no run needs it
+
+    files = network_files(model, kind, output)
+    if dialect is not None:
+        raise UsageError(f"{kind} has no dialects", "leave the dialect out")
+    write_new_files(files, if_exists)
+    return next(iter(files.values()))
 
 
 def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> UpgradedModel:

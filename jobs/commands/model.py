@@ -133,13 +133,14 @@ def import_(
 
 
 _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
+_NO_TEXT = {"onnx": "An ONNX graph", "safetensors": "A safetensors file"}
 
 
 @command.command(
     "export",
     cls=JobCommand,
     example="logitstream model export logitstream-demo/delay_model.json --to sql --dialect postgresql",
-    short_help="Write a model as SQL, ONNX, PMML or Python.",
+    short_help="Write a model as SQL, ONNX, PMML, Python or safetensors.",
 )
 @_MODEL
 @option(
@@ -147,7 +148,8 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
     section=WHAT,
     type=click.Choice(TO.words),
     required=True,
-    help="SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module without dependencies.",
+    help="SQL expressions for a SELECT, an ONNX graph, PMML, a Python module without dependencies, or the weights of a "
+    "network.",
 )
 @option(
     "--dialect",
@@ -160,14 +162,20 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
 def export(model: str, to: str, dialect: str | None, output: str | None, if_exists: IfExists) -> None:
     """Write MODEL for another tool.
 
+    A network is written as an ONNX graph, or as its weights in FILE.safetensors and the rest in FILE.layers.json, which
+    model import --layers takes.
+
     What the tool cannot express is refused by name (exit code 65), and nothing is written.
     """
     from pipeline.modelling import export_model  # noqa: PLC0415 - --help stays light
 
-    if to == "onnx" and output is None:
-        raise click.UsageError("An ONNX graph is not text: name a file with --output.")
+    if to in _NO_TEXT and output is None:
+        raise click.UsageError(f"{_NO_TEXT[to]} is not text: name a file with --output.")
     written = export_model(model, to, output, dialect=dialect, if_exists=if_exists)
-    if output is not None:
+    if output is not None and to == "safetensors":
+        layers = f"{output.removesuffix('.safetensors')}.layers.json"
+        console.tell(f"{escape(output)}: the weights; {escape(layers)} says what they are")
+    elif output is not None:
         console.tell(f"{escape(output)}: the model as {_TARGETS[to]}")
     elif isinstance(written, str):
         console.emit(written.removesuffix("\n"))

@@ -41,13 +41,15 @@ def encode(graph: Graph) -> bytes:
     helper = onnx.helper
     body = helper.make_graph(
         [_node(helper, each) for each in graph.nodes],
-        "logistic_model",
+        graph.name,
         [helper.make_tensor_value_info(each.name, each.type, ["rows", *each.shape[1:]]) for each in graph.inputs],
         [helper.make_tensor_value_info(each.name, each.type, ["rows", *each.shape[1:]]) for each in graph.outputs],
         [onnx.numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
     model = helper.make_model(body, opset_imports=opsets, ir_version=_FORMAT, producer_name="logitstream")
+    if graph.metadata:
+        helper.set_model_props(model, dict(graph.metadata))
     return bytes(model.SerializeToString(deterministic=True))
 
 

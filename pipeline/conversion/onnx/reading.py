@@ -18,10 +18,12 @@ from pipeline.conversion.onnx.graph import (
     needed,
 )
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
+from pipeline.conversion.onnx.network_graph import own_network, said_of
 from pipeline.conversion.onnx.networks.reading import is_network, read_network
 from pipeline.conversion.onnx.networks.scoring import sequence_scorer
 from pipeline.conversion.onnx.numbers import number
 from pipeline.conversion.onnx.operators import OPERATORS
+from pipeline.conversion.onnx.padded import padded_scorer
 from pipeline.conversion.onnx.ports import (
     FAMILY,
     FLOAT32_TOLERANCE,
@@ -42,6 +44,7 @@ from pipeline.conversion.onnx.steps import REMEDY, TORN, NodeStep, Rows, Value
 from pipeline.conversion.onnx.symbols import InputCell, LinearSum, RawOutput, linear
 from pipeline.errors import ModelError
 from pipeline.models.logistic.documents import named_apart, version_of
+from pipeline.models.network.model import NetworkModel
 from pipeline.units import escape
 
 
@@ -56,6 +59,8 @@ def convert(path: Path, data: bytes) -> Imported | ImportedNetwork:
         The package onnx is not installed.
     """
     graph = decode(path, data)
+    if (own := own_network(path, graph)) is not None:
+        return _own(path, graph, own)
     try:
         network = read_network(graph) if is_network(graph) else None
         found = read(graph) if network is None else network.found
@@ -66,6 +71,15 @@ def convert(path: Path, data: bytes) -> Imported | ImportedNetwork:
     if network is not None:
         return ImportedNetwork(found.document, network.tensors, found.notes, found.tolerance, score, found.unnamed)
     return Imported(found.document, found.notes, found.tolerance, score, unnamed=found.unnamed)
+
+
+def _own(path: Path, graph: Graph, model: NetworkModel) -> ImportedNetwork:
+    """Return the network that was written as a graph: its content is read, not what the nodes compute."""
+    document, columns = said_of(model.file), {port.name: (port.name,) for port in graph.inputs}
+    tolerance = FLOAT32_TOLERANCE if is_float32(graph) else TOLERANCE
+    found = ReadGraph(document, (), columns, "probability", is_raw=False, tolerance=tolerance)
+    score = padded_scorer(path, graph, model.file) if model.file.sequences else scorer(path, graph, found)
+    return ImportedNetwork(document, model.tensors(), (), tolerance, score)
 
 
 def read(graph: Graph) -> ReadGraph:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import disk
 from pipeline.errors import ConfigurationError, InputMissingError, LogitstreamError, ModelError, PermissionDeniedError
-from pipeline.modelling import checked_model, export_model, scorecard_of, upgraded_model
+from pipeline.modelling import checked_model, scorecard_of, upgraded_model
 from pipeline.models import LogisticModel, load_model
 from tests.models.network.networks import Tensors, categorical, content_of, dense, drawn, layers, numeric, written
 
@@ -335,7 +335,6 @@ def test_a_network_is_no_logistic_model(tmp_path: Path) -> None:
     path = model(tmp_path)
     attempts: list[Callable[[], object]] = [
         lambda: LogisticModel.load(path),
-        lambda: export_model(str(path), "sql"),
         lambda: scorecard_of(path),
     ]
     for attempt in attempts:
