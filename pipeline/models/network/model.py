@@ -9,7 +9,7 @@ from pipeline.models.network.file import NetworkFile
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """A network of dense layers: a model file, and a safetensors file with its weights. Nothing is ever unpickled.
+    """A network: a model file, and a safetensors file with its weights. Nothing is ever unpickled.
 
     Immutable and picklable; a pickle has the path of the weights, not the weights.
 

@@ -13,7 +13,17 @@ import threadpoolctl  # noqa: F401 - its first import sets a variable of the env
 
 import pipeline
 from tests.jobs.conftest import Outcome
-from tests.models.network.networks import categorical, content_of, drawn, layers, numeric, written
+from tests.models.network.networks import (
+    categorical,
+    content_of,
+    drawn,
+    drawn_steps,
+    layers,
+    numeric,
+    sequence,
+    step_layers,
+    written,
+)
 
 
 @pytest.fixture
@@ -134,3 +144,64 @@ def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(
     refused(65, "a description of layers is a JSON object, not a list", "--layers", good)
     good.write_text("{")
     refused(65, "not JSON", "--layers", good)
+
+
+def test_a_network_over_sequences_is_shown_planned_scored_and_verified(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    features = [sequence("s", width=2, missing="empty", missing_step={"impute": 0.0})]
+    layers = step_layers("gru", 1, "max", reset_after=False)
+    model = written(tmp_path / "models", drawn_steps("gru", (2, 3, 1)), features=features, layers=layers, steps=4)
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"s": [[1.0, 2.0], None, [1.0, None, 3.0, 4.0]]}), rows)
+    assert cli("model", "check", model).out == f"{model}: valid, 1 feature\n"
+    shown = cli("model", "show", model)
+    assert "layer 0   gru, 2 to 3, reset before the product" in shown.out
+    assert "empty; in a step: impute 0.0" in shown.out
+    assert cli("plan", rows, "-m", model, "-o", tmp_path / "out").code == 0
+    scored = cli("score", rows, "-m", model, "-o", tmp_path / "out")
+    assert scored.code == 0, scored.err
+    assert pq.read_table(tmp_path / "out")["probability"].null_count == 0
+    assert cli("verify", tmp_path / "out", "--sample", "1", "--inputs").code == 0
+    pq.write_table(pa.table({"s": [[1.0, 2.0] * 5]}), rows)
+    found = cli("score", rows, "-m", model, "-o", tmp_path / "other")
+    assert (found.code, 'has more steps than the model takes ("steps")' in found.err) == (65, True)
+    (tmp_path / "rows.csv").write_text("s\n1\n")
+    found = cli("score", tmp_path / "rows.csv", "-m", model, "-o", tmp_path / "other")
+    assert (found.code, "write the sequences to Parquet" in found.err) == (65, True)
+
+
+def test_the_state_of_a_torch_module_with_a_recurrent_layer_becomes_a_model_file(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    held = drawn_steps("lstm", (1, 3, 1))
+    names = {
+        "input_weight": "weight_ih",
+        "hidden_weight": "weight_hh",
+        "input_bias": "bias_ih",
+        "hidden_bias": "bias_hh",
+    }
+    state = {f"lstm.{name}_l0": held[f"r0.{member}"] for member, name in names.items()}
+    state |= {f"out.{name}": held[f"0.{name}"] for name in ("weight", "bias")}
+    (tmp_path / "state.safetensors").write_bytes(content_of(state))
+    content = {
+        "features": [sequence("s")],
+        "layers": [
+            {"kind": "lstm", **{member: f"lstm.{name}_l0" for member, name in names.items()}},
+            {"kind": "last"},
+            {"kind": "dense", "weight": "out.weight", "bias": "out.bias"},
+        ],
+        "steps": 7,
+        "head": "sigmoid",
+    }
+    (tmp_path / "layers.json").write_text(json.dumps(content))
+    model = tmp_path / "model.json"
+    made = cli("model", "import", tmp_path / "state.safetensors", "--layers", tmp_path / "layers.json", "-o", model)
+    assert made.code == 0, made.err
+    assert json.loads(model.read_text())["steps"] == 7
+    rows = pa.table({"s": [[0.5, 1.0], [2.0]]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    other = written(tmp_path / "own", held, features=[sequence("s")], layers=step_layers("lstm", 1, "last"))
+    for path, output in ((model, "one"), (other, "two")):
+        pipeline.score(tmp_path / "rows.parquet", path, tmp_path / output, scheduler="sync")
+    assert pq.read_table(tmp_path / "one").equals(pq.read_table(tmp_path / "two"))

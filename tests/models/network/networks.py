@@ -68,7 +68,8 @@ def drawn(widths: Sequence[int], dtype: type = np.float64, seed: int = 0) -> Ten
 def drawn_steps(kind: str, widths: Sequence[int], dtype: type = np.float64, seed: int = 0) -> Tensors:
     """Return weights of recurrent layers called r0, r1, ... between so many columns, then of one dense layer, 0.
 
-    The last width is that of the dense layer.
+    The last width is that of the dense layer. Recurrent weights are those that PyTorch begins with; with larger ones a
+    network of many steps may double a rounding error with each of them.
     """
     generator = np.random.Generator(np.random.Philox(seed))
     gates = 4 if kind == "lstm" else 3
@@ -80,7 +81,7 @@ def drawn_steps(kind: str, widths: Sequence[int], dtype: type = np.float64, seed
             ("input_bias", (gates * units,)),
             ("hidden_bias", (gates * units,)),
         ):
-            tensors[f"r{number}.{member}"] = generator.normal(0, 0.6, shape).astype(dtype)
+            tensors[f"r{number}.{member}"] = (generator.uniform(-1, 1, shape) / np.sqrt(units)).astype(dtype)
     tensors["0.weight"] = generator.normal(0, 1, (widths[-1], widths[-2])).astype(dtype)
     tensors["0.bias"] = generator.normal(0, 1, widths[-1]).astype(dtype)
     return tensors
