@@ -5,7 +5,9 @@ initialisation  the experiment with random weights, in the arithmetic of :mod:`p
 gradients       a network of a model file, over the rows of files
 measuring       one pass over these rows
 reading         the rows of a batch: inputs and classes
-summing         what the rows of a chunk add up to
+sources         the inputs of rows, and of the steps of sequences
+summing         what the rows of a chunk add up to, through dense layers
+step_summing    the same through the steps of recurrent layers
 findings        what both return
 wording, gradient_wording  the same in sentences
 json            the same for programs

@@ -21,6 +21,8 @@ def gradient_sentence(layers: Sequence[LayerGradient], ratio: float) -> str:
     """Return what becomes of the signal in a network, and in which layer."""
     if len(layers) == 1:
         return "The network has one layer: the error signal has no way to go."
+    if not layers[-1].norm:
+        return "There is no error at the output, so nothing goes back."
     start = f"The error signal {state(ratio)}"
     if math.isinf(ratio):
         first = next((layer.number for layer in reversed(layers) if math.isinf(layer.norm)), 1)
@@ -106,6 +108,8 @@ def gradient_advice(layers: Sequence[LayerGradient], ratio: float) -> str:
     flat = [layer.function for layer in layers[:-1] if layer.function and not _passes_on(layer.function)]
     if helps := _through_time_helps(layers):
         return f"What helps: {helps}."
+    if not layers[-1].norm:
+        return "Nothing needs to change: all probabilities are right."
     if kept and not stuck and not dead:
         return f"Nothing needs to change: the error signal {KEPT}."
     if not kept and ratio > 1:

@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.choices import MissingTarget
 from pipeline.diagnosis.sources import InputRows, StepRows
-from pipeline.diagnosis.step_summing import StepSummer
+from pipeline.diagnosis.step_summing import STEP_TILE_BYTES, StepSummer
 from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer
+from pipeline.errors import MemoryBudgetError
 from pipeline.flow.write import of_file
 from pipeline.kernels.layers import DenseLayer, RecurrentLayer
 from pipeline.models.columns import Mask, RecentLevels, levels
@@ -24,7 +25,7 @@ from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import InputFile, Need
-from pipeline.units import value_text
+from pipeline.units import escape, format_bytes, format_count, value_text
 
 
 def class_spellings(model: NetworkFile) -> tuple[str, ...]:
@@ -104,6 +105,8 @@ class GradientReader:
         summer.sums.without_score += tally.null_count
         summer.sums.without_target += int(np.count_nonzero(without & used))
         used &= ~without
+        if isinstance(source, StepRows) and isinstance(summer, StepSummer):
+            _refuse_longer(source.first_longer(used, summer.most), summer.most, batch, file.path)
         summer.sums.not_finite += source.add(used, codes, summer)
 
     def _source(self, batch: BatchColumns) -> InputRows | StepRows:
@@ -127,3 +130,15 @@ class GradientReader:
         else:
             tally.add_bad(np.flatnonzero(missing), column, "target missing")
         return codes
+
+
+def _refuse_longer(found: tuple[int, int] | None, most: int, batch: Batch, path: str) -> None:
+    """Refuse a row with more steps than can be kept for the way back, if there is one: its number, and its steps."""
+    if found is None:
+        return
+    row = int(batch.places()[found[0]]) + 1
+    raise MemoryBudgetError(
+        f"{escape(path)}: row {row:,}: a sequence of {format_count(found[1])} steps, but the gradients of at most "
+        f"{format_count(most)} steps of this network fit {format_bytes(STEP_TILE_BYTES)}",
+        "leave such rows out, or cut their sequences",
+    ).at(path, row=row)

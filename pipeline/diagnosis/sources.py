@@ -61,6 +61,11 @@ class StepRows:
             self._finite[rows] = self._all_finite(rows)
         self._steps.settle(batch.tally)
 
+    def first_longer(self, used: Mask, most: int) -> tuple[int, int] | None:
+        """Return the first of some rows with more steps than ``most``, and how many it has; ``None`` if none has."""
+        rows = np.flatnonzero(used & self._finite & (self._steps.lengths > most))
+        return (int(rows[0]), int(self._steps.lengths[rows[0]])) if len(rows) else None
+
     def add(self, used: Mask, codes: Codes | None, summer: GradientSummer | StepSummer) -> int:
         """Add some rows with their classes, and return how many of them are left out: an input is not finite."""
         assert isinstance(summer, StepSummer)

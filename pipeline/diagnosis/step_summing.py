@@ -12,7 +12,6 @@ import numpy as np
 
 from pipeline.diagnosis.signals import SATURATED_SHARE, Floats
 from pipeline.diagnosis.summing import Codes, DenseAdder, GradientLayers, GradientSums, Integers
-from pipeline.errors import MemoryBudgetError
 from pipeline.kernels.layers import (
     LAYER_ROWS,
     RecurrentLayer,
@@ -23,7 +22,7 @@ from pipeline.kernels.layers import (
     pooled_states,
     record_steps,
 )
-from pipeline.units import MIB, format_bytes, format_count
+from pipeline.units import MIB
 
 STEP_TILE_BYTES = 32 * MIB
 # What a number of a list takes while inputs are made of it, in floats: its place, its types, and what is odd in it.
@@ -40,13 +39,19 @@ class StepSummer:
     ----------
     network : GradientLayers
         With recurrent layers.
+
+    Attributes
+    ----------
+    sums : GradientSums
+    most : int
+        The most steps that a row may have.
     """
 
     def __init__(self, network: GradientLayers) -> None:
         self._adder = DenseAdder(network)
         self.sums = self._adder.sums
         self._network = network
-        self._most = STEP_TILE_BYTES // step_bytes(network)
+        self.most = STEP_TILE_BYTES // step_bytes(network)
         self._pieces: list[tuple[Floats, Integers, Codes | None]] = []
         self._count = self._longest = 0
 
@@ -56,23 +61,16 @@ class StepSummer:
         Parameters
         ----------
         lengths : ndarray of int64, shape (rows,)
-            The steps of each row.
-
-        Raises
-        ------
-        MemoryBudgetError
-            A row alone is too long.
+            The steps of each row, at most ``most``.
         """
         start = 0
         for row, length in enumerate(lengths.tolist()):
             longest = max(self._longest, length)
-            if self._count and (self._count == LAYER_ROWS or (self._count + 1) * longest > self._most):
+            if self._count and (self._count == LAYER_ROWS or (self._count + 1) * longest > self.most):
                 if start < row:
                     yield start, row
                 start, longest = row, length
                 self._flush()
-            if longest > self._most:
-                raise _too_long(length, step_bytes(self._network))
             self._count, self._longest = self._count + 1, longest
         if start < len(lengths):
             yield start, len(lengths)
@@ -161,11 +159,3 @@ def step_bytes(network: GradientLayers) -> int:
     layers = network.recurrent
     states = sum(3 * layer.inputs + 6 * layer.units + 5 * layer.gates * layer.units for layer in layers)
     return _FLOAT * (NUMBER_FLOATS * network.inputs + states)
-
-
-def _too_long(steps: int, bytes_of_step: int) -> MemoryBudgetError:
-    return MemoryBudgetError(
-        f"a row has {format_count(steps)} steps, whose gradients take {format_bytes(steps * bytes_of_step)}; they may "
-        f"take {format_bytes(STEP_TILE_BYTES)}",
-        "leave such rows out, or cut their sequences",
-    )

@@ -335,6 +335,7 @@ FLAT = stack(1e-3, 0.1, 1.0, saturated=0.8)
 OFF = stack(0.5, 0.7, 1.0, saturated=0.95, function="relu")
 LINEAR = stack(1e-6, 1.0, function=None)
 NOTHING = stack(0.0, 0.0, 1.0)
+RIGHT = (stack(0.0, 0.0, 1.0)[0][:2], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -355,6 +356,7 @@ NOTHING = stack(0.0, 0.0, 1.0)
         (OFF, "95.0 % of the units pass nothing on", "leaky_relu"),
         (LINEAR, "Layer 1, next to the input, gets 1.0e-06", "larger initial weights"),
         (stack(1.0), "The network has one layer: the error signal has no way to go.", "Nothing needs to change"),
+        (RIGHT, "There is no error at the output, so nothing goes back.", "all probabilities are right"),
         (NOTHING, "gets nothing of what layer 3 has", "glorot with gain 4"),
     ],
 )
