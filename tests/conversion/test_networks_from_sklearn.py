@@ -94,6 +94,15 @@ def test_an_estimator_that_stands_alone_takes_columns_by_their_names() -> None:
     np.testing.assert_allclose(model.probability(data), estimator.predict_proba(data)[:, 1], rtol=0, atol=1e-12)
 
 
+def test_rows_of_float32_are_computed_in_float64() -> None:
+    rows = frame()
+    data = (rows[NUMBERS].to_numpy() / [30, 5000, 24]).astype(np.float32)
+    estimator = mlp().fit(data, classes(rows))
+    model = logitstream.from_sklearn(estimator, columns=NUMBERS)
+    assert 0 < difference(model, estimator, data) <= 1e-6
+    assert difference(model, estimator, data.astype(np.float64)) <= 1e-12
+
+
 PREPARED = {
     "scaled and one-hot": [
         ("scale", StandardScaler(), NUMBERS),
@@ -138,7 +147,7 @@ def test_what_the_estimator_refuses_is_an_error() -> None:
 
 UNFIT = {
     "function": (FunctionTransformer(np.log1p), 'a function of numbers of column "delay"'),
-    "bins": (KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), 'intervals of numbers of column "delay"'),
+    "bins": (KBinsDiscretizer(3, strategy="uniform"), 'intervals of numbers of column "delay"'),
     "threshold": (Binarizer(), 'intervals of numbers of column "delay"'),
     "products": (PolynomialFeatures(2), "product of columns"),
     "norm": (Normalizer(), 'step "normalizer"|steps\\[0\\] "normalizer"'),
