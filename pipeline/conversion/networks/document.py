@@ -82,11 +82,13 @@ def network_document(stack: Stack, head: NetworkHead) -> dict[str, Any]:
 
 def tensors_of(stack: Stack, dtype: type[np.float32 | np.float64]) -> Tensors:
     """Return the weights of a stack by their names, each rounded once to a type."""
-    return {
-        f"{place}.{name}": np.ascontiguousarray(values, dtype=dtype)
-        for place, part in enumerate(stack.parts)
-        for name, values in _weights(part).items()
-    }
+    # What is too large for the type becomes infinite, which is refused with the weights.
+    with np.errstate(over="ignore"):
+        return {
+            f"{place}.{name}": np.ascontiguousarray(values, dtype=dtype)
+            for place, part in enumerate(stack.parts)
+            for name, values in _weights(part).items()
+        }
 
 
 def _weights(part: StackedPart) -> dict[str, Floats]:

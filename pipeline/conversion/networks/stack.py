@@ -18,6 +18,9 @@ from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
 
+# A function without a layer before it becomes a layer whose weights are 0 and 1, of which there are units times units.
+_MOST_ALONE = 4096
+_NO_LAYER = "put a dense layer before the function, or leave it out"
 _AFTER_STEPS = (
     "sequences go through LSTM or GRU layers, then the last step, the mean or the largest over the steps, then through "
     "dense layers"
@@ -183,6 +186,8 @@ class Stack:
             raise ModelError(f"the network has the function {name} behind each step of a sequence", _AFTER_STEPS)
         last = self._open
         if last is None:
+            if self.units > _MOST_ALONE:
+                raise ModelError(f"the network has the function {name} alone over {self.units} numbers", _NO_LAYER)
             return self.dense(np.eye(self.units)).function(name, parameters)
         return self._ending(replace(last, function=name, parameters=dict(parameters or {})))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -225,3 +226,39 @@ def test_a_keras_file_that_is_cut_off_is_refused(size: int, tmp_path: Path) -> N
     path.write_bytes((FILES / "double.keras").read_bytes()[:size])
     with pytest.raises(ModelError, match="is not a Keras file, or damaged"):
         pipeline.import_model(path)
+
+
+@pytest.mark.parametrize("name", ["normed", "functional_steps"])
+def test_a_keras_file_that_is_damaged_anywhere_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    draw, whole = random.Random(18), members(name)
+    refused = 0
+    for number in range(60):
+        made = dict(whole)
+        if number % 2:
+            content = bytearray(made[WEIGHTS])
+            for _ in range(draw.randrange(1, 6)):
+                content[draw.randrange(len(content))] = draw.randrange(256)
+            made[WEIGHTS] = bytes(content)
+        else:
+            made["config.json"] = json.dumps(damaged(json.loads(made["config.json"]), draw)).encode()
+        path = tmp_path / f"{number}.keras"
+        with zipfile.ZipFile(path, "w") as file:
+            for member, content_of in made.items():
+                file.writestr(member, content_of)
+        try:
+            pipeline.import_model(path)
+        except ModelError:
+            refused += 1
+    assert refused > 10
+
+
+def damaged(config: Any, draw: random.Random) -> Any:
+    """Return a configuration with another value in one place."""
+    node = config
+    while True:
+        key = draw.choice([*node] if isinstance(node, dict) else [*range(len(node))])
+        if isinstance(node[key], dict | list) and node[key] and draw.random() < 0.8:
+            node = node[key]
+            continue
+        node[key] = draw.choice([None, -1, 0, 1e9, "x", [], {}, True, [1], {"class_name": "__keras_tensor__"}])
+        return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pipeline
 from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
 from pipeline.conversion.onnx.networks.reading import is_network, read_network
 from pipeline.errors import ModelError
+from tests.conversion.networks.make_networks import GRAPHS
+from tests.conversion.onnx.make_graphs import from_plain
 
 needs_onnx = pytest.mark.skipif(find_spec("onnx") is None, reason="the package onnx is not installed")
 
@@ -166,6 +170,14 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         between(one("BatchNormalization", "h", "b", "b", "b", "b", training_mode=1)),
         ("normalises by the rows at hand", "evaluation mode"),
     ),
+    "a variance below zero": (
+        between(one("BatchNormalization", "h", "b", "b", "b", "below"), constants={**CONSTANTS, "below": -np.ones(3)}),
+        ("(BatchNormalization) has a variance that is not positive",),
+    ),
+    "a function of very many inputs": (
+        graph(Node("Tanh", ("X",), ("p",), {}, CORE, "my Tanh"), inputs=(Port("X", DOUBLE, (None, 50_000)),)),
+        ("has the function tanh alone over 50000 numbers",),
+    ),
     "a dropout that drops": (
         between(
             Node("Dropout", ("h", "one", "yes"), ("t",), {}, CORE, "my Dropout"),
@@ -245,6 +257,35 @@ def test_a_graph_that_no_network_is_here_is_refused_with_its_reason(fault: str) 
     assert len(message.splitlines()) <= 3
     assert caught.value.exit_code == 65
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp_legacy_fixed", "gated_legacy_dynamic14", "lstm_last_legacy_dynamic14", "tf_lstm"]
+)
+def test_a_graph_that_is_damaged_anywhere_is_read_or_refused(name: str) -> None:
+    draw = random.Random(18)
+    plain = json.loads((GRAPHS / f"{name}.json").read_text())["graph"]
+    refused = 0
+    for _ in range(150):
+        said = json.loads(json.dumps(plain))
+        node = draw.choice(said["nodes"])
+        part = draw.choice(["operator", "inputs", "attributes", "constants", "ports"])
+        if part == "operator":
+            node[0] = draw.choice([each[0] for each in said["nodes"]])
+        elif part == "inputs" and node[1]:
+            node[1][draw.randrange(len(node[1]))] = draw.choice(["", *said["constants"], *node[2], "x", "X"])
+        elif part == "attributes" and node[3]:
+            node[3][draw.choice([*node[3]])] = draw.choice([-1, 0, 7, 1.5, "x", [1], [0, 0], [], None])
+        elif part == "constants" and said["constants"]:
+            constant = draw.choice([*said["constants"].values()])
+            constant["shape"] = draw.choice([[-1], [1, -1], [-1, 1], [1, 1, -1]])
+        else:
+            said["inputs"][0][2] = draw.choice([[None], [None, 4], [1, None, 3], [None, None, None], [], [2, 2, 2, 2]])
+        try:
+            read_network(from_plain(said))
+        except ModelError:
+            refused += 1
+    assert refused > 30
 
 
 def test_a_graph_without_a_function_between_two_layers_is_no_network() -> None:

@@ -161,6 +161,23 @@ def test_check_compares_a_network_with_onnxruntime_and_stores_the_difference(
     assert facts["tool"].startswith("onnxruntime ")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_check_compares_weights_and_their_layers_with_torch(cli: Callable[..., Outcome], tmp_path: Path) -> None:
+    weights = tmp_path / "state.safetensors"
+    weights.write_bytes(content_of(drawn((3, 4, 1))))
+    pq.write_table(pa.table({"x": [0.5, None], "c": ["a", "b"]}), tmp_path / "rows.parquet")
+    words = ("model", "import", weights, "--layers", described(tmp_path), "-o", tmp_path / "network.json")
+    made = cli(*words, "--check", tmp_path / "rows.parquet")
+    assert made.code == 0, made.err
+    assert "2 rows scored both ways: largest difference" in made.out
+    written = json.loads((tmp_path / "network.json").read_text())
+    assert written["training"]["imported"]["from"] == "safetensors"
+    assert written["training"]["imported"]["tool"].startswith("torch ")
+    assert written["layers"] == json.loads((tmp_path / "layers.json").read_text())["layers"]
+    assert cli("model", "check", tmp_path / "network.json").code == 0
+
+
 def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(
     cli: Callable[..., Outcome], tmp_path: Path
 ) -> None:

@@ -24,6 +24,8 @@ WEIGHTS_LIMIT, _CONFIG_LIMIT = 2 * GIB, 64 * MIB
 _AGAIN = "write it again with Keras 3: model.save('model.keras')"
 # Deflate, shuffle and checksums (H5Z_FILTER_*): the ones that HDF5 itself brings.
 _FILTERS = frozenset({1, 2, 3})
+# What h5py raises where bytes are not what HDF5 says.
+_DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class KerasWeights:
         self._h5py = h5py
         try:
             self._file = h5py.File(io.BytesIO(content), "r")
-        except OSError as error:
+        except _DAMAGE as error:
             raise ModelError("the weights in the file are no HDF5, or damaged", _AGAIN) from error
 
     def of(self, layer: str, cell: str, name: str) -> list[Floats]:
@@ -116,7 +118,7 @@ class KerasWeights:
         try:
             group = self._group(["layers", layer, *([cell] if cell else []), "vars"])
             return [self._numbers(group, str(number), name) for number in range(len(group))]
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        except _DAMAGE as error:
             raise ModelError(f"the weights of the layer {name} are damaged", _AGAIN) from error
 
     def close(self) -> None:

@@ -99,7 +99,10 @@ def _normalised(step: KerasStep) -> Stack:
     scale = found.pop(0) if is_scaled else np.ones(units)
     shift = found.pop(0) if is_centered else np.zeros(units)
     mean, variance = found
-    factor = scale / np.sqrt(variance + float(layer.setting("epsilon", (float, int), 1e-3)))
+    spread = variance + float(layer.setting("epsilon", (float, int), 1e-3))
+    if spread.min(initial=1.0) <= 0:
+        raise layer.refused("has a variance that is not positive", _TORN)
+    factor = scale / np.sqrt(spread)
     return step.stack.straight(factor, shift - mean * factor)
 
 

@@ -189,7 +189,10 @@ def _normalised(step: NetworkStep) -> NetworkValue:
     if tensor.axes[1:2] != (UNITS,):
         raise step.refused("normalises another axis than that of the units")
     scale, shift, mean, variance = (step.finite(position).ravel() for position in (1, 2, 3, 4))
-    spread = np.sqrt(variance + float(step.attribute("epsilon", _EPSILON)))
+    variance = variance + float(step.attribute("epsilon", _EPSILON))
+    if variance.min(initial=1.0) <= 0:
+        raise step.refused("has a variance that is not positive", "correct the model in the tool that made it")
+    spread = np.sqrt(variance)
     factor = scale / spread
     return tensor.with_stack(tensor.stack.straight(factor, shift - mean * factor))
 
