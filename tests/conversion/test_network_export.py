@@ -14,8 +14,10 @@ import pytest
 
 import pipeline as logitstream
 from jobs.cli import run
+from pipeline.conversion.onnx.network_graph import network_graph
 from pipeline.errors import LogitstreamError, ModelError, UsageError
 from pipeline.models.network.model import NetworkModel
+from pipeline.registry import FUNCTIONS as REGISTRY
 from tests.conversion import written_networks
 from tests.conversion.written_networks import (
     FEATURES,
@@ -123,6 +125,13 @@ def test_onnxruntime_gave_what_we_give(name: str, tmp_path: Path) -> None:
     theirs = np.array(STORED[name]["probability"], dtype=np.float64)
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=limit)
     assert np.isfinite(ours).any()
+
+
+@pytest.mark.parametrize("function", REGISTRY)
+def test_every_function_of_the_registry_can_be_written(function: str, tmp_path: Path) -> None:
+    path = written(tmp_path, drawn([4, 6, 1], np.float32), features=FEATURES, layers=layers(2, function))
+    operators = {node.operator for node in network_graph(NetworkModel.load(path)).nodes}
+    assert len(operators) > 4
 
 
 @needs_onnx
