@@ -104,6 +104,8 @@ class NetworkRun:
         weights = Path(self.job.fit.output).with_suffix(WEIGHTS_SUFFIX)
         if weights == Path(self.job.fit.output):
             raise UsageError(f"{escape(str(weights))} is the name of a file of weights", "name the model file m.json")
+        if weights.is_dir():
+            raise OutputError(f"{escape(str(weights))} is a folder, where the weights go", "choose another name")
         if self.job.fit.if_exists == "fail" and os.path.lexists(weights) and not unfinished:
             raise OutputError(
                 f"{escape(str(weights))} exists, where the weights go",
