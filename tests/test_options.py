@@ -56,6 +56,7 @@ FACES = [
     (logitstream.fit, FitOptions),
     (logitstream.preview_fit, FitOptions),
     (logitstream.fit_network, NetworkOptions),
+    (logitstream.preview_fit_network, NetworkOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
 ]
 # Arguments that are written with their names, although they are no options.

@@ -343,7 +343,7 @@ FIT_NETWORK = (
     *_READ,
     *_NETWORK_RUN,
     *(network_output, if_exists),
-    *(options.config_file, options.json_, options.all_digits),
+    *_SAY,
 )
 
 FIT = (

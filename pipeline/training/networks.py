@@ -20,7 +20,7 @@ from pipeline.fitting.network.wishes import (
     NetworkJob,
     check_terms,
 )
-from pipeline.fitting.report import NetworkReport
+from pipeline.fitting.report import NetworkPlan, NetworkReport
 from pipeline.interface import Paths, at_least, check_whole, shown_type
 from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
@@ -100,6 +100,43 @@ def fit_network(
     observe = options.pop("observe", None)
     job = network_job(inputs, target=target, features=features, hidden=hidden, output=output, **options)
     return running.run(job, observe)
+
+
+@documented(NetworkOptions, DEFAULTS_OF_A_NETWORK, **{**OF_A_NETWORK, "observe": "Never called: no work is done."})
+def preview_fit_network(
+    inputs: Paths,
+    *,
+    target: str,
+    features: str | Sequence[str],
+    hidden: str,
+    output: str | os.PathLike[str] | None = None,
+    **options: Unpack[NetworkOptions],
+) -> NetworkPlan:
+    """Return what :func:`fit_network` would do, from footers and headers alone.
+
+    Raises what :func:`fit_network` would raise before it reads rows.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+        As for :func:`fit_network`.
+    target : str
+        As for :func:`fit_network`.
+    features : str or sequence of str
+        As for :func:`fit_network`.
+    hidden : str
+        As for :func:`fit_network`.
+    output : path, optional
+        As for :func:`fit_network`.
+    **options : NetworkOptions
+
+    Returns
+    -------
+    NetworkPlan
+        Inputs and weights at most, bytes of a pass, memory.
+    """
+    options.pop("observe", None)
+    return running.plan(network_job(inputs, target=target, features=features, hidden=hidden, output=output, **options))
 
 
 def network_job(
