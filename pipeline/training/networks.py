@@ -161,6 +161,8 @@ def network_job(
     if not isinstance(hidden, str):
         raise TypeError(f'hidden is {shown_type(hidden)}; write hidden="64 sigmoid, 32 sigmoid"')
     asked: dict[str, Any] = dict(completed(options, DEFAULTS_OF_A_NETWORK))
+    if asked["key"] is not None and not str(asked["holdout"] or "").rstrip().endswith("%"):
+        raise UsageError("--key needs a percentage of rows that are held out", "add --holdout 20%, or leave --key out")
     names = FitOptions.__annotations__.keys() & NetworkOptions.__annotations__.keys() - _LEARNING - {"observe"}
     fit = fit_job(inputs, target=target, features=features, output=output, **{name: asked[name] for name in names})
     check_terms(fit.model.features)
