@@ -16,6 +16,7 @@
     inspect(path)                              look at data files or at a quarantine
     verify(output)                             check that an output is what was published
     diagnose_initialisation(depth=10)          measure how the error signal fares in random layers; say what helps
+    diagnose_gradients(inputs, model)          measure the error signal in each layer of a network; say what helps
     rollback(output)                           go back to the previous version in one step, and forward again
     open_dataset(inputs)                       open files as Dask arrays
     sigmoid, tanh, relu, softmax, ...          the functions of pipeline.registry, on NumPy, Dask and other arrays
@@ -33,7 +34,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.arrays import Dataset, open_dataset
-    from pipeline.diagnosis import InitialisationReport, diagnose_initialisation
+    from pipeline.diagnosis import GradientReport, InitialisationReport, diagnose_initialisation
+    from pipeline.diagnosis.gradients import diagnose_gradients
     from pipeline.errors import LogitstreamError
     from pipeline.fitting.report import FitPlan, FitReport, NetworkPlan, NetworkReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
@@ -56,6 +58,7 @@ __all__ = [
     "FitPlan",
     "FitReport",
     "GRUCell",
+    "GradientReport",
     "InitialisationReport",
     "LSTMCell",
     "LogisticModel",
@@ -70,6 +73,7 @@ __all__ = [
     "Verification",
     "__version__",
     "clip_gradients",
+    "diagnose_gradients",
     "diagnose_initialisation",
     "fit",
     "fit_network",
@@ -98,6 +102,7 @@ _HOMES = {
     "FitPlan": "fitting.report",
     "FitReport": "fitting.report",
     "GRUCell": "networks",
+    "GradientReport": "diagnosis",
     "InitialisationReport": "diagnosis",
     "LSTMCell": "networks",
     "LogisticModel": "models",
@@ -111,6 +116,7 @@ _HOMES = {
     "Rollback": "upkeep",
     "Verification": "verification",
     "clip_gradients": "networks",
+    "diagnose_gradients": "diagnosis.gradients",
     "diagnose_initialisation": "diagnosis",
     "fit": "training",
     "fit_network": "training.networks",

@@ -49,6 +49,8 @@ _ROUND = "add --type NAME=float64 with the name of this column to round it, or l
 _LEAVE_OUT = "fix the value, or leave the column out"
 _PATH = "fix the value or the name of the folder, or leave the column out"
 _MISSING = 'fix the value, or choose another "missing" for this feature in the model file'
+_MISSING_STEP = 'fix the value, or choose another "missing_step" for this feature in the model file'
+_STEPS = "fix the value, or leave the row out of the input"
 _UNSEEN = 'fix the value, or choose another "unseen" for this feature in the model file'
 _DOMAIN = 'fix the value, or clip it before in the model file ("transform": [{{"clip": [LOW, null]}}, ...])'
 _RULES = (
@@ -94,6 +96,9 @@ CAUSES: Mapping[Cause, CauseText] = {
     "infinite": CauseText("is infinite, but a fit takes only finite numbers", _LIMITED),
     "outside steps": CauseText("has no finite value under the steps of its feature", _LIMITED),
     "target missing": CauseText("is a missing value, but every row needs a target", _WITHOUT),
+    "target unknown": CauseText(
+        "is not a class of the model", "fix the value, or name the column of the classes with --target"
+    ),
     "weight missing": CauseText("is a missing value, but every row needs a weight", _WITHOUT),
     "weight refused": CauseText(
         "is not a weight: weights are finite and not negative", "fix the value, or name another column with --weight"
@@ -111,6 +116,14 @@ CAUSES: Mapping[Cause, CauseText] = {
     "no comparison": CauseText(
         "cannot be compared with the constant of --holdout", "fix the value, or compare another column"
     ),
+    "partial step": CauseText(
+        "is no whole number of steps of the width that the model states",
+        'fix the value, or correct "width" of this feature in the model file',
+    ),
+    "steps differ": CauseText("has another number of steps than the sequences before it in the model", _STEPS),
+    "too many steps": CauseText('has more steps than the model takes ("steps")', _STEPS),
+    "missing step refused": CauseText(f"has a missing value in a step, {_REFUSED}", _MISSING_STEP),
+    "missing step set aside": CauseText(f"has a missing value in a step, {_SET_ASIDE}", _MISSING_STEP),
 }
 
 HINTS: Mapping[Hint, CauseText] = {

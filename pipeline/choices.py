@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.units import escape, nearest, parse_seconds, quoted
 
 Format = Literal["parquet", "csv"]
-Role = Literal["numeric", "boolean", "categorical", "kept"]
+Role = Literal["numeric", "boolean", "categorical", "sequence", "kept"]
 Precision = Literal["fast", "accurate", "reproducible"]
 IfExists = Literal["fail", "replace"]
 IfRunning = Literal["fail", "skip", "wait"]
@@ -20,7 +20,7 @@ Fingerprint = Literal["ends", "full"]
 Absent = Literal["error", "null"]
 Compression = Literal["snappy", "zstd", "lz4", "gzip", "brotli", "none"]
 Done = Literal["computed", "resumed", "reused"]
-Foreign = Literal["onnx", "pmml", "vw", "skops"]
+Foreign = Literal["onnx", "pmml", "vw", "skops", "keras"]
 Cause = Literal[
     "ragged",
     "escaped delimiter",
@@ -54,19 +54,25 @@ Cause = Literal[
     "infinite",
     "outside steps",
     "target missing",
+    "target unknown",
     "weight missing",
     "weight refused",
     "offset missing",
     "offset infinite",
     "group missing",
     "no comparison",
+    "partial step",
+    "steps differ",
+    "too many steps",
+    "missing step refused",
+    "missing step set aside",
 ]
 Hint = Literal["repeats the header", "looks like a header"]
 MissingRule = Literal["error", "impute-mean", "impute-median", "indicator", "drop"]
 MissingTarget = Literal["error", "drop"]
 SolverName = Literal["auto", "newton", "newton-cg", "owlqn", "gradient"]
 Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
-Target = Literal["sql", "onnx", "pmml", "python"]
+Target = Literal["sql", "onnx", "pmml", "python", "safetensors"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
 Initialisation = Literal["normal", "glorot", "he"]
 Optimizer = Literal["adam", "sgd"]

@@ -141,7 +141,8 @@ FOREIGN = (
         _NO_DATA,
         "--model takes the JSON file of the network that they are the weights of (see: logitstream guide models)",
     ),
-    FileFormat("a model of another library", "keras ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
+    FileFormat("a Keras file", "keras", rb"PK\x03\x04.{26}(metadata|config)\.json", _NO_DATA, _IMPORT),
+    FileFormat("a model of another library", "ubj bst cbm tflite mlmodel", None, _NO_DATA, _REFIT),
     JSON_LINES,
     FileFormat("JSON", "json geojson", _JSON_START, _copied("read_json('FILE')"), "", is_text=True),
     FileFormat(

@@ -25,6 +25,7 @@ from pipeline.models import (
     write_new_file,
 )
 from pipeline.models.columns import unfit_columns
+from pipeline.models.store import write_new_files
 from pipeline.scan import batches, discover, field_of, gather_facts, whole
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.report import CheckedModel, ModelProblem, Scorecard, ShownModel, UpgradedModel
@@ -146,8 +147,13 @@ def from_statsmodels(
     return model_of(result, Wishes(columns, target, threshold, offset), check, _written_and_read)
 
 
-def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None) -> LogisticModel:
+def import_model(
+    path: str | os.PathLike[str], *, kind: str | None = None, check: Paths | None = None
+) -> LogisticModel | NetworkModel:
     """Return the model in a file of another tool: an ONNX graph, PMML, the readable text of VW, or a skops file.
+
+    A graph with hidden layers is a network, which is in memory until it is saved: ``model.save("model.json")`` also
+    writes ``model.safetensors``.
 
     Nothing is unpickled. What was assumed, and how far the scores are from those of the other tool, is in
     ``training["imported"]`` of the model.
@@ -156,7 +162,7 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
     ----------
     path : path
         The file, at most 2 GiB.
-    kind : {"onnx", "pmml", "vw", "skops"}, optional
+    kind : {"onnx", "pmml", "vw", "skops", "keras"}, optional
         By default the first bytes of the file decide.
     check : path or iterable of paths, optional
         Parquet or CSV files whose first 10,000 rows are scored both ways, by onnxruntime or scikit-learn. A row that
@@ -181,10 +187,11 @@ def import_model(path: str | os.PathLike[str], *, kind: str | None = None, check
 
 def imported_model(
     path: str, output: str, *, kind: str | None = None, check: str | None = None, if_exists: IfExists = "fail"
-) -> LogisticModel:
+) -> LogisticModel | NetworkModel:
     """Write the model in a file of another tool, and return it; raises what :func:`import_model` raises.
 
-    A file that holds these bytes already stays.
+    The weights of a network are written beside it, under its name with the ending ``safetensors``. Files that hold
+    these bytes already stay.
 
     Raises
     ------
@@ -194,9 +201,15 @@ def imported_model(
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
     _check_other(path, output, "the file to import")
-    model = import_model(path, kind=kind, check=check)
-    write_new_file(output, model.to_json().encode(), if_exists)
-    return model
+    made = import_model(path, kind=kind, check=check)
+    if isinstance(made, LogisticModel):
+        write_new_file(output, made.to_json().encode(), if_exists)
+        return made
+    from pipeline.models.network.making import files_of  # noqa: PLC0415 - no run needs it
+
+    stored, files = files_of(made, output)
+    write_new_files(files, if_exists)
+    return stored
 
 
 def import_network(
@@ -250,21 +263,37 @@ def export_model(
 ) -> str | bytes:
     """Return the model in a file as another tool takes it, and write it; raises what :meth:`LogisticModel.export` does.
 
-    A file that holds these bytes already stays.
+    Files that hold these bytes already stay. A network is written to the output, and to what goes with it; see
+    :meth:`NetworkModel.export`.
 
     Raises
     ------
     UsageError
-        ``output`` is the model file itself.
+        ``output`` is the model file itself, or not given for a network.
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """
     if output is not None:
         _check_other(path, output, "the model file")
-    written = LogisticModel.load(path).export(kind, dialect=dialect)
+    model = load_model(path)
+    if not isinstance(model, LogisticModel):
+        return _exported_network(cast("NetworkModel", model), kind, output, dialect, if_exists)
+    written = model.export(kind, dialect=dialect)
     if output is not None:
         write_new_file(output, written.encode() if isinstance(written, str) else written, if_exists)
     return written
+
+
+def _exported_network(
+    model: NetworkModel, kind: str, output: str | None, dialect: str | None, if_exists: IfExists
+) -> bytes:
+    from pipeline.conversion.exporting import network_files  # noqa: PLC0415 - no run needs it
+
+    files = network_files(model, kind, output)
+    if dialect is not None:
+        raise UsageError(f"{kind} has no dialects", "leave the dialect out")
+    write_new_files(files, if_exists)
+    return next(iter(files.values()))
 
 
 def upgraded_model(path: str, output: str, *, if_exists: IfExists = "fail") -> UpgradedModel:

@@ -235,6 +235,21 @@ class DiagnoseOptions(TypedDict, total=False):
     gain: float | None
 
 
+class GradientOptions(ReadOptions, total=False):
+    """Options of :func:`pipeline.diagnose_gradients`."""
+
+    missing_target: MissingTarget
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    retries: int
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """The default of an option, and what it means."""
@@ -513,6 +528,15 @@ DEFAULTS_OF_A_NETWORK: Mapping[str, Any] = {
     "learning_rate": None,
     "initialisation": "glorot",
     "chunk_size": 65_536,
+}
+
+# What some options mean for a diagnosis of gradients.
+OF_GRADIENTS: Mapping[str, str] = {
+    "missing_target": "What to do with a row without a target: ``error``, or ``drop`` to leave it out.",
+    "limit": "Read at most this many rows, from the start, for a first try.",
+    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
+    "than that, nothing is measured.",
+    "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
 }
 
 # What users of pandas, polars and scikit-learn call an option, by the name that it has here.

@@ -52,12 +52,18 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("infinite", ()): "is infinite, but a fit takes only finite numbers",
     ("outside steps", ()): "has no finite value under the steps of its feature",
     ("target missing", ()): "is a missing value, but every row needs a target",
+    ("target unknown", ()): "is not a class of the model",
     ("weight missing", ()): "is a missing value, but every row needs a weight",
     ("weight refused", ()): "is not a weight: weights are finite and not negative",
     ("offset missing", ()): "is a missing value, but every row needs an offset",
     ("offset infinite", ()): "is infinite, and the offset of a row is a finite number",
     ("group missing", ()): "is missing, and it is the group of the row under --robust-groups",
     ("no comparison", ()): "cannot be compared with the constant of --holdout",
+    ("partial step", ()): "is no whole number of steps of the width that the model states",
+    ("steps differ", ()): "has another number of steps than the sequences before it in the model",
+    ("too many steps", ()): 'has more steps than the model takes ("steps")',
+    ("missing step refused", ()): "has a missing value in a step, and the model treats that as an error",
+    ("missing step set aside", ()): "has a missing value in a step, and the model sends such rows to the quarantine",
 }
 
 
@@ -113,6 +119,7 @@ def test_a_value_is_never_read_as_a_template() -> None:
         ("infinite", "clip(NAME, LOW, HIGH)"),
         ("outside steps", "clip(NAME, LOW, HIGH)"),
         ("target missing", "--missing-target drop"),
+        ("target unknown", "--target"),
         ("weight missing", "--missing-target drop"),
         ("weight refused", "--weight"),
         ("unseen set aside", 'another "unseen" for this feature in the model file'),

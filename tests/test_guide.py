@@ -37,6 +37,7 @@ from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
 from tests.conversion import stored_statsmodels, stored_vw
+from tests.models.network import networks
 from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
 
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
@@ -140,15 +141,26 @@ def test_the_page_about_models_runs(reader: Reader, capsys: pytest.CaptureFixtur
 
 def page_about_models(reader: Reader) -> Path:
     """Return the page, or a copy without the section about networks where PyTorch or safetensors is not installed."""
-    if all(map(find_spec, ("torch", "safetensors"))):
+    if has_torch():
         from torch import nn
 
         reader.variables["network"] = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 1))
         return PAGES["models"]
-    text, title = text_of("models"), "## Or bring a network\n"
-    before, _, section = text.partition(title)
-    copy = reader.folder / "models.md"
-    copy.write_text(before + section[section.index("\n## ") + 1 :])
+    return without(reader, "models", "Or bring a network")
+
+
+def has_torch() -> bool:
+    return all(map(find_spec, ("torch", "safetensors")))
+
+
+def without(reader: Reader, page: str, *titles: str) -> Path:
+    """Return a copy of a page without the sections of these titles."""
+    text = text_of(page)
+    for title in titles:
+        before, _, section = text.partition(f"## {title}\n")
+        text = before + section[section.index("\n## ") + 1 :]
+    copy = reader.folder / f"{page}.md"
+    copy.write_text(text)
     return copy
 
 
@@ -265,22 +277,40 @@ def test_the_page_about_networks_runs_and_its_figures_are_those_that_are_measure
 ) -> None:
     with_pictures = find_spec("matplotlib") is not None
     reader.follow(
-        PAGES["networks"], lambda line: reader.run_here(line) if with_pictures or "--plot" not in line else None
+        page_about_networks(reader),
+        lambda line: reader.run_here(line) if with_pictures or "--plot" not in line else None,
     )
-    assert "What helps: of these, glorot with gain 4." in capsys.readouterr().out
-    page = text_of("networks")
+    if has_torch():
+        scored = pq.read_table(reader.folder / "by_visit")["probability"].to_pylist()
+        assert [score is None for score in scored] == [False, False, True, False]
+    told = capsys.readouterr().out
+    assert "What helps: of these, glorot with gain 4." in told
+    assert find_spec("safetensors") is None or "loss and rows  log loss of late, " in told
+    text = text_of("networks")
     rows = [
         f"| {width} | {stack.label} | {stack.ratio:.1e} | {stack.lowest:.1e} to {stack.highest:.1e} | "
         f"{100 * stack.saturated:.0f} % |"
         for width in (10, 128)
         for stack in pipeline.diagnose_initialisation(width=width).stacks
     ]
-    assert [line for line in page.splitlines() if line.startswith(("| 10 ", "| 128 "))] == rows
+    assert [line for line in text.splitlines() if line.startswith(("| 10 ", "| 128 "))] == rows
     relu = {"function": "relu", "initialisation": "he"}
     narrow, wide = (pipeline.diagnose_initialisation(width=width, **relu).stacks[0].ratio for width in (10, 128))
     assert f"pass on {narrow:.2f} of the signal with 10 units in each, and {wide:.2f} with 128" in " ".join(
-        page.split()
+        text.split()
     )
+
+
+def page_about_networks(reader: Reader) -> Path:
+    """Return the page, with a network in the folder, without the sections that need packages that are not here."""
+    missing = [] if has_torch() else ["A model over sequences"]
+    if find_spec("safetensors") is None:
+        return without(reader, "networks", *missing, "The error signal in your own network")
+    features = [networks.numeric(name, missing={"impute": 0.0}) for name in ("dep_delay", "distance", "hour")]
+    scaled = [{**feature, "scale": 1000.0} for feature in features]
+    networks.written(reader.folder, networks.drawn((3, 8, 8, 1)), features=scaled, layers=networks.layers(3, "sigmoid"))
+    (reader.folder / "model.json").rename(reader.folder / "network.json")
+    return without(reader, "networks", *missing)
 
 
 def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,10 +19,11 @@ import pipeline as logitstream
 from jobs.cli import run
 from jobs.options import SCORE, TRANSFORM
 from jobs.options.command import add
-from jobs.options.diagnosing import INITIALISATIONS
+from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
 from jobs.options.fitting import FIT, FIT_NETWORK
 from jobs.running import score_job, transform_job
 from jobs.show.fits import fit_options
+from jobs.show.gradients import gradient_options
 from jobs.show.network_fits import network_options
 from pipeline import interface, training
 from pipeline.errors import UsageError
@@ -30,9 +31,11 @@ from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
     OF_A_FIT,
     OF_A_NETWORK,
+    OF_GRADIENTS,
     OPTIONS,
     DiagnoseOptions,
     FitOptions,
+    GradientOptions,
     JobOptions,
     NetworkOptions,
     ScoreOptions,
@@ -58,6 +61,7 @@ FACES = [
     (logitstream.fit_network, NetworkOptions),
     (logitstream.preview_fit_network, NetworkOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
+    (logitstream.diagnose_gradients, GradientOptions),
 ]
 # Arguments that are written with their names, although they are no options.
 NAMED = {"identity", "target", "features", "hidden", "output"}
@@ -130,9 +134,27 @@ def test_diagnose_has_the_options_and_the_defaults_of_its_function() -> None:
     assert set(found) == {"plot", "json"}
 
 
+def test_the_command_about_gradients_has_the_same_options_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("jobs.show.gradients.show_gradients", lambda params, **_: asked.update(params))
+    assert run(["diagnose", "gradients", "in.csv", "--model", "m.json"]) == 0
+    found = gradient_options(asked)
+    assert (found.pop("inputs"), found.pop("model"), found.pop("target")) == (("in.csv",), "m.json", None)
+    assert found.keys() == get_type_hints(GradientOptions).keys()
+    defaults = {name: OPTIONS[name].default for name in found}
+    assert {name: str(value) for name, value in found.items()} == {name: str(each) for name, each in defaults.items()}
+
+
 @pytest.mark.parametrize(
     ("options", "instead"),
-    [(SCORE, {}), (TRANSFORM, {}), (FIT, OF_A_FIT), (FIT_NETWORK, OF_A_NETWORK), (INITIALISATIONS, {})],
+    [
+        (SCORE, {}),
+        (TRANSFORM, {}),
+        (FIT, OF_A_FIT),
+        (FIT_NETWORK, OF_A_NETWORK),
+        (INITIALISATIONS, {}),
+        (GRADIENTS, OF_GRADIENTS),
+    ],
 )
 def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:
     def unused(**_: object) -> None: ...

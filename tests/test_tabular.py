@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import pipeline as logitstream
+from pipeline.diagnosis import GradientReport, LayerGradient
 
 NAUGHTY = "<script>alert(1)</script>\x1b[31m"
 MODEL = {
@@ -61,11 +62,26 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found["model"] = logitstream.LogisticModel.load(folder / "model.json")
     logitstream.score(*given, **options, if_exists="replace", threshold=0.5)
     found["diagnosis"] = logitstream.diagnose_initialisation(seeds=2)
+    first = LayerGradient(1, 0, "dense", 8, "tanh", 0.1, 0.2, 0.3, 0.4)
+    layers = (first, LayerGradient(2, 1, "dense", 1, "sigmoid", 1.0, 0.5, 0.0, 0.5))
+    found["gradients"] = GradientReport(NAUGHTY, 0.6, {"used": 9, "read": 10}, layers, 0.1, ("It fades.",), "Nothing.")
     found["rollback"] = logitstream.rollback(folder / "out")
     return found
 
 
-KINDS = ["plan", "report", "again", "verification", "data", "quarantine", "damaged", "rollback", "model", "diagnosis"]
+KINDS = [
+    "plan",
+    "report",
+    "again",
+    "verification",
+    "data",
+    "quarantine",
+    "damaged",
+    "rollback",
+    "model",
+    "diagnosis",
+    "gradients",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jobs.options.command import JobCommand, add
-from jobs.options.diagnosing import INITIALISATIONS
+from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
 from jobs.options.help import HelpfulGroup
 
 
@@ -34,6 +34,28 @@ def initialisation(plot: str | None, json: bool, **params: Any) -> None:
     from jobs.show.signals import show_initialisation  # noqa: PLC0415 - --help stays light
 
     show_initialisation(params, plot=plot, as_json=json)
+
+
+@command.command(
+    "gradients",
+    cls=JobCommand,
+    example="logitstream diagnose gradients flights --model network.json --target late",
+    uses_demo=False,
+    short_help="Measure the error signal in each layer of a network.",
+)
+@add(GRADIENTS)
+def gradients(plot: str | None, json: bool, **params: Any) -> None:
+    """Measure how much of the error signal dL/dz reaches each layer of a network, over the rows of INPUT.
+
+    INPUT is a Parquet or CSV file, a folder of them, or a pattern in quotes ('data/*.parquet'). The rows may be larger
+    than memory: they are read in one pass.
+
+    For each layer it shows the mean norm of dL/dz over the rows, the norm of the gradient of the weights, the share of
+    saturated units and the mean activation, and says in which layer the signal vanishes or explodes, and what helps.
+    """
+    from jobs.show.gradients import show_gradients  # noqa: PLC0415 - --help stays light
+
+    show_gradients(params, plot=plot, as_json=json)
 
 
 if __name__ == "__main__":

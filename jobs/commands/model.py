@@ -90,7 +90,8 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=values.PATH,
     metavar="DATA",
     is_path=True,
-    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops), and store the largest difference. "
+    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops, Keras), and store the largest "
+    "difference. "
     "PMML is compared with the rows that it brings.",
 )
 @option(
@@ -119,9 +120,10 @@ def import_(
     if_exists: IfExists,
     json: bool,
 ) -> None:
-    """Make a model file from FILE: an ONNX graph, a PMML document, the readable text of VW, a skops file, or weights.
+    """Make a model file from FILE: ONNX, PMML, the readable text of VW, a skops file, a Keras file, or weights.
 
     Weights are the state of a PyTorch module in a safetensors file, never a .pt; with --layers they become a network.
+    An ONNX graph with hidden layers and a Keras file are networks, too; their weights are written beside MODEL.
 
     FILE is never unpickled. What was assumed is printed and stored in the model. If scores differ from those of the
     other tool by more than its precision explains, the exit code is 3 and nothing is written.
@@ -132,13 +134,14 @@ def import_(
 
 
 _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
+_NO_TEXT = {"onnx": "An ONNX graph", "safetensors": "A safetensors file"}
 
 
 @command.command(
     "export",
     cls=JobCommand,
     example="logitstream model export logitstream-demo/delay_model.json --to sql --dialect postgresql",
-    short_help="Write a model as SQL, ONNX, PMML or Python.",
+    short_help="Write a model as SQL, ONNX, PMML, Python or safetensors.",
 )
 @_MODEL
 @option(
@@ -146,7 +149,8 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
     section=WHAT,
     type=click.Choice(TO.words),
     required=True,
-    help="SQL expressions for a SELECT, an ONNX graph, PMML, or a Python module without dependencies.",
+    help="SQL expressions for a SELECT, an ONNX graph, PMML, a Python module without dependencies, or the weights of a "
+    "network.",
 )
 @option(
     "--dialect",
@@ -159,14 +163,20 @@ _TARGETS = {"sql": "SQL", "onnx": "ONNX", "pmml": "PMML", "python": "Python"}
 def export(model: str, to: str, dialect: str | None, output: str | None, if_exists: IfExists) -> None:
     """Write MODEL for another tool.
 
+    A network is written as an ONNX graph, or as its weights in FILE.safetensors and the rest in FILE.layers.json, which
+    model import --layers takes.
+
     What the tool cannot express is refused by name (exit code 65), and nothing is written.
     """
     from pipeline.modelling import export_model  # noqa: PLC0415 - --help stays light
 
-    if to == "onnx" and output is None:
-        raise click.UsageError("An ONNX graph is not text: name a file with --output.")
+    if to in _NO_TEXT and output is None:
+        raise click.UsageError(f"{_NO_TEXT[to]} is not text: name a file with --output.")
     written = export_model(model, to, output, dialect=dialect, if_exists=if_exists)
-    if output is not None:
+    if output is not None and to == "safetensors":
+        layers = f"{output.removesuffix('.safetensors')}.layers.json"
+        console.tell(f"{escape(output)}: the weights; {escape(layers)} says what they are")
+    elif output is not None:
         console.tell(f"{escape(output)}: the model as {_TARGETS[to]}")
     elif isinstance(written, str):
         console.emit(written.removesuffix("\n"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from jobs import options
-from jobs.options import values
+from jobs.options import completion, values
 from jobs.options.command import WHAT, option
-from pipeline.choices import INITIALISATION
-from pipeline.options import meaning
+from pipeline.choices import INITIALISATION, MISSING_TARGET
+from pipeline.options import OF_GRADIENTS, meaning
 from pipeline.registry import LAYER_FUNCTIONS
 
 width = option(
@@ -59,4 +59,50 @@ INITIALISATIONS = (
     *(width, depth, seeds, function, initialisation, gain),
     options.plot_to("Draw the norms as a picture (.svg or .png)."),
     options.json_,
+)
+
+model = option(
+    "-m",
+    "--model",
+    section=WHAT,
+    required=True,
+    type=values.PATH,
+    metavar="FILE",
+    is_path=True,
+    help="The network, a JSON file with its weights beside it.",
+)
+target = option(
+    "--target",
+    section=WHAT,
+    type=values.PATH,
+    shell_complete=completion.column,
+    metavar="COL",
+    help="The column of the classes: the loss is the log loss. Without it, it is the sum of the raw predictions.",
+)
+missing_target = option(
+    "--missing-target",
+    section=WHAT,
+    type=click.Choice(MISSING_TARGET.words),
+    default="error",
+    show_default=True,
+    help=meaning("missing_target", OF_GRADIENTS),
+)
+
+_ROWS = (
+    *(missing_target, options.absent),
+    options.limit_with(help=meaning("limit", OF_GRADIENTS)),
+    options.max_bad_with(help=meaning("max_bad", OF_GRADIENTS)),
+)
+_RUN = (
+    options.chunk_size_with(help=meaning("chunk_size", OF_GRADIENTS)),
+    *(options.workers, options.memory, options.scheduler, options.insecure, options.retries),
+)
+
+GRADIENTS = (
+    *(options.inputs, model, target),
+    *_ROWS,
+    *options.READ,
+    *_RUN,
+    options.plot_to("Draw both norms of each layer as a picture (.svg or .png)."),
+    *(options.config_file, options.json_),
 )

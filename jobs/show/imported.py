@@ -47,13 +47,14 @@ def show_import(
             "add --layers FILE.json with its features, layers and head (see: logitstream guide models)",
         )
     model = imported_model(path, output, kind=kind, check=check, if_exists=if_exists)
-    facts = (model.training or {})["imported"]
+    facts = (model.file.training or {})["imported"]
     if as_json:
         document.write(import_json(path, output, model.digest(), facts))
         return
     for note in facts.get("notes", ()):
         console.tell(f"note: {escape(note, 1000)}")
-    console.confirm("\n".join(_told(escape(path), escape(output), len(model.features), facts)))
+    what = f"a {'network' if model.kind == 'network' else 'model'} with {_count(len(model.file.features))}"
+    console.confirm("\n".join(_told(escape(path), f"{escape(output)}: {what}", facts)))
 
 
 def _show_network(
@@ -72,14 +73,16 @@ def _show_network(
     if as_json:
         document.write(import_json(path, output, model.digest(), (model.file.training or {})["imported"]))
         return
-    features = len(model.file.features)
-    count = f"{format_count(features)} feature{'' if features == 1 else 's'}"
+    count = _count(len(model.file.features))
     console.confirm(f"{escape(output)}: a network with {count}, from {escape(path)} and {escape(layers)}")
 
 
-def _told(path: str, output: str, features: int, facts: Mapping[str, Any]) -> Iterator[str]:
-    count = f"{format_count(features)} feature{'' if features == 1 else 's'}"
-    yield f"{output}: a model with {count}, from {path} ({facts['from']})"
+def _count(features: int) -> str:
+    return f"{format_count(features)} feature{'' if features == 1 else 's'}"
+
+
+def _told(path: str, made: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{made}, from {path} ({facts['from']})"
     if "rows" in facts:
         rows = f"{format_count(facts['rows'])} rows scored both ways"
         yield f"{rows}: largest difference {facts['largest_difference']:.2g} ({facts['tool']})"

@@ -34,10 +34,10 @@ def show_initialisation(options: Mapping[str, Any], *, plot: str | None, as_json
     console.emit(f"{report.described}; {report.drawn}\n")
     emit_filled(_HEADERS, list(_rows(report)), range(1, len(_HEADERS)))
     told = (_legend(report), *report.sentences, report.advice)
-    console.emit("\n" + "\n\n".join(map(_wrapped, told)))
+    console.emit("\n" + "\n\n".join(map(wrapped, told)))
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     """Return a text in lines; a number and its sign of percent stay together."""
     return fill(text.replace(" %", "\N{NO-BREAK SPACE}%"), _WIDTH).replace("\N{NO-BREAK SPACE}", " ")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,14 @@ import pyarrow as pa
 from pipeline.conversion.importing import Score
 from pipeline.errors import DataError
 from pipeline.kernels import sigmoid, softmax
-from pipeline.models import LogisticModel, ScoreBlock
+from pipeline.models import LogisticModel
 from pipeline.models.in_memory import RowScorer
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
 from pipeline.types.inputs import Need
+
+if TYPE_CHECKING:
+    from pipeline.models.network.model import NetworkModel
 
 Floats = npt.NDArray[np.float64]
 # Takes the columns that a model needs, and yields their arrays batch by batch.
@@ -58,7 +61,7 @@ class Gap:
         return Gap(rows, absolute, worse.relative, worse.row + shift, worse.ours, worse.theirs)
 
 
-def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
+def difference(model: LogisticModel | NetworkModel, rows: Rows, score: Score) -> Gap:
     """Return how far a model is from a way of scoring named columns.
 
     A row without a score, for whatever reason, must be without one both ways.
@@ -68,12 +71,12 @@ def difference(model: LogisticModel, rows: Rows, score: Score) -> Gap:
     DataError
         There are no rows.
     """
-    block = ScoreBlock(model.file, ("probability", "raw_prediction"))
-    needs = block.columns()
+    blocks = model.block("probability"), model.block("raw_prediction")
+    needs = blocks[0].columns()
     found = Gap(0)
     for arrays in rows(needs):
         columns = _Given({need.name: _values(array) for need, array in zip(needs, arrays, strict=True)})
-        ours, raw = np.hsplit(score_values(block, arrays), 2)
+        ours, raw = (score_values(block, arrays) for block in blocks)
         found = found.then(_largest(ours, raw, np.asarray(score(columns), dtype=np.float64)))
     if not found.rows:
         raise DataError("there are no rows to check", "give rows that the model can score")

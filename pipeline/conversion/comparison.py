@@ -20,8 +20,9 @@ from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
-from pipeline.models.network.inputs import Input, input_values
+from pipeline.models.network.inputs import PlainInput, input_values
 from pipeline.models.network.model import NetworkModel
+from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.rows import batches
 from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell
@@ -232,7 +233,8 @@ def _scored(model: AnyModel, parts: Sequence[list[pa.Array]], bad: Sequence[BadC
 def _added(model: AnyModel, places: Mapping[str, int]) -> list[Added]:
     """Return what each column adds: of a logistic model a term, of a network the inputs of the first layer."""
     if isinstance(model, NetworkModel):
-        return [partial(_inputs, feature, places) for feature in model.features]
+        plain = (feature for feature in model.features if not isinstance(feature, SequenceInput))
+        return [partial(_inputs, feature, places) for feature in plain]
     return [partial(_term, _alone(model.file, name), places) for name in places]
 
 
@@ -240,7 +242,7 @@ def _term(block: ScoreBlock, places: Mapping[str, int], arrays: Sequence[pa.Arra
     return score_values(block, [arrays[places[need.name]] for need in block.columns()])
 
 
-def _inputs(feature: Input, places: Mapping[str, int], arrays: Sequence[pa.Array]) -> Floats:
+def _inputs(feature: PlainInput, places: Mapping[str, int], arrays: Sequence[pa.Array]) -> Floats:
     return input_values(feature, arrays[places[feature.column]])
 
 

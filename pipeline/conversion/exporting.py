@@ -1,17 +1,22 @@
-"""A model written for another tool: the table of targets."""
+"""A model written for another tool: the tables of targets, of logistic models and of networks."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.choices import DIALECT, TO
-from pipeline.errors import UsageError
+from pipeline.errors import ModelError, UsageError
 from pipeline.models.logistic.file import ModelFile
+from pipeline.models.network.model import NetworkModel
 from pipeline.models.store import write_file
+from pipeline.units import escape
 
 Write = Callable[[ModelFile], bytes]
+
+_STATE = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,10 @@ def _pmml(model: ModelFile) -> bytes:
     return write(model)
 
 
+def _safetensors(_: ModelFile) -> bytes:
+    raise ModelError("a logistic model has no weights for a safetensors file", "export it as sql, onnx, pmml or python")
+
+
 _SQL: Mapping[str, Write] = {name: _in_dialect(name) for name in DIALECT.words}
 
 EXPORTERS: Mapping[str, Exporter] = {
@@ -73,6 +82,7 @@ EXPORTERS: Mapping[str, Exporter] = {
         Exporter("onnx", _onnx, is_text=False),
         Exporter("pmml", _pmml),
         Exporter("python", _python),
+        Exporter("safetensors", _safetensors, is_text=False),
     )
 }
 
@@ -94,3 +104,49 @@ def export(
     if path is not None:
         write_file(path, data)
     return data.decode() if exporter.is_text else data
+
+
+def _network_onnx(model: NetworkModel, path: str) -> dict[str, bytes]:
+    from pipeline.conversion.onnx.network_graph import write_network  # noqa: PLC0415 - only this target needs it
+
+    return {path: write_network(model)}
+
+
+def _network_safetensors(model: NetworkModel, path: str) -> dict[str, bytes]:
+    if not path.endswith(_STATE):
+        raise UsageError(f"{escape(path)} is not the name of a safetensors file", f"end it in {_STATE}")
+    said = model.file.model_dump(exclude_defaults=True, exclude={"weights", "training"})
+    layers = json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return {path: model.weights(), f"{path.removesuffix(_STATE)}.layers.json": layers.encode()}
+
+
+_OF_NETWORKS: Mapping[str, Callable[[NetworkModel, str], dict[str, bytes]]] = {
+    "onnx": _network_onnx,
+    "safetensors": _network_safetensors,
+}
+
+
+def network_files(model: NetworkModel, kind: str, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
+    """Return the files that are a network for another tool, by their paths: that which is named, and what goes with it.
+
+    Raises
+    ------
+    ModelError
+        The target cannot express the network, or a part of it; the message names it.
+    UsageError
+        There is no such target, no path, or one that does not fit it.
+    ConfigurationError
+        A package that the target needs is not installed.
+    """
+    write = _OF_NETWORKS.get(TO.check(kind))
+    if write is None:
+        raise ModelError(f"a network cannot be written as {kind}", f"export it as {' or '.join(_OF_NETWORKS)}")
+    if path is None:
+        raise UsageError("a network is not written as text", "name a file with --output")
+    return write(model, os.fspath(path))
+
+
+def export_network(model: NetworkModel, kind: str, path: str | os.PathLike[str]) -> None:
+    """Write a network for another tool; see :meth:`pipeline.NetworkModel.export`."""
+    for name, data in network_files(model, kind, path).items():
+        write_file(name, data)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pipeline.conversion.networks.document import ImportedNetwork
 
 Floats = npt.NDArray[np.float64]
 # Scores named columns: an array or a list for each, None where a cell is null.
@@ -24,6 +27,9 @@ _PMML = re.compile(
 _VW = re.compile(rb"(\xef\xbb\xbf)?Version \d+\.\d+[^\r\n]*\r?\nId ?[^\r\n]*\r?\nMin label:")
 # skops names its members by numbers, and numpy by the names of arrays.
 _SKOPS = re.compile(rb"PK\x03\x04.{26}(schema\.json|\d{6,}\.npy)", re.DOTALL)
+
+
+_KERAS = re.compile(rb"PK\x03\x04.{26}(metadata|config)\.json", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,17 @@ class Importer:
         The package that scores rows with the file; empty where none does.
     instead : str
         What to do where no package scores rows.
+    install : str
+        How to get the package that scores rows; by default with the extra of this kind.
     """
 
     kind: str
     title: str
     recognises: Callable[[bytes, str], bool]
-    convert: Callable[[Path, bytes], Imported]
+    convert: Callable[[Path, bytes], Imported | ImportedNetwork]
     package: str = ""
     instead: str = ""
+    install: str = ""
 
 
 def versioned(package: str) -> str:
@@ -96,11 +105,11 @@ def versioned(package: str) -> str:
         return package
 
 
-def _converted_by(module: str) -> Callable[[Path, bytes], Imported]:
+def _converted_by(module: str) -> Callable[[Path, bytes], Imported | ImportedNetwork]:
     """Return ``convert`` of a module of this room, which is loaded when a file of its kind is converted."""
 
-    def convert(path: Path, data: bytes) -> Imported:
-        imported: Imported = import_module(f"pipeline.conversion.{module}").convert(path, data)
+    def convert(path: Path, data: bytes) -> Imported | ImportedNetwork:
+        imported: Imported | ImportedNetwork = import_module(f"pipeline.conversion.{module}").convert(path, data)
         return imported
 
     return convert
@@ -134,5 +143,13 @@ IMPORTERS: Mapping[str, Importer] = {
             instead="score them with the model, and compare with what vw --testonly --predictions writes",
         ),
         Importer("skops", "a skops file", _begins(_SKOPS, ".skops"), _converted_by("skops"), "scikit-learn"),
+        Importer(
+            "keras",
+            "a Keras file",
+            _begins(_KERAS, ".keras"),
+            _converted_by("networks.keras.reading"),
+            "keras",
+            install="install keras and one of its backends",
+        ),
     )
 }

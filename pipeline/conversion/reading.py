@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import disk, formats
 from pipeline.canonical import sha256
 from pipeline.choices import KIND
 from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
-from pipeline.conversion.importing import IMPORTERS, Imported, Importer, versioned
+from pipeline.conversion.importing import IMPORTERS, Imported, Importer, Score, versioned
+from pipeline.conversion.networks.document import ImportedNetwork
 from pipeline.errors import ConfigurationError, ModelError, SchemaError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.store import system_errors
 from pipeline.units import GIB, escape, format_bytes, format_count
 
+if TYPE_CHECKING:
+    from pipeline.models.network.model import NetworkModel
+
 # As many bytes as a file may have that is imported: what a message of Protocol Buffers, and so an ONNX graph, may have.
 SIZE_LIMIT = 2 * GIB
 
-_KINDS = "give an ONNX graph, a PMML document, a readable model of VW or a skops file; --kind says which it is"
+_KINDS = (
+    "give an ONNX graph, a PMML document, a readable model of VW, a skops file or a Keras file; --kind says which it is"
+)
 
 
-def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Rows | None = None) -> LogisticModel:
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """A file that was converted: its name, its SHA-256, its kind, and what was made of it."""
+
+    name: str
+    digest: str
+    importer: Importer
+    imported: Imported | ImportedNetwork
+
+    def record(self, gap: Gap | None, rows: Rows | None) -> dict[str, Any]:
+        """Return what ``training`` keeps of it; raise ``ThresholdError`` if the two differ by too much."""
+        record: dict[str, Any] = {"from": self.importer.kind, "file": Path(self.name).name, "sha256": self.digest}
+        if gap is not None:
+            _refuse(gap, self.imported, self.importer, "" if rows is None else ", or leave out the rows to check")
+            record |= {"rows": gap.rows, "largest_difference": gap.absolute, "tool": _tool(self.importer, rows)}
+        return record | ({"notes": list(self.imported.notes)} if self.imported.notes else {})
+
+
+def import_model(
+    path: str | os.PathLike[str], kind: str | None = None, rows: Rows | None = None
+) -> LogisticModel | NetworkModel:
     """Return the model in the file of another tool, compared with that tool where this is possible.
 
     What was compared, and what a person should know, is in ``training["imported"]``.
@@ -51,19 +79,30 @@ def import_model(path: str | os.PathLike[str], kind: str | None = None, rows: Ro
     InputMissingError, PermissionDeniedError, StorageError
         The file cannot be read.
     """
-    name = os.fspath(path)
+    found = _converted(os.fspath(path), kind)
+    if isinstance(found.imported, ImportedNetwork):
+        return _network(found, found.imported, rows)
+    return _logistic(found, found.imported, rows)
+
+
+def _converted(name: str, kind: str | None) -> _Conversion:
     data = read(name)
     importer = _importer(data[: formats.HEAD_BYTES], name, kind)
-    imported = importer.convert(Path(name), data)
-    model = LogisticModel(from_mapping(imported.document, name))
-    record: dict[str, Any] = {"from": importer.kind, "file": Path(name).name, "sha256": sha256(data)}
-    found = _compared(model, importer, imported, rows)
-    if found is not None:
-        _refuse(found, imported, importer, "" if rows is None else ", or leave out the rows to check")
-        record |= {"rows": found.rows, "largest_difference": found.absolute, "tool": _tool(importer, rows)}
-    if imported.notes:
-        record["notes"] = list(imported.notes)
-    return LogisticModel(from_mapping({**imported.document, "training": {"imported": record}}, name))
+    return _Conversion(name, sha256(data), importer, importer.convert(Path(name), data))
+
+
+def _logistic(found: _Conversion, imported: Imported, rows: Rows | None) -> LogisticModel:
+    model = LogisticModel(from_mapping(imported.document, found.name))
+    record = found.record(_compared(partial(difference, model), found.importer, imported, rows), rows)
+    return LogisticModel(from_mapping({**imported.document, "training": {"imported": record}}, found.name))
+
+
+def _network(found: _Conversion, imported: ImportedNetwork, rows: Rows | None) -> NetworkModel:
+    from pipeline.models.network.making import network_in_memory  # noqa: PLC0415 - most models are none
+
+    model = network_in_memory(imported.document, imported.tensors, found.name)
+    record = found.record(_compared(partial(difference, model), found.importer, imported, rows), rows)
+    return model.with_training({"imported": record})
 
 
 def read(name: str) -> bytes:
@@ -124,12 +163,14 @@ def _refused(found: formats.FileFormat, shown: str) -> ModelError:
     )
 
 
-def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows: Rows | None) -> Gap | None:
+def _compared(
+    compare: Callable[[Rows, Score], Gap], importer: Importer, imported: Imported | ImportedNetwork, rows: Rows | None
+) -> Gap | None:
     if rows is not None:
         if imported.score is None and importer.package:
             raise ConfigurationError(
                 f"{importer.package} is not installed, which scores rows with {importer.title}",
-                f"pip install 'logitstream[{importer.kind}]', or leave out the rows to check",
+                f"{importer.install or _install(importer.kind)}, or leave out the rows to check",
             )
         if imported.score is None:
             raise UsageError(
@@ -137,7 +178,7 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
                 f"leave them out; {importer.instead}",
             )
         try:
-            return difference(model, rows, imported.score)
+            return compare(rows, imported.score)
         except SchemaError as error:
             if not imported.unnamed:
                 raise
@@ -146,13 +187,17 @@ def _compared(model: LogisticModel, importer: Importer, imported: Imported, rows
             raise SchemaError(
                 error.message, f"the file has no names for its columns: give rows in which they are called {names}"
             ) from error
-    if imported.verification is None or imported.expected is None:
+    if isinstance(imported, ImportedNetwork) or imported.verification is None or imported.expected is None:
         return None
     expected = imported.expected
-    return difference(model, in_memory(imported.verification), lambda _: expected)
+    return compare(in_memory(imported.verification), lambda _: expected)
 
 
-def _refuse(found: Gap, imported: Imported, importer: Importer, instead: str = "") -> None:
+def _install(kind: str) -> str:
+    return f"pip install 'logitstream[{kind}]'"
+
+
+def _refuse(found: Gap, imported: Imported | ImportedNetwork, importer: Importer, instead: str = "") -> None:
     if found.relative <= imported.tolerance:
         return
     raise ThresholdError(

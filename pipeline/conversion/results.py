@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pipeline.errors import ModelError
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.points import Points
-from pipeline.models.logistic.score import ScoreBlock
+from pipeline.models.logistic.predictor import Predictor
+from pipeline.models.logistic.score import asked_of
+from pipeline.models.request import ScoreRequest
 
 
-def columns_made(model: ModelFile, known: Iterable[str], target: str) -> tuple[str, ...]:
+def columns_made(model: Predictor, known: Iterable[str], target: str) -> tuple[str, ...]:
     """Return the words of ``output.columns`` that a model has, in their order.
 
     Parameters
@@ -26,7 +28,7 @@ def columns_made(model: ModelFile, known: Iterable[str], target: str) -> tuple[s
     ModelError
         The target cannot make one of the columns; the message names it.
     """
-    wanted = ScoreBlock.of(model).columns_made
+    wanted, _ = asked_of(model, ScoreRequest())
     if other := next((column for column in wanted if column not in known), None):
         raise ModelError(
             f"{target} cannot make the column {other}",

@@ -15,9 +15,18 @@ import numpy.typing as npt
 from pipeline import memory
 from pipeline.choices import INITIALISATION, Choice, Initialisation
 from pipeline.diagnosis.findings import NORMAL_DEVIATION, InitialisationReport, LayerSignal, StackSignal
-from pipeline.diagnosis.signals import SATURATED_SHARE, Floats, backward, forward, largest_slope
+from pipeline.diagnosis.signals import (
+    SATURATED_SHARE,
+    Floats,
+    backward,
+    forward,
+    largest_slope,
+    output_signal,
+    row_norms,
+)
 from pipeline.diagnosis.wording import advice, sentence
 from pipeline.errors import MemoryBudgetError, UsageError
+from pipeline.kernels.layers import DenseLayer
 from pipeline.kernels.layers.initial import default_gain, generator, glorot, he, normal
 from pipeline.options import DiagnoseOptions, check_names, completed, documented
 from pipeline.registry import LAYER_FUNCTIONS
@@ -28,7 +37,7 @@ _FUNCTION = Choice("function", LAYER_FUNCTIONS)
 _LEAST = {"width": 1, "depth": 2, "seeds": 1}
 # With much larger ones the weights themselves would not fit float64.
 _LARGEST_GAIN = 1e100
-# Beside the weights and the slopes that are kept: the weights being drawn, and some arrays of values.
+# Beside the weights, values and slopes that are kept: the weights being drawn, and some arrays of values.
 _WORKING = 4
 _NUMBER_BYTES = 8
 
@@ -124,7 +133,7 @@ def _checked_gain(gain: Any, initialisation: Initialisation | None) -> float:
 
 
 def _check_memory(width: int, depth: int) -> None:
-    needed = _NUMBER_BYTES * (depth + _WORKING) * width * (width + ROWS)
+    needed = _NUMBER_BYTES * (depth + _WORKING) * width * (width + 2 * ROWS)
     free = memory.available_bytes()
     if needed > free:
         raise MemoryBudgetError(
@@ -164,14 +173,16 @@ def _measured(recipe: _Recipe, width: int, depth: int, seeds: int, function: str
             # Each layer has a seed of its own; inputs and errors have 0.
             drawn = generator((seed, 0))
             x, error = drawn.standard_normal((ROWS, width)), drawn.standard_normal((ROWS, width))
-            weights = [recipe.draw(width, width, seed=(seed, layer)) for layer in range(1, depth + 1)]
-            slopes = []
-            for layer, (values, slope) in enumerate(forward(weights, x, function)):
-                found.means[seed, layer] = values.mean()
-                found.saturated[seed, layer] = np.mean(np.abs(slope) < SATURATED_SHARE * largest)
-                slopes.append(slope)
-            for back, signal in enumerate(backward(weights, slopes, error), start=1):
-                found.norms[seed, -back] = np.mean(np.linalg.norm(signal, axis=1))
+            layers = [
+                DenseLayer(recipe.draw(width, width, seed=(seed, layer)), np.zeros(width), function)
+                for layer in range(1, depth + 1)
+            ]
+            passes = list(forward(layers, x))
+            for place, done in enumerate(passes):
+                found.means[seed, place] = done.values.mean()
+                found.saturated[seed, place] = np.mean(np.abs(done.slopes) < SATURATED_SHARE * largest)
+            for back, signal in enumerate(backward(layers, passes, output_signal(layers, passes, error)), start=1):
+                found.norms[seed, -back] = np.mean(row_norms(signal))
     # What overflowed is infinite, whether or not 0 times infinity made NaN of it.
     found.norms[~np.isfinite(found.norms)] = np.inf
     return found

@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from pipeline.diagnosis.findings import NORMAL_DEVIATION, LayerSignal, StackSignal
+from pipeline.diagnosis.findings import NORMAL_DEVIATION, LayerGradient, LayerSignal, StackSignal
 from pipeline.diagnosis.signals import is_straight
 from pipeline.kernels.layers.initial import default_gain
 
-_KEPT = "roughly keeps its size"
+KEPT = "roughly keeps its size"
 # What becomes of a signal whose ratio is below the number.
-_STATES = ((1e-3, "vanishes"), (0.1, "fades"), (10.0, _KEPT), (1e3, "grows"), (math.inf, "explodes"))
+_STATES = ((1e-3, "vanishes"), (0.1, "fades"), (10.0, KEPT), (1e3, "grows"), (math.inf, "explodes"))
 _WORDS = [words for _, words in _STATES]
 _FAR = 1e3
 # From this share on, saturated units are a problem of their own.
-_MANY = 0.4
+MANY = 0.4
 
 # Further from 1 than float64 goes, in powers of ten.
 _FURTHEST = 400.0
@@ -25,13 +25,13 @@ _FURTHEST = 400.0
 def sentence(stack: StackSignal) -> str:
     """Return what became of the signal, and where."""
     start = f"{stack.label}: the error signal {state(stack.ratio)}"
-    saturated = f"{_percent(stack.saturated)} of the units are saturated."
+    saturated = f"{percent(stack.saturated)} of the units are saturated."
     if math.isinf(stack.ratio):
         return f"{start}: numbers grow beyond what float64 can hold. {saturated}"
     share = f"{stack.ratio:.1e} of" if stack.ratio else "nothing of"
     spread = f" ({stack.lowest:.1e} to {stack.highest:.1e} over the seeds)" if stack.lowest < stack.highest else ""
     reached = f"Layer 1, next to the input, gets {share} what layer {len(stack.layers)} has{spread}"
-    return f"{start}. {reached}{_where(stack.layers)}. {saturated}"
+    return f"{start}. {reached}{where_changed(stack.layers)}. {saturated}"
 
 
 def state(ratio: float) -> str:
@@ -39,11 +39,12 @@ def state(ratio: float) -> str:
     return next((words for limit, words in _STATES if ratio < limit), _WORDS[-1])
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share as a text."""
     return f"{100 * share:.1f} %"
 
 
-def _where(layers: Sequence[LayerSignal]) -> str:
+def where_changed(layers: Sequence[LayerSignal] | Sequence[LayerGradient]) -> str:
     """Return which layers next to the input get less than a thousandth of the signal, or more than a thousandfold."""
     last = layers[-1].norm
     less = _leading(layer.norm * _FAR < last for layer in layers)
@@ -60,10 +61,10 @@ def _leading(flags: Iterable[bool]) -> int:
 
 def advice(stacks: Sequence[StackSignal], function: str, width: int) -> str:
     """Return what helps. It names the initialisation that keeps the signal best, if there are several."""
-    stuck = [not is_straight(function) and stack.saturated > _MANY for stack in stacks]
-    kept = [state(stack.ratio) == _KEPT for stack in stacks]
+    stuck = [not is_straight(function) and stack.saturated > MANY for stack in stacks]
+    kept = [state(stack.ratio) == KEPT for stack in stacks]
     if all(kept) and not any(stuck):
-        return f"Nothing needs to change: the error signal {_KEPT}."
+        return f"Nothing needs to change: the error signal {KEPT}."
     place = min(range(len(stacks)), key=lambda place: _badness(stacks[place], is_stuck=stuck[place]))
     best, gain = stacks[place], default_gain(function)
     if kept[place]:
@@ -81,15 +82,15 @@ def advice(stacks: Sequence[StackSignal], function: str, width: int) -> str:
 
 def _on_what_keeps(stack: StackSignal, gain: float, *, is_stuck: bool) -> str:
     if not is_stuck:
-        return f"What helps: {stack.label}. With it the error signal {_KEPT}."
-    hardly = f"{_percent(stack.saturated)} of the units are saturated, and hardly learn."
+        return f"What helps: {stack.label}. With it the error signal {KEPT}."
+    hardly = f"{percent(stack.saturated)} of the units are saturated, and hardly learn."
     return f"What helps: smaller weights, such as glorot with gain {gain:.4g}. {hardly}"
 
 
 def _badness(stack: StackSignal, *, is_stuck: bool) -> tuple[int, bool, float]:
     """Return a key: the smaller, the better. Weights that ignore the width come after others that do as well."""
     distance = abs(math.log10(stack.ratio)) if 0 < stack.ratio < math.inf else _FURTHEST
-    steps = abs(_WORDS.index(state(stack.ratio)) - _WORDS.index(_KEPT))
+    steps = abs(_WORDS.index(state(stack.ratio)) - _WORDS.index(KEPT))
     return steps + is_stuck, stack.gain is None, distance
 
 

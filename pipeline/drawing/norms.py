@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,31 +24,48 @@ class NormLine:
     highest: Sequence[float]
 
 
-def draw_norms(lines: Sequence[NormLine], title: str) -> Any:
+def draw_norms(
+    lines: Sequence[NormLine],
+    title: str,
+    measured: str = "mean norm of dL/dz; band: all seeds",
+    through_time: Sequence[NormLine] = (),
+) -> Any:
     """Return a figure with a line for each network on a logarithmic axis, and its spread as a band.
 
-    The input is on the left, the output on the right, as the axis says. Zeros and infinities are not drawn.
+    The input is on the left, the output on the right, as the axis says. Zeros and infinities are not drawn. The
+    other axis is labelled ``measured``. Norms through time, the last step at the end of each line, are drawn below.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     depth = max((len(line.norms) for line in lines), default=1)
     with style():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
-        for number, line in enumerate(lines):
-            colour = COLOURS[number % len(COLOURS)]
-            layers = range(1, len(line.norms) + 1)
-            axes.fill_between(layers, _drawn(line.lowest), _drawn(line.highest), color=colour, alpha=0.18, linewidth=0)
-            axes.plot(layers, _drawn(line.norms), color=colour, marker="o", markersize=4, label=line.label)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        width, height = _SIZE
+        figure = Figure(figsize=(width, height * (2 if through_time else 1)), layout="constrained")
+        axes, *below = figure.subplots(2 if through_time else 1, squeeze=False)[:, 0]
+        _draw_lines(axes, lines, lambda line: range(1, len(line.norms) + 1))
         ticks = _ticks(depth)
         axes.set_xticks(ticks, [f"{tick}{_end(tick, depth)}" for tick in ticks])
         axes.set_xlabel("layer; the error signal goes from right to left")
-        axes.set_ylabel("mean norm of dL/dz; band: all seeds")
+        axes.set_ylabel(measured)
         axes.set_title(title, loc="left", fontsize=10)
         axes.legend(title="norm in layer 1, divided by that in the last layer", alignment="left", fontsize=8)
+        for each in below:
+            _draw_lines(each, through_time, lambda line: range(1 - len(line.norms), 1))
+            each.xaxis.get_major_locator().set_params(integer=True)
+            each.xaxis.set_major_formatter(lambda back, _: f"{abs(back):g}")
+            each.set_xlabel("steps before the last one; the error signal goes from right to left")
+            each.set_ylabel("mean norm of dL/dz in a step")
+            each.legend(title="norm in the first step, divided by that in the last", alignment="left", fontsize=8)
     return figure
+
+
+def _draw_lines(axes: Any, lines: Sequence[NormLine], places: Callable[[NormLine], range]) -> None:
+    for number, line in enumerate(lines):
+        colour, at = COLOURS[number % len(COLOURS)], places(line)
+        axes.fill_between(at, _drawn(line.lowest), _drawn(line.highest), color=colour, alpha=0.18, linewidth=0)
+        axes.plot(at, _drawn(line.norms), color=colour, marker="o", markersize=4, label=line.label)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _drawn(values: Sequence[float]) -> list[float]:

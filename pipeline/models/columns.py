@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -30,6 +30,8 @@ _KEPT_BYTES = 4 * MIB
 
 _NUMBER = "an integer, a float, a boolean or a decimal of at most 38 digits"
 _LEVEL = "text, a boolean, an integer or a float"
+_SHOWN_MEMBERS = 8
+_SEQUENCE = "a list of integers or floats, or a list of such lists"
 # Fifteen digits always survive in float64; numerator and power of ten are exact, so that one division rounds once.
 _DECIMAL_UNITS = 10**15
 _DECIMAL_SCALE = 22
@@ -133,9 +135,11 @@ def unfit(role: Role, arrow_type: pa.DataType, called: str | None = None) -> str
     not a feature: ``a weight``.
     """
     value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
-    if role == "kept" or (_is_level(value_type) if role == "categorical" else _is_number(value_type)):
+    if role == "kept":
         return None
-    feature, kinds = ("a categorical feature", _LEVEL) if role == "categorical" else ("a numeric feature", _NUMBER)
+    is_fit, feature, kinds = _FIT.get(role, (_is_number, "a numeric feature", _NUMBER))
+    if is_fit(value_type):
+        return None
     return f"is {escape(str(arrow_type))}, but {called or feature} is {kinds}"
 
 
@@ -233,8 +237,11 @@ def null_mask(array: pa.Array) -> Mask | None:
 
 def bad_cell(array: pa.Array, row: int, column: str, cause: Cause, *, by_policy: bool = False) -> BadCell:
     """Return the cell of a row as the reason why the row is not written."""
-    value = array[row].as_py()
-    text = "null" if value is None else "NaN" if value != value else str(_level_name(value))  # noqa: PLR0124 - NaN
+    if is_list(array.type):
+        text = _list_text(array[row])
+    else:
+        value = array[row].as_py()
+        text = "null" if value is None else "NaN" if value != value else str(_level_name(value))  # noqa: PLR0124 - NaN
     return BadCell(record=row, column=column, text=text[:TEXT_LIMIT], cause=cause, by_policy=by_policy)
 
 
@@ -250,6 +257,33 @@ def _is_level(value_type: pa.DataType) -> bool:
     )
     is_value = pa.types.is_integer(value_type) or pa.types.is_boolean(value_type) or pa.types.is_floating(value_type)
     return bool(is_text or is_value)
+
+
+def _list_text(cell: pa.Scalar) -> str:
+    """Return a list with its first members, and how many it has where that are not all."""
+    if not cell.is_valid:
+        return "null"
+    first = str(cell.values[:_SHOWN_MEMBERS].to_pylist()).replace("None", "null")
+    count = len(cell.values)
+    return first if count <= _SHOWN_MEMBERS else f"{first[:-1]}, ...] with {count:,} members"
+
+
+def is_list(type_: pa.DataType) -> bool:
+    """Return whether values of a type are lists whose places are known by offsets, or by their size."""
+    return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_))
+
+
+def _is_sequence(type_: pa.DataType) -> bool:
+    if not is_list(type_):
+        return False
+    inner = type_.value_type.value_type if is_list(type_.value_type) else type_.value_type
+    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_null(inner))
+
+
+_FIT: Mapping[Role, tuple[Callable[[pa.DataType], bool], str, str]] = {
+    "categorical": (_is_level, "a categorical feature", _LEVEL),
+    "sequence": (_is_sequence, "a sequence feature", _SEQUENCE),
+}
 
 
 def _names(dictionary: pa.Array) -> list[str | None]:

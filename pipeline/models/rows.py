@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.choices import Role
 from pipeline.errors import SchemaError
 from pipeline.kernels import is_masked
 from pipeline.models.columns import unfit
 from pipeline.types.inputs import Need
 from pipeline.units import escape, nearest
 
+# What values that are all None are read as, where that are no numbers.
+_UNTYPED: Mapping[Role, pa.DataType] = {"categorical": pa.string(), "sequence": pa.list_(pa.float64())}
 _ACCEPTED = (
     "give an Arrow table or record batch, a dataframe, a mapping of names to arrays, "
     "or a two-dimensional array with the columns in the order of model.columns"
@@ -110,7 +113,7 @@ def _typed(array: pa.Array, need: Need) -> pa.Array:
     # Values in memory that are all None have no type.
     if not pa.types.is_null(array.type):
         return array
-    return array.cast(pa.string() if need.role == "categorical" else pa.float64())
+    return array.cast(_UNTYPED.get(need.role, pa.float64()))
 
 
 def _positions(names: Sequence[str], needs: Sequence[Need]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline import disk, formats
@@ -83,17 +83,32 @@ def write_new_file(path: str | os.PathLike[str], data: bytes, if_exists: IfExist
         return False
     is_own = bool(own) and Path(own).resolve() == Path(path).resolve()
     if held is not None and if_exists == "fail" and not is_own:
-        message = f"{escape(os.fspath(path))} exists and is another file"
-        raise OutputError(message, "choose another name, or use --if-exists replace to put the new file in its place")
+        raise _other(path)
     write_file(path, data)
     return True
 
 
-def _held(path: str | os.PathLike[str]) -> bytes | None:
-    """Return what a file holds, up to one more than a model file may have; ``None`` if there is none."""
+def write_new_files(files: Mapping[str, bytes], if_exists: IfExists) -> None:
+    """Write several files as :func:`write_new_file` does, in their order; none is written if one of them may not be."""
+    if if_exists == "fail":
+        for path, data in files.items():
+            if _held(path, len(data)) not in {None, data}:
+                raise _other(path)
+    for path, data in files.items():
+        if _held(path, len(data)) != data:
+            write_file(path, data)
+
+
+def _other(path: str | os.PathLike[str]) -> OutputError:
+    message = f"{escape(os.fspath(path))} exists and is another file"
+    return OutputError(message, "choose another name, or use --if-exists replace to put the new file in its place")
+
+
+def _held(path: str | os.PathLike[str], limit: int = SIZE_LIMIT) -> bytes | None:
+    """Return what a file holds, up to one byte more than a limit; ``None`` if there is none."""
     try:
         with system_errors(os.fspath(path)):
-            return disk.read_file(path, SIZE_LIMIT + 1)
+            return disk.read_file(path, limit + 1)
     except InputMissingError:
         return None
 

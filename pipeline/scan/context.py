@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import LogitstreamError, MemoryBudgetError, TransientError
 from pipeline.execute import shared
@@ -20,12 +21,13 @@ from pipeline.types.inputs import Integers, Need
 from pipeline.types.rows import Chunk, Slice
 from pipeline.types.sources import SliceReader
 from pipeline.types.work import Outcome, Payload_co, Reached, Work
-from pipeline.units import format_bytes
+from pipeline.units import escape, format_bytes
 
 Made = TypeVar("Made")
 Payload = TypeVar("Payload")
 
 PROBE_ROWS = 1_024
+_MORE_MEMORY = "raise --memory, or lower --workers"
 
 # Receives (slice position in the chunk, error) of a slice that cannot be read.
 Failed = Callable[[int, LogitstreamError], None]
@@ -90,14 +92,32 @@ class Batch:
 class Attempted:
     """How a chunk is attempted.
 
-    With ``final`` no smaller batches will be tried, so one that is too large is refused. With ``last`` even an error
-    that may be temporary ends the chunk.
+    With ``final`` smaller batches are tried only if they have lists, whose lengths may differ much from row to row; any
+    other one that is too large is refused. With ``last`` even an error that may be temporary ends the chunk.
     """
 
     batch_rows: int
     worker: str
     final: bool
     last: bool
+
+
+class _LongestList(NamedTuple):
+    """The longest list of a column in a batch: its row, how many members it has, and their decoded bytes."""
+
+    row: int
+    members: int
+    bytes: int
+
+
+def _longest_list(array: pa.Array) -> _LongestList | None:
+    """Return the longest list of a column, ``None`` where it has no lists."""
+    type_ = array.type
+    if not (pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)):
+        return None
+    members = pc.list_value_length(array).fill_null(0).to_numpy()
+    row = int(members.argmax())
+    return _LongestList(row, int(members[row]), array.slice(row, 1).nbytes)
 
 
 class ChunkContext:
@@ -226,7 +246,7 @@ class ChunkContext:
         begin = self._begin if position == 0 else None
         with self._reader(piece, begin, self._fitting_rows(piece)) as reader:
             book = SliceBook(piece, position, reader, left, self.job.needs[piece.file], self._book)
-            for data in self._checked(reader, names):
+            for data in self._checked(reader, names, self.job.files[piece.file][0].path):
                 batch = Batch(book.within_limit(data), position, piece.file, book)
                 yield batch
                 batch.close()
@@ -253,23 +273,29 @@ class ChunkContext:
         needs = job.needs[piece.file]
         return with_stated_checked(source.read(file, identity, piece, needs, rows, begin), file, needs)
 
-    def _checked(self, reader: SliceReader, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def _checked(self, reader: SliceReader, names: Sequence[str], path: str) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a slice, and refuse one that takes more than its share of memory."""
         most = self.job.batch_bytes
         for batch in reader:
             if batch.nbytes > most and batch.num_rows:
-                raise self._too_large(batch, names)
+                raise self._too_large(batch, names, reader, path)
             yield batch
 
-    def _too_large(self, batch: pa.RecordBatch, names: Sequence[str]) -> Exception:
-        if not self._attempt.final:
-            return BatchTooLargeError()
+    def _too_large(self, batch: pa.RecordBatch, names: Sequence[str], reader: SliceReader, path: str) -> Exception:
+        """Return the error of a batch that takes more than its share, or the wish for smaller ones."""
         widest = max(range(batch.num_columns), key=lambda i: batch.column(i).nbytes)
-        return MemoryBudgetError(
-            f"column {names[widest]}: a batch of {self._attempt.batch_rows:,} rows takes {format_bytes(batch.nbytes)} "
-            f"decoded, but may take only {format_bytes(self.job.batch_bytes)}",
-            "raise --memory, or lower --workers",
-        ).at(column=names[widest])
+        name, longest = names[widest], _longest_list(batch.column(widest))
+        few = f"may take only {format_bytes(self.job.batch_bytes)}"
+        if longest is not None and longest.bytes > self.job.batch_bytes:
+            row = int(reader.places()[longest.row]) + 1
+            takes = f"{longest.members:,} members, which take {format_bytes(longest.bytes)} decoded"
+            message = f"{escape(path)}: row {row:,}, column {escape(name)}: a list of {takes}, but {few}"
+            return MemoryBudgetError(message, _MORE_MEMORY).at(column=name, row=row)
+        if not self._attempt.final or (longest is not None and self._attempt.batch_rows > 1):
+            return BatchTooLargeError()
+        rows, size = self._attempt.batch_rows, format_bytes(batch.nbytes)
+        message = f"column {name}: a batch of {rows:,} rows takes {size} decoded, but {few}"
+        return MemoryBudgetError(message, _MORE_MEMORY).at(column=name)
 
     def _fitting_rows(self, piece: Slice) -> int:
         """Return the rows of a batch: fewer than planned where the first rows have wide text or nested values."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from pipeline.choices import Absent
+from pipeline.choices import Absent, Role
 from pipeline.errors import SchemaError, UsageError
 from pipeline.scan.drift import FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of
@@ -229,6 +229,9 @@ def _kept_names(keep: Sequence[str], survey: Survey) -> Sequence[str]:
     return tuple(dict.fromkeys((*there, *(name for name in keep if name != "*"))))
 
 
+_FITTING: Mapping[Role, pa.DataType] = {"categorical": pa.string(), "sequence": pa.list_(pa.float64())}
+
+
 def _judge(survey: Survey, look: _Look, check: Check) -> None:
     """Find the needs, fields and faults of a look; what it lacks is judged with all files."""
     features, kept = survey.features, survey.kept
@@ -245,7 +248,7 @@ def _judge(survey: Survey, look: _Look, check: Check) -> None:
         fields.append(found)
     # A field that fits takes the place of one that is missing, so that the others are judged all the same.
     fitting = [
-        pa.field(need.name, pa.string() if need.role == "categorical" else pa.float64()) if found is None else found
+        pa.field(need.name, _FITTING.get(need.role, pa.float64())) if found is None else found
         for need, found in zip(features, fields, strict=False)
     ]
     look.faults = tuple(dict.fromkeys((*faults, *check(fitting))))
@@ -324,6 +327,9 @@ def _remedy(survey: Survey, refused: set[str], nowhere: set[str], apart: Sequenc
     has_csv = bool(headers)
     if has_csv and not all(need.name for need in needs):
         return _UNNAMED
+    sequences = any(need.role == "sequence" for need in needs)
+    if has_csv and sequences:
+        return "write the sequences to Parquet, as columns of lists of numbers"
     remedies = ["fix the files, or use other columns"]
     absent = [name for name in survey.lacking if name in refused and name not in nowhere]
     if absent:
@@ -332,7 +338,7 @@ def _remedy(survey: Survey, refused: set[str], nowhere: set[str], apart: Sequenc
     typed = [text for name in apart if (text := _typed(name, survey.columns[name]))]
     if typed:
         remedies.append(f"--type {typed[0]}{', and so on,' if len(apart) > 1 else ''} reads a column as one type")
-    elif any(look.faults for look in looks):
+    elif any(look.faults for look in looks) and not sequences:
         remedies.append("--type NAME=TYPE reads a column as another type")
     # Where files only differ from each other, they are written as they are said to be.
     doubtful = nowhere or not (absent or apart)

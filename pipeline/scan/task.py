@@ -24,7 +24,7 @@ from pipeline.units import escape
 
 Payload = TypeVar("Payload")
 
-_SECOND_TRY = 16
+_SMALLER = 16
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 30.0, 4
 
 
@@ -69,13 +69,14 @@ class ChunkTask(Generic[Payload]):
         return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
 
     def _in_memory(self, job: JobFile, work: Work, *, last: bool) -> Outcome[Payload]:
-        """Carry out the step; if a batch proves too large, carry it out once more with smaller ones."""
-        attempt = Attempted(job.batch_rows, worker(), final=job.batch_rows == 1, last=last)
-        try:
-            return self._try(job, work, attempt)
-        except BatchTooLargeError:
-            rows = max(1, job.batch_rows // _SECOND_TRY)
-            return self._try(job, work, replace(attempt, batch_rows=rows, final=True))
+        """Carry out the step; if a batch proves too large, carry it out again with smaller ones."""
+        rows = job.batch_rows
+        while True:
+            final = rows == 1 or rows < job.batch_rows
+            try:
+                return self._try(job, work, Attempted(rows, worker(), final=final, last=last))
+            except BatchTooLargeError:
+                rows = max(1, rows // _SMALLER)
 
     def _try(self, job: JobFile, work: Work, attempt: Attempted) -> Outcome[Payload]:
         with closing(ChunkContext(job, work, self.parameters, attempt)) as context:

@@ -24,6 +24,7 @@ DEFAULT_TYPES: Mapping[Role, pa.DataType] = {
     "numeric": pa.float64(),
     "boolean": pa.bool_(),
     "categorical": LEVELS,
+    "sequence": pa.list_(pa.float64()),
     "kept": pa.string(),
 }
 

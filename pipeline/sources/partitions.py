@@ -135,7 +135,9 @@ def partition_array(value: pa.Scalar, type_: pa.DataType, rows: int) -> pa.Array
 def _absent_type(need: Need) -> pa.DataType:
     if need.unified is not None:
         return unpacked(need.unified)
-    return LEVELS if need.role == "categorical" and need.type is None else _target(need)
+    if need.type is None and need.role in {"categorical", "sequence"}:
+        return DEFAULT_TYPES[need.role]
+    return _target(need)
 
 
 def _value_type(type_: pa.DataType) -> pa.DataType:

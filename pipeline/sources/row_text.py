@@ -10,6 +10,8 @@ import pyarrow as pa
 from pipeline.units import KIB
 
 _BYTES = 64 * KIB
+# A member of a list takes at least two bytes, so what follows is cut off.
+_MEMBERS = _BYTES // 2
 
 
 def row_text(batch: pa.RecordBatch, row: int, names: Sequence[str], known: Mapping[str, str] | None = None) -> str:
@@ -19,6 +21,8 @@ def row_text(batch: pa.RecordBatch, row: int, names: Sequence[str], known: Mappi
 
 
 def _plain(value: pa.Scalar) -> object:
+    if isinstance(value, pa.ListScalar) and value.is_valid and len(value.values) > _MEMBERS:
+        return value.values[:_MEMBERS].to_pylist()
     try:
         return value.as_py()
     except (ValueError, OverflowError):

@@ -142,7 +142,7 @@ class FeatureFacts:
     Attributes
     ----------
     column : str
-    role : {"numeric", "boolean", "categorical"}
+    role : {"numeric", "boolean", "categorical", "sequence"}
     refuses_missing : bool
         Whether a missing value is an error.
     levels : collection of str

@@ -215,9 +215,10 @@ class FileFacts:
 class Need:
     """A column that the job reads, and its use.
 
-    ``numeric``, ``boolean`` and ``categorical`` columns are features; ``kept`` columns are copied to the output
-    unchanged. A ``boolean`` column is numeric, but text in it is true or false. A column that is both a feature and
-    kept has two needs. ``type`` is the Arrow type named by ``--type NAME=TYPE``, else ``None``.
+    ``numeric``, ``boolean``, ``categorical`` and ``sequence`` columns are features; ``kept`` columns are copied to the
+    output unchanged. A ``boolean`` column is numeric, but text in it is true or false; a ``sequence`` is a column of
+    lists of numbers. A column that is both a feature and kept has two needs. ``type`` is the Arrow type named by
+    ``--type NAME=TYPE``, else ``None``.
 
     What follows is true of one file, and says how the column is stored there.
 

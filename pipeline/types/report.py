@@ -18,6 +18,7 @@ _EVENTS = {
     "unseen": "levels that the model does not know",
     "read as level": "read as level",
     "infinite": "infinite values",
+    "gaps": "sequences with missing values in a step",
     "absent": "rows of files without the column",
 }
 

@@ -183,8 +183,8 @@ def test_each_fault_is_one_error_and_nothing_is_written(
 def test_an_unknown_word_for_the_kind_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     Path("model.txt").write_text(VW)
     assert run(["model", "import", "model.txt", "-o", "model.json", "--kind", "xgboost"]) == 2
-    assert "'onnx', 'pmml', 'vw', 'skops'" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="choose onnx, pmml, vw or skops"):
+    assert "'onnx', 'pmml', 'vw', 'skops', 'keras'" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="choose onnx, pmml, vw, skops or keras"):
         logitstream.import_model("model.txt", kind="xgboost")
 
 

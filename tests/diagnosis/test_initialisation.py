@@ -24,9 +24,11 @@ from pipeline.diagnosis import (
     forward,
     initialisation_json,
     largest_slope,
+    output_signal,
 )
 from pipeline.diagnosis.wording import advice, sentence
 from pipeline.errors import MemoryBudgetError, UsageError
+from pipeline.kernels.layers import DenseLayer
 from pipeline.kernels.layers.initial import generator, glorot
 from pipeline.registry import FUNCTIONS, LAYER_FUNCTIONS
 
@@ -41,6 +43,17 @@ def compared() -> InitialisationReport:
 def stack_of(**options: Any) -> StackSignal:
     (stack,) = logitstream.diagnose_initialisation(**options).stacks
     return stack
+
+
+def layers_of(weights: list[Floats], function: str) -> list[DenseLayer]:
+    return [DenseLayer(weight, np.zeros(len(weight)), function) for weight in weights]
+
+
+def signals_of(weights: list[Floats], x: Floats, error: Floats, function: str) -> list[Floats]:
+    """Return dL/dz of each layer, from the last one back."""
+    layers = layers_of(weights, function)
+    passes = list(forward(layers, x))
+    return list(backward(layers, passes, output_signal(layers, passes, error)))
 
 
 def drawn(width: int, depth: int, gain: float = 4.0, rows: int = 3) -> tuple[list[Floats], Floats, Floats]:
@@ -105,9 +118,8 @@ def test_no_slope_is_larger_than_the_largest(function: str) -> None:
 def test_error_signals_are_the_differences_of_the_loss(function: str) -> None:
     """The loss is the sum of error times output; a unit's argument is moved both ways, in every layer."""
     weights, x, error = drawn(4, 5, gain=1.5)
-    outputs = [values for values, _ in forward(weights, x, function)]
-    slopes = [slope for _, slope in forward(weights, x, function)]
-    signals = list(backward(weights, slopes, error))[::-1]
+    outputs = [done.values for done in forward(layers_of(weights, function), x)]
+    signals = signals_of(weights, x, error, function)[::-1]
     inputs = [x, *outputs[:-1]]
     step = 1e-5
 
@@ -155,8 +167,7 @@ def test_error_signals_are_those_of_torch(case: int) -> None:
         arguments.append(z)
         a = call(z)
     (a * torch.from_numpy(error)).sum().backward()
-    slopes = [slope for _, slope in forward(weights, x, function)]
-    for ours, theirs in zip(backward(weights, slopes, error), reversed(arguments), strict=True):
+    for ours, theirs in zip(signals_of(weights, x, error, function), reversed(arguments), strict=True):
         expected = theirs.grad.numpy()
         scale = np.linalg.norm(expected)
         assert np.linalg.norm(ours - expected) <= 1e-9 * scale

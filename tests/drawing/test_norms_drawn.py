@@ -31,6 +31,15 @@ def test_the_first_layer_is_on_the_left_and_the_axis_says_which_end_is_the_input
     assert not [text for text in axes.get_yticklabels() if "$" in text.get_text()]
 
 
+def test_norms_through_time_are_drawn_below_with_the_last_step_on_the_right() -> None:
+    above, below = draw_norms([line([0.1, 1.0])], "", "norm", [line([1e-3, 1e-2, 1.0], "layer 1")]).axes
+    assert above.get_ylabel() == "norm"
+    (drawn,) = below.lines
+    assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([-2, -1, 0], [1e-3, 1e-2, 1.0])
+    assert below.get_yscale() == "log"
+    assert below.get_xlabel().startswith("steps before the last one;")
+
+
 def test_zeros_and_infinities_leave_gaps_and_never_fail(tmp_path) -> None:
     figure = draw_norms([line([0.0, 1.0, math.inf]), line([0.0, 0.0, 0.0], "nothing")], "")
     (axes,) = figure.axes

@@ -52,6 +52,7 @@ def error_of(outcome) -> dict[str, object]:
         (("bench", "functions", "sigmod"), "UsageError", 2),
         (("diagnose", "initialisation", "--initialisation", "normal", "--gain", "2"), "UsageError", 2),
         (("diagnose", "initialisation", "--width", "10000000"), "MemoryBudgetError", 71),
+        (("diagnose", "gradients", FLIGHTS, "-m", MODEL), "ModelError", 65),
         (("score", FLIGHTS, "--wokers", "3"), "UsageError", 2),
         (("score", FLIGHTS, "-m", MODEL, "-o", "o", "--workers", "none"), "UsageError", 2),
         (("scoer",), "UsageError", 2),

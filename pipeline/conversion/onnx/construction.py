@@ -45,6 +45,12 @@ class Construction:
         self.nodes.append(Node(operator, inputs, (name,), attributes, domain, f"{operator}_{name}"))
         return name
 
+    def add_two(self, operator: str, *inputs: str, **attributes: Any) -> tuple[str, str]:
+        """Return the names of both outputs of a new node."""
+        names = self._name(), self._name()
+        self.nodes.append(Node(operator, inputs, names, attributes, CORE, f"{operator}_{names[0]}"))
+        return names
+
     def label(self, column: str, keys: dict[str, Any], values: list[int], default: int) -> str:
         """Return the whole number that a value of a column stands for: one of ``values``, or else ``default``."""
         return self.add("LabelEncoder", column, domain=ML, **keys, values_int64s=values, default_int64=default)
@@ -62,6 +68,11 @@ class Construction:
             self._known[key] = name = self._name()
             self.constants[name] = value
         return self._known[key]
+
+    def named(self, name: str, value: npt.NDArray[Any]) -> str:
+        """Return the name of a constant that has one."""
+        self.constants[name] = value
+        return name
 
     def row(self, numbers: Numbers) -> str:
         """Return a constant of shape (1, 1), or with a number for each class (1, classes)."""

@@ -64,6 +64,8 @@ class Graph:
     opsets : mapping of str to int
         The version of each domain.
     metadata : mapping of str to str
+    name : str
+        What it is called; any graph that was read is called the same.
     """
 
     inputs: tuple[Port, ...]
@@ -72,6 +74,7 @@ class Graph:
     constants: Mapping[str, Constant]
     opsets: Mapping[str, int]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    name: str = "logistic_model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import numpy as np
 from pipeline.conversion.onnx.construction import NAN, Construction
 from pipeline.conversion.onnx.graph import INT64, texts
 from pipeline.errors import ModelError
-from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.making import labels_of
+from pipeline.models.logistic.predictor import Predictor
 from pipeline.units import EXACT_INTEGER
 
 _NO_OPERATOR = {"probit": "Erf", "cauchit": "Atan"}
@@ -26,7 +26,7 @@ class Decided:
     is_text: bool
 
 
-def probability(made: Construction, model: ModelFile, raw: str) -> str:
+def probability(made: Construction, model: Predictor, raw: str) -> str:
     """Return the probabilities of raw predictions, both of shape (rows, 1) or (rows, classes).
 
     Raises
@@ -49,7 +49,7 @@ def probability(made: Construction, model: ModelFile, raw: str) -> str:
     return _LINKS[model.link](made, _calibrated(made, output, raw))
 
 
-def decision(made: Construction, model: ModelFile, raw: str, chance: str, threshold: float) -> Decided:
+def decision(made: Construction, model: Predictor, raw: str, chance: str, threshold: float) -> Decided:
     """Return the decision of rows: with classes the first one with the largest raw prediction.
 
     It is text for text, else float64; where there is no probability, it is the empty text or NaN.

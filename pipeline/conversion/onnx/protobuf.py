@@ -41,13 +41,15 @@ def encode(graph: Graph) -> bytes:
     helper = onnx.helper
     body = helper.make_graph(
         [_node(helper, each) for each in graph.nodes],
-        "logistic_model",
+        graph.name,
         [helper.make_tensor_value_info(each.name, each.type, ["rows", *each.shape[1:]]) for each in graph.inputs],
         [helper.make_tensor_value_info(each.name, each.type, ["rows", *each.shape[1:]]) for each in graph.outputs],
         [onnx.numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
     model = helper.make_model(body, opset_imports=opsets, ir_version=_FORMAT, producer_name="logitstream")
+    if graph.metadata:
+        helper.set_model_props(model, dict(graph.metadata))
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -180,12 +182,15 @@ class _GraphDecoder:
         if other not in self._outside:
             left = SIZE_LIMIT - sum(map(len, self._outside.values()))
             try:
-                content = disk.read_file(other, left + 1)
+                facts = disk.facts(str(other))
+                # A file that is too large is not read at all.
+                is_small = facts is None or facts.st_size <= left
+                content = disk.read_file(other, left + 1) if is_small else b""
             except (OSError, ValueError) as error:
                 raise ModelError(
                     f"{shown}, which cannot be read: {escape(str(error))}", "put it beside the graph"
                 ) from error
-            if len(content) > left:
+            if not is_small or len(content) > left:
                 raise ModelError(f"{shown}: more than {format_bytes(SIZE_LIMIT)}", "logitstream reads smaller graphs")
             self._outside[other] = content
         return self._outside[other]

@@ -2,89 +2,82 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.conversion.importing import Imported
+from pipeline.conversion.networks.document import ImportedNetwork
 from pipeline.conversion.onnx.features import features
 from pipeline.conversion.onnx.graph import (
-    BOOL,
     CORE,
-    DOUBLE,
-    FLOAT,
-    INT32,
-    INT64,
-    ML,
-    STRING,
-    Constant,
     Graph,
     Node,
-    Port,
     ReadGraph,
     needed,
 )
 from pipeline.conversion.onnx.meaning import Meaning, meaning_of
+from pipeline.conversion.onnx.network_graph import own_network, said_of
+from pipeline.conversion.onnx.networks.reading import is_network, read_network
+from pipeline.conversion.onnx.networks.scoring import sequence_scorer
 from pipeline.conversion.onnx.numbers import number
 from pipeline.conversion.onnx.operators import OPERATORS
+from pipeline.conversion.onnx.ports import (
+    FAMILY,
+    FLOAT32_TOLERANCE,
+    TOLERANCE,
+    TYPES,
+    check_operators,
+    constant_of,
+    input_columns,
+    is_float32,
+    labels_of,
+    listed_names,
+    probabilities_of,
+    unknown,
+)
 from pipeline.conversion.onnx.protobuf import decode
 from pipeline.conversion.onnx.scoring import scorer
-from pipeline.conversion.onnx.steps import MOST_COLUMNS, REMEDY, TORN, NodeStep, Rows, Value
-from pipeline.conversion.onnx.symbols import CellType, InputCell, LinearSum, RawOutput, linear
+from pipeline.conversion.onnx.steps import REMEDY, TORN, NodeStep, Rows, Value
+from pipeline.conversion.onnx.symbols import InputCell, LinearSum, RawOutput, linear
 from pipeline.errors import ModelError
 from pipeline.models.logistic.documents import named_apart, version_of
+from pipeline.models.network.model import NetworkModel
 from pipeline.units import escape
 
-# The versions of the two domains whose operators are known here.
-OPSETS: Mapping[str, range] = {CORE: range(7, 29), ML: range(1, 6)}
-FLOAT32_TOLERANCE, TOLERANCE = 1e-5, 1e-12
 
-_TYPES: Mapping[int, CellType] = {
-    FLOAT: "number",
-    DOUBLE: "number",
-    INT32: "integer",
-    INT64: "integer",
-    BOOL: "boolean",
-    STRING: "text",
-}
-# What an operator says about a graph that is no logistic model.
-_FAMILIES = {
-    "a tree ensemble": ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"),
-    "a support vector machine": ("SVMClassifier", "SVMRegressor"),
-    "a linear regression": ("LinearRegressor",),
-    "a neural network": (
-        *("Conv", "ConvTranspose", "LSTM", "GRU", "RNN", "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "Tanh"),
-        *("BatchNormalization", "LayerNormalization", "MaxPool", "AveragePool", "GlobalAveragePool", "Dropout"),
-        *("Attention", "HardSigmoid", "HardSwish", "Mish", "Softplus", "Swish"),
-    ),
-    "a program with branches or loops": ("If", "Loop", "Scan"),
-}
-_FAMILY = {operator: family for family, operators in _FAMILIES.items() for operator in operators}
-_MODELS = frozenset(_FAMILIES["a tree ensemble"] + _FAMILIES["a support vector machine"] + ("LinearRegressor",))
-# Operators that compute in float32, whatever their inputs are.
-_FLOAT32 = frozenset({"LinearClassifier", "Scaler", "Imputer", "Normalizer", "Binarizer"})
-
-
-def convert(path: Path, data: bytes) -> Imported:
+def convert(path: Path, data: bytes) -> Imported | ImportedNetwork:
     """Return the model in the bytes of an ONNX file, and how onnxruntime scores with it.
 
     Raises
     ------
     ModelError
-        The graph is damaged, or no logistic model; the message names the node and its operator.
+        The graph is damaged, or neither a logistic model nor a network; the message names the node and its operator.
     ConfigurationError
         The package onnx is not installed.
     """
     graph = decode(path, data)
+    if (own := own_network(path, graph)) is not None:
+        return _own(path, graph, own)
     try:
-        found = read(graph)
+        network = read_network(graph) if is_network(graph) else None
+        found = read(graph) if network is None else network.found
     except ModelError as error:
         raise ModelError(f"{escape(str(path))}: {error.message}", error.remedy) from error
-    return Imported(found.document, found.notes, found.tolerance, scorer(path, graph, found), unnamed=found.unnamed)
+    axis = None if network is None else network.rows_axis
+    score = scorer(path, graph, found) if axis is None else sequence_scorer(path, graph, found, axis)
+    if network is not None:
+        return ImportedNetwork(found.document, network.tensors, found.notes, found.tolerance, score, found.unnamed)
+    return Imported(found.document, found.notes, found.tolerance, score, unnamed=found.unnamed)
+
+
+def _own(path: Path, graph: Graph, model: NetworkModel) -> ImportedNetwork:
+    """Return the network that was written as a graph: its content is read, not what the nodes compute."""
+    document, columns = said_of(model.file), {port.name: (port.name,) for port in graph.inputs}
+    tolerance = FLOAT32_TOLERANCE if is_float32(graph) else TOLERANCE
+    found = ReadGraph(document, (), columns, "probability", is_raw=False, tolerance=tolerance)
+    return ImportedNetwork(document, model.tensors(), (), tolerance, scorer(path, graph, found))
 
 
 def read(graph: Graph) -> ReadGraph:
@@ -96,10 +89,10 @@ def read(graph: Graph) -> ReadGraph:
 
 
 def _read(graph: Graph) -> ReadGraph:
-    _check(graph)
-    columns, notes = _columns(graph)
+    check_operators(graph)
+    columns, notes = input_columns(graph)
     unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
-    output = _probabilities(graph)
+    output = probabilities_of(graph)
     values = _Walk(graph, columns).values(output)
     raw = values.get("raw_prediction") if _has_raw(graph) else None
     meaning = meaning_of(_rows(values[output], output).columns)
@@ -107,123 +100,16 @@ def _read(graph: Graph) -> ReadGraph:
     sums = [linear(known[each.position] if isinstance(each, RawOutput) else each) for each in meaning.raw]
     if not any(each.terms for each in sums):
         raise ModelError("the graph uses none of its inputs: its result is the same for each row", REMEDY)
-    document = _document(sums, meaning, _labels(graph, output, max(len(sums), 2)), _threshold(graph))
+    document = _document(sums, meaning, labels_of(graph, output, max(len(sums), 2)), _threshold(graph))
     used = {feature_column for feature in document["features"] for feature_column in _columns_of(feature)}
     if unused := [name for names in columns.values() for name in names if name not in used]:
         notes.append(f"the graph takes {listed_names(unused)} without using it: the model does not have it")
     if meaning.is_raw:
         notes.append("the graph gives raw predictions, no probabilities; so does the model")
-    tolerance = FLOAT32_TOLERANCE if _is_float32(graph) else TOLERANCE
+    tolerance = FLOAT32_TOLERANCE if is_float32(graph) else TOLERANCE
     if tolerance > TOLERANCE:
         notes.append("the graph computes in float32, the model in float64 with the same coefficients")
     return ReadGraph(document, tuple(notes), columns, output, meaning.is_raw, tolerance, unnamed)
-
-
-def listed_names(names: Sequence[str]) -> str:
-    """Return names of columns between quotes, the first five of them."""
-    shown = [f'"{escape(name)}"' for name in names[:5]]
-    return f"{', '.join(shown)} and {len(names) - 5} more columns" if len(names) > 5 else " and ".join(shown)
-
-
-def _check(graph: Graph) -> None:
-    for domain, version in graph.opsets.items():
-        name = domain or "ai.onnx"
-        if domain not in OPSETS:
-            used = next((node for node in graph.nodes if node.domain == domain), None)
-            if used is not None:
-                raise _unknown(used, f"belongs to the domain {escape(name)}, which is not part of the ONNX standard")
-        elif version not in OPSETS[domain]:
-            known = OPSETS[domain]
-            raise ModelError(
-                f"the graph uses version {version} of the operators {name}; {known[0]} to {known[-1]} are known here",
-                f"write it with target_opset={{{domain!r}: {known[-1]}}}",
-            )
-    for node in graph.nodes:
-        if node.operator in _MODELS:
-            raise _unknown(node, f"is {_FAMILY[node.operator]}, not a logistic model")
-
-
-def _unknown(node: Node, why: str) -> ModelError:
-    return NodeStep(node, ()).refused(why)
-
-
-def _columns(graph: Graph) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Return the columns of each input, and what to say about their names."""
-    said = _stated_names(graph)
-    widths = {port.name: _width(port) for port in graph.inputs}
-    if not widths:
-        raise ModelError("the graph has no input", REMEDY)
-    if said and len(widths) == 1 and len(said) == next(iter(widths.values())):
-        return {next(iter(widths)): tuple(said)}, []
-    made: dict[str, tuple[str, ...]] = {}
-    notes = []
-    for name, width in widths.items():
-        prefix = "column" if len(widths) == 1 else name
-        made[name] = (name,) if width == 1 else tuple(f"{prefix}_{position}" for position in range(width))
-        if width > 1:
-            notes.append(
-                f'columns: the input "{escape(name)}" has {width} columns without names, here {made[name][0]} to '
-                f"{made[name][-1]}; rename them in the model file to those of your data"
-            )
-    names = [each for names in made.values() for each in names]
-    if len(set(names)) < len(names):
-        raise ModelError("the inputs of the graph give two columns the same name", "rename the inputs of the graph")
-    return made, notes
-
-
-def _width(port: Port) -> int:
-    if port.type not in _TYPES:
-        raise ModelError(
-            f'the input "{escape(port.name)}" is no tensor of float, double, int32, int64, bool or string',
-            "give the graph such inputs",
-        )
-    width = port.shape[1] if len(port.shape) == 2 else 1
-    if len(port.shape) > 2 or width is None or not 0 < width <= MOST_COLUMNS:
-        raise ModelError(
-            f'the input "{escape(port.name)}" does not say how many columns it has',
-            "write the graph with inputs of shape [None, columns]",
-        )
-    return width
-
-
-def _stated_names(graph: Graph) -> list[str]:
-    """Return the names of columns in the metadata: a JSON list, or names with commas between them."""
-    for key in ("columns", "feature_names", "features"):
-        if (text := graph.metadata.get(key)) is not None:
-            try:
-                found = json.loads(text)
-            except (ValueError, RecursionError):
-                found = [each.strip() for each in text.split(",")]
-            if isinstance(found, list) and all(isinstance(each, str) and each for each in found):
-                return found if len(set(found)) == len(found) else []
-    return []
-
-
-def _probabilities(graph: Graph) -> str:
-    """Return the tensor with the probabilities: what a ZipMap takes, an output by that name, or the only numbers."""
-    outputs = [port.name for port in graph.outputs]
-    makers = {name: node for node in graph.nodes for name in node.outputs}
-    zipped = [
-        each for name in outputs if name in makers and makers[name].operator == "ZipMap" for each in makers[name].inputs
-    ]
-    named = [name for name in outputs if name.startswith(("probabilit", "output_probabilit"))]
-    of_numbers = [port.name for port in graph.outputs if port.type in {FLOAT, DOUBLE}]
-    sliced = list(dict.fromkeys(_sliced(graph, name) for name in of_numbers))
-    for candidates in (zipped, named, of_numbers, sliced):
-        if len(candidates) == 1:
-            return candidates[0]
-    raise ModelError(
-        f"the graph has the outputs {', '.join(map(escape, outputs)) or '(none)'}: which has the probabilities?",
-        'call that output "probabilities"',
-    )
-
-
-def _sliced(graph: Graph, name: str) -> str:
-    """Return the tensor that an output is a column of, as ``zipmap="columns"`` of sklearn-onnx makes one a class."""
-    for node in reversed(graph.nodes):
-        if name in node.outputs and node.operator in {"Reshape", "Slice"}:
-            name = next(iter(node.inputs), "")
-    return name
 
 
 def _has_raw(graph: Graph) -> bool:
@@ -235,7 +121,7 @@ class _Walk:
 
     def __init__(self, graph: Graph, columns: Mapping[str, tuple[str, ...]]) -> None:
         self._graph = graph
-        types = {port.name: _TYPES[port.type] for port in graph.inputs}
+        types = {port.name: TYPES[port.type] for port in graph.inputs}
         self._inputs: dict[str, Value] = {
             name: Rows(tuple(InputCell(each, types[name]) for each in names)) for name, names in columns.items()
         }
@@ -257,14 +143,14 @@ class _Walk:
 
     def _made(self, node: Node, values: Mapping[str, Value]) -> Sequence[Value]:
         if node.operator == "Constant" and node.domain == CORE:
-            return (_constant(node),)
+            return (constant_of(node),)
         function = OPERATORS.get((node.domain, node.operator))
         if function is None:
-            family = _FAMILY.get(node.operator)
-            raise _unknown(node, f"belongs to {family}" if family else "is an operator that logitstream does not read")
+            family = FAMILY.get(node.operator)
+            raise unknown(node, f"belongs to {family}" if family else "is an operator that logitstream does not read")
         for name in node.inputs:
             if name and name not in values:
-                raise _unknown(node, f'takes "{escape(name)}", which nothing before it makes')
+                raise unknown(node, f'takes "{escape(name)}", which nothing before it makes')
         inputs = [values[name] if name else None for name in node.inputs]
         step = NodeStep(node, inputs)
         try:
@@ -272,13 +158,6 @@ class _Walk:
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
             # Attributes of a damaged graph may have any type and any value.
             raise step.refused("has attributes or inputs that do not fit together", TORN) from error
-
-
-def _constant(node: Node) -> Constant:
-    for name in ("value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"):
-        if (value := node.attributes.get(name)) is not None:
-            return np.asarray(value, dtype=object if "string" in name else None)
-    raise _unknown(node, "has no value that is read")
 
 
 def _rows(value: Value, name: str) -> Rows:
@@ -322,26 +201,6 @@ def _columns_of(feature: Mapping[str, Any]) -> Iterable[str]:
     return (part["column"] for part in parts)
 
 
-def _labels(graph: Graph, output: str, count: int) -> list[Any]:
-    """Return the classes, as the node says that turns positions or scores into them; empty where none does."""
-    scoring = set(map(id, needed(graph, output)))
-    said = [node for node in graph.nodes if node.operator == "ZipMap"]
-    classifiers = [node for node in graph.nodes if node.operator == "LinearClassifier"]
-    # Where each class has a classifier of its own, their labels are 0 and 1.
-    said += classifiers if len(classifiers) == 1 else []
-    for node in said:
-        for name in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
-            if isinstance(found := node.attributes.get(name), list) and len(found) == count:
-                return list(found)
-    others = (port.name for port in graph.outputs if port.name != output)
-    for node in (node for name in others for node in reversed(needed(graph, name)) if id(node) not in scoring):
-        table = graph.constants.get(node.inputs[0]) if node.inputs else None
-        is_table = table is not None and table.size == count and table.shape in {(count,), (1, count)}
-        if node.operator in {"ArrayFeatureExtractor", "GatherND", "Gather"} and table is not None and is_table:
-            return list(table.ravel().tolist())
-    return []
-
-
 def _threshold(graph: Graph) -> float | None:
     """Return the threshold of an output called ``decision`` that compares the output ``probability`` with it."""
     for node in needed(graph, "decision") if any(port.name == "decision" for port in graph.outputs) else ():
@@ -349,11 +208,3 @@ def _threshold(graph: Graph) -> float | None:
             value = graph.constants.get(node.inputs[-1])
             return None if value is None or value.size != 1 or value.dtype.kind != "f" else float(value.ravel()[0])
     return None
-
-
-def _is_float32(graph: Graph) -> bool:
-    return (
-        any(port.type == FLOAT for port in graph.inputs)
-        or any(value.dtype == np.float32 for value in graph.constants.values())
-        or any(node.operator in _FLOAT32 and node.domain == ML for node in graph.nodes)
-    )

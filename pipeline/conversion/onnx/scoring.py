@@ -41,7 +41,7 @@ def scorer(path: Path, graph: Graph, found: ReadGraph) -> Score | None:
     if find_spec("onnxruntime") is None:
         return None
 
-    session = cache(partial(_session, path, graph, found.output))
+    session = cache(partial(session_of, path, graph, found.output))
 
     def score(rows: Mapping[str, Any]) -> Floats:
         return _scored(session(), graph, found, rows)
@@ -63,11 +63,11 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def _session(path: Path, graph: Graph, output: str) -> Any:
+def session_of(path: Path, graph: Graph, output: str, *, any_rows: bool = True) -> Any:
     """Return a session with one tensor as its output; nodes that do not lead to it are left out.
 
-    onnxruntime refuses whole graphs for some of them, such as a ZipMap of float64. Any number of rows may be given,
-    also to a graph that was written for one.
+    onnxruntime refuses whole graphs for some of them, such as a ZipMap of float64. With ``any_rows`` any number of rows
+    may be given, also to a graph that was written for one.
     """
     import onnx  # noqa: PLC0415 - an extra
 
@@ -80,16 +80,16 @@ def _session(path: Path, graph: Graph, output: str) -> Any:
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
     del model.graph.value_info[:]
     for port in model.graph.input:
-        if port.type.tensor_type.shape.dim:
+        if any_rows and port.type.tensor_type.shape.dim:
             port.type.tensor_type.shape.dim[0].dim_param = "rows"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    with _refusals():
+    with refusals():
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """Raise what onnxruntime refuses as an error of the model."""
     states = runtime().capi.onnxruntime_pybind11_state
     refused = (states.Fail, states.InvalidGraph, states.NotImplemented, states.InvalidArgument, states.RuntimeException)
@@ -109,7 +109,7 @@ def _scored(session: Any, graph: Graph, found: ReadGraph, rows: Mapping[str, Any
         lacking = none if not lacking.size else lacking | none
         values = np.column_stack([each for each, _ in columns])
         feeds[port.name] = values if len(port.shape) > 1 else values[:, 0]
-    with _refusals():
+    with refusals():
         (scores,) = session.run([found.output], feeds)
     result = np.asarray(scores, dtype=np.float64).reshape(len(lacking), -1)
     result[lacking] = np.nan

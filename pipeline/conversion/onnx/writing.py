@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pipeline.conversion.formula import check_policies, formula
 from pipeline.conversion.onnx.construction import Construction
 from pipeline.conversion.onnx.graph import CORE, DOUBLE, ML, STRING, Graph, Port
@@ -17,7 +19,7 @@ from pipeline.units import escape
 
 # Every operator used has float64 in onnxruntime 1.16 (2023) and later, which read these versions.
 OPSETS = {CORE: 13, ML: 2}
-_INSTEAD = {"error": 'a graph cannot stop: use "null", which makes the row NaN, impute or a level'}
+INSTEAD = {"error": 'a graph cannot stop: use "null", which makes the row NaN, impute or a level'}
 OUTPUTS = ("probability", "raw_prediction", "decision")
 
 
@@ -41,16 +43,21 @@ def write(model: ModelFile) -> bytes:
     return encode(graph(model))
 
 
+def check_names(columns: Iterable[str]) -> None:
+    """Raise a ``ModelError`` if a column has the name of an output."""
+    if taken := next((name for name in columns if name in OUTPUTS), None):
+        raise ModelError(
+            f'the column "{escape(taken)}" has the name of an output of the graph', "rename the column in the model"
+        )
+
+
 def graph(model: ModelFile) -> Graph:
     """Return the graph of a model, as :func:`write` writes it."""
     wanted = columns_made(model, OUTPUTS, "a graph")
     whole = formula(model)
-    check_policies([tree for _, tree in whole.contributions], _INSTEAD, "a graph")
+    check_policies([tree for _, tree in whole.contributions], INSTEAD, "a graph")
     types = input_types([tree for _, tree in whole.contributions])
-    if taken := next((name for name in types if name in OUTPUTS), None):
-        raise ModelError(
-            f'the column "{escape(taken)}" has the name of an output of the graph', "rename the column in the model"
-        )
+    check_names(types)
     made = Construction((*types, *OUTPUTS))
     terms = TermWriter(made, types)
     raw = made.row(whole.base)

@@ -114,9 +114,10 @@ class DenseLayer(NetworkLayer):
             Numbers of any type; NaN and infinity are values.
         """
         with np.errstate(all="ignore"):
-            return self._values(self.raw(tile)).astype(self.dtype, copy=False)
+            return self.activate(self.raw(tile)).astype(self.dtype, copy=False)
 
-    def _values(self, sums: Tile) -> Tile:
+    def activate(self, sums: Tile) -> Tile:
+        """Replace sums, as :meth:`raw` returns them, by the values of the function, and return them."""
         if self.function is None:
             return sums
         entry, options = function_named(self.function), cast("dict[str, Any]", self.parameters)

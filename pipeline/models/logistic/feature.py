@@ -68,7 +68,7 @@ class Use:
     Attributes
     ----------
     column : str
-    role : {"numeric", "boolean", "categorical"}
+    role : {"numeric", "boolean", "categorical", "sequence"}
         What the column must be usable as.
     policies : tuple
         What happens to its missing and unseen values, as the file has it.

@@ -1,1 +1,1 @@
-"""Networks: dense layers over named columns, with their weights in a file beside the model."""
+"""Networks: layers over named columns, numbers or lists of them, with their weights in a file beside the model."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,15 @@ import numpy.typing as npt
 from pipeline.canonical import sha256
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.kernels.blas import blas_tag, one_thread
-from pipeline.kernels.layers import LAYER_ROWS, DenseLayer
-from pipeline.models.document import Problem
+from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, GruLayer, LstmLayer, RecurrentLayer
+from pipeline.models.columns import Rows
 from pipeline.models.network.file import DenseSection, NetworkFile
 from pipeline.models.network.inputs import PreparedInput
-from pipeline.models.network.weights import Tensor, Weights, read_weights
-from pipeline.units import escape, format_count, nearest
-
-if TYPE_CHECKING:
-    from pipeline.models.document import Path
+from pipeline.models.network.recurrence import Counts, Recurrence, StepSource, Tile, tiles_of
+from pipeline.models.network.recurrent import GruSection, RecurrentSection
+from pipeline.models.network.shapes import unfit_weights
+from pipeline.models.network.weights import read_weights
+from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,15 +42,23 @@ class Network:
     layers : tuple of DenseLayer
     weight_bytes : int
         The size of the file of the weights.
+    recurrence : Recurrence or None
+        The layers before them, where the rows are sequences.
     """
 
     layers: tuple[DenseLayer, ...]
     weight_bytes: int
+    recurrence: Recurrence | None = None
 
     @property
     def inputs(self) -> int:
-        """How many numbers it takes of a row."""
-        return self.layers[0].inputs
+        """How many numbers it takes of a row, or of a step of it."""
+        return self.layers[0].inputs if self.recurrence is None else self.recurrence.inputs
+
+    @property
+    def all_layers(self) -> tuple[RecurrentLayer | DenseLayer, ...]:
+        """The layers with weights, in their order."""
+        return (*(() if self.recurrence is None else self.recurrence.layers), *self.layers)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -65,9 +73,10 @@ class Network:
     @property
     def call_bytes(self) -> int:
         """The bytes that a call takes, however many rows it has: inputs, and what two layers have at a time."""
-        widest = max(max(layer.inputs, layer.units) for layer in self.layers)
-        inputs = self.tiles * LAYER_ROWS * (self.inputs * self.dtype.itemsize + 8)
-        return inputs + 4 * 8 * LAYER_ROWS * widest
+        dense = 4 * 8 * LAYER_ROWS * max(max(layer.inputs, layer.units) for layer in self.layers)
+        if self.recurrence is not None:
+            return dense + self.recurrence.tile_bytes
+        return dense + self.tiles * LAYER_ROWS * (self.inputs * self.dtype.itemsize + 8)
 
     @property
     def table_bytes(self) -> int:
@@ -84,22 +93,33 @@ class Network:
         ConfigurationError
             A row has other bits in another place of a tile.
         """
-        types = "/".join(dict.fromkeys(str(layer.arithmetic) for layer in self.layers))
+        types = "/".join(dict.fromkeys(str(layer.arithmetic) for layer in self.all_layers))
         return f"{blas_tag().partition(' ')[2].replace(' ', '-')}-{types}-{self._probe_digest}"
 
     @cached_property
     def _probe_digest(self) -> str:
-        generator = np.random.Generator(np.random.Philox(0))
-        tile = generator.uniform(-2, 2, (self.inputs, LAYER_ROWS)).astype(self.dtype)
-        order = generator.permutation(LAYER_ROWS)
-        with one_thread(), np.errstate(all="ignore"):
-            ((_, sums), (_, others)) = self._sums(np.stack([tile, tile[:, order]]), 0)
+        order, sums, others = self._probe_sums()
         if not np.array_equal(sums[:, order], others, equal_nan=True):
             raise ConfigurationError(
                 f"numpy with {blas_tag()} gives a row other bits in another place of a batch",
                 "install numpy from its own wheels, which bring OpenBLAS",
             )
         return sha256(np.ascontiguousarray(sums, dtype="<f8").tobytes())[:8]
+
+    def _probe_sums(self) -> tuple[Rows, Tile, Tile]:
+        """Return an order of the rows of a tile, and the sums of fixed rows as they are and in that order."""
+        generator = np.random.Generator(np.random.Philox(0))
+        with one_thread(), np.errstate(all="ignore"):
+            if self.recurrence is None:
+                tile = generator.uniform(-2, 2, (self.inputs, LAYER_ROWS)).astype(self.dtype)
+                order = generator.permutation(LAYER_ROWS)
+                ((_, sums), (_, others)) = self._sums(np.stack([tile, tile[:, order]]), 0)
+                return order, sums, others
+            drawn, lengths = self.recurrence.digest_rows()
+            order = generator.permutation(LAYER_ROWS)
+            places = (np.arange(LAYER_ROWS), order)
+            sums, others = (self._last(self.recurrence.pooled(drawn, rows, lengths[rows])) for rows in places)
+        return order, sums, others
 
     def raw(self, inputs: Sequence[PreparedInput], out: Floats) -> None:
         """Write the raw predictions of a batch, shape (outputs, rows).
@@ -112,22 +132,49 @@ class Network:
         with one_thread(), np.errstate(all="ignore"):
             for start in range(0, count, size):
                 rows = slice(start, min(start + size, count))
-                for first, sums in self._sums(_filled(tiles, inputs, rows, scratch), start):
+                for first, sums in self._sums(filled(tiles, inputs, rows, scratch), start):
                     last = min(first + LAYER_ROWS, count)
                     out[:, first:last] = sums[:, : last - first]
 
+    def raw_of_steps(self, source: StepSource, rows: Rows, lengths: Counts, out: Floats) -> None:
+        """Write the raw predictions of some rows of sequences, shape (outputs, rows); the others stay as they are.
+
+        Bits are as those of :meth:`raw`. Rows of like lengths are computed together, which changes no bit.
+
+        Parameters
+        ----------
+        source : StepSource
+        rows : ndarray of intp
+        lengths : ndarray of int64, shape (all rows,)
+            The steps of each row.
+        out : ndarray of float64, shape (outputs, all rows)
+        """
+        assert self.recurrence is not None
+        order = rows[np.argsort(lengths[rows], kind="stable")]
+        with one_thread(), np.errstate(all="ignore"):
+            for tile in tiles_of(order):
+                sums = self._last(self.recurrence.pooled(source, tile, lengths[tile]))
+                out[:, tile] = sums[:, : len(tile)]
+
+    def _last(self, columns: Tile) -> Tile:
+        """Return the sums of the last layer for the rows of a tile, which stand side by side, as they do there."""
+        *hidden, last = self.layers
+        values = columns.T
+        for layer in hidden:
+            values = layer.outputs(values)
+        return last.raw(values).T
+
     def _sums(self, tiles: npt.NDArray[Any], start: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """Yield the first row of each tile and its sums in the last layer, shape (outputs, rows of a tile)."""
-        *hidden, last = self.layers
         for number, tile in enumerate(tiles):
-            values = tile.T
-            for layer in hidden:
-                values = layer.outputs(values)
-            yield start + number * LAYER_ROWS, last.raw(values).T
+            yield start + number * LAYER_ROWS, self._last(tile)
 
 
-def _filled(tiles: npt.NDArray[Any], inputs: Sequence[PreparedInput], rows: slice, scratch: Floats) -> npt.NDArray[Any]:
-    """Return tiles with the inputs of some rows; the last one is filled up with zeros."""
+def filled(tiles: npt.NDArray[Any], inputs: Sequence[PreparedInput], rows: slice, scratch: Floats) -> npt.NDArray[Any]:
+    """Return as many of the tiles as some rows need, with their inputs; the last one is filled up with zeros.
+
+    ``tiles`` has the shape (tiles, inputs, 1024) and either type of floats; ``scratch`` has room for the rows.
+    """
     used = tiles[: -(-(rows.stop - rows.start) // LAYER_ROWS)]
     used.fill(0.0)
     first = 0
@@ -161,7 +208,10 @@ def _network(file: NetworkFile, path: str, held: bytes | None) -> Network:
     if found := list(unfit_weights(file, weights)):
         raise ModelError("\n".join(f"{escape(path, 1000)}: {problem}" for problem in found))
     tensors = weights.tensors
-    return Network(tuple(_layer(layer, tensors) for _, layer in file.dense), weights.bytes)
+    dense = tuple(_layer(layer, tensors) for _, layer in file.dense)
+    recurrent = tuple(_recurrent_layer(layer, tensors) for _, layer in file.recurrent)
+    recurrence = None if file.pooling is None else Recurrence(recurrent, file.pooling)
+    return Network(dense, weights.bytes, recurrence)
 
 
 def _layer(layer: DenseSection, tensors: Any) -> DenseLayer:
@@ -170,81 +220,10 @@ def _layer(layer: DenseSection, tensors: Any) -> DenseLayer:
     return DenseLayer(weight, bias, layer.function, layer.parameters)
 
 
-def unfit_weights(file: NetworkFile, weights: Weights) -> Iterator[Problem]:
-    """Yield what does not fit together in a file and its weights, each with its place in the file."""
-    tensors = weights.tensors
-    named = {name for _, layer in file.dense for name in layer.tensors}
-    if problems := list(_unfit_tensors(file, weights)):
-        yield from problems
-        return
-    if unused := sorted(tensors.keys() - named):
-        more = f" (and {format_count(len(unused) - 1)} more)" if len(unused) > 1 else ""
-        message = f"no layer uses the tensor {_quoted(unused[0])}{more}: name it in one, or leave it out of the file"
-        yield Problem(("weights", "file"), message)
-    yield from _unfit_shapes(file, weights)
-
-
-def _unfit_tensors(file: NetworkFile, weights: Weights) -> Iterator[Problem]:
-    """Yield the tensors that are not there, or whose numbers cannot be used."""
-    first: tuple[str, str] | None = None
-    for place, layer in file.dense:
-        for member in ("weight", "bias"):
-            name, path = getattr(layer, member), ("layers", place, member)
-            if name is None:
-                continue
-            tensor = weights.tensors.get(name)
-            if tensor is None:
-                near = nearest(name, weights.tensors)
-                yield Problem(path, f"there is no tensor {_quoted(name)} in the weights{near}")
-                continue
-            first = first or (name, tensor.dtype)
-            yield from _unfit_numbers(path, name, tensor, first)
-
-
-def _unfit_numbers(path: Path, name: str, tensor: Tensor, first: tuple[str, str]) -> Iterator[Problem]:
-    shown, values = _quoted(name), tensor.values
-    axes = 2 if path[-1] == "weight" else 1
-    if values is None:
-        yield Problem(path, f"tensor {shown} is {tensor.dtype}; weights are float32 (F32) or float64 (F64)")
-    elif tensor.dtype != first[1]:
-        yield Problem(path, f"tensor {shown} is {tensor.dtype}, but {_quoted(first[0])} is {first[1]}: use one type")
-    elif values.ndim != axes or not values.size:
-        form = "(units, inputs)" if axes == 2 else "(units,)"
-        yield Problem(path, f"tensor {shown} has shape {_shape(values.shape)}; it must have {form}")
-    elif not np.isfinite(values).all():
-        count = int(values.size - np.count_nonzero(np.isfinite(values)))
-        verb = "number is" if count == 1 else "numbers are"
-        yield Problem(path, f"{format_count(count)} of the {verb} NaN or infinite in tensor {shown}")
-
-
-def _unfit_shapes(file: NetworkFile, weights: Weights) -> Iterator[Problem]:
-    """Yield the layers that do not take what the one before gives, and a last one that does not fit the head."""
-    width, of = file.inputs, f"the features make {format_count(file.inputs)}"
-    for place, layer in file.dense:
-        units, inputs = weights.tensors[layer.weight].shape
-        if inputs != width:
-            message = f"tensor {_quoted(layer.weight)} takes {_many(inputs, 'input')}, but {of}"
-            yield Problem(("layers", place, "weight"), message)
-        if layer.bias is not None and (shape := weights.tensors[layer.bias].shape) != (units,):
-            message = (
-                f"tensor {_quoted(layer.bias)} has shape {_shape(shape)}, but the layer has {_many(units, 'unit')}"
-            )
-            yield Problem(("layers", place, "bias"), message)
-        width, of = units, f"layers[{place}] gives {format_count(units)}"
-    if width != file.outputs:
-        place, layer = file.dense[-1]
-        wants = f"the head {file.head} needs {format_count(file.outputs)}"
-        message = f"tensor {_quoted(layer.weight)} has {_many(width, 'unit')}, but {wants}"
-        yield Problem(("layers", place, "weight"), message)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-
-
-def _quoted(name: str) -> str:
-    return f'"{escape(name)}"'
+def _recurrent_layer(layer: RecurrentSection, tensors: Any) -> RecurrentLayer:
+    inputs, hidden = tensors[layer.input_weight].values, tensors[layer.hidden_weight].values
+    none = np.zeros(len(inputs), dtype=inputs.dtype)
+    a, b = (none if name is None else tensors[name].values for name in (layer.input_bias, layer.hidden_bias))
+    if isinstance(layer, GruSection):
+        return GruLayer(inputs, hidden, a, b, layer.reset_after)
+    return LstmLayer(inputs, hidden, a, b)

@@ -11,12 +11,17 @@ from pipeline.models.document import FOUND_LIMIT, Problem
 from pipeline.models.logistic.categorical import unfit_levels, unknown_levels
 from pipeline.models.logistic.faults import output_faults
 from pipeline.models.logistic.file import MOST_CLASSES
+from pipeline.models.network.file import LAYERS
+from pipeline.models.network.inputs import INPUTS
+from pipeline.models.network.recurrent import POOLING, RECURRENT
 from pipeline.units import escape, format_count
 
 Document = Mapping[str, object]
 Rule = Callable[[Document], Iterator[Problem]]
 
 _LEAST_CLASSES = 2
+_SEQUENCE, _DENSE = "sequence", "dense"
+_OF_STEPS = frozenset({*RECURRENT, *POOLING})
 _NO_SUM = "is not for networks, whose raw prediction is no sum of contributions"
 _SUM_COLUMNS = frozenset({"contributions", "points_by_feature", "reasons"})
 
@@ -74,6 +79,62 @@ def _classes(document: Document) -> Iterator[Problem]:
         yield Problem(("classes",), f"has {format_count(len(classes))}; a model has {limits}")
 
 
+def _mixed_features(document: Document) -> Iterator[Problem]:
+    """Yield the first feature that is a sequence where those before are none, or the other way round."""
+    known = [
+        (place, feature["kind"] == _SEQUENCE)
+        for place, feature in _members(document, "features")
+        if _is_known(feature, INPUTS)
+    ]
+    for place, is_sequence in known:
+        if is_sequence != known[0][1]:
+            is_one, is_other = ("is no", "is a") if is_sequence else ("is a", "is no")
+            message = (
+                f"{is_other} sequence, but features[{known[0][0]}] {is_one} sequence: a network takes one or the other"
+            )
+            yield Problem(("features", place, "kind"), message)
+            return
+
+
+def _order_of_layers(document: Document) -> Iterator[Problem]:
+    """Yield the layers that do not take what comes to them: steps, or a row."""
+    layers = [(place, str(layer["kind"])) for place, layer in _members(document, "layers") if _is_known(layer, LAYERS)]
+    if any(_mixed_features(document)):
+        return
+    if any(feature.get("kind") == _SEQUENCE for _, feature in _members(document, "features")):
+        yield from _unfit_order(layers)
+        return
+    for place, kind in layers:
+        if kind in _OF_STEPS:
+            message = f'"{kind}" takes the steps of sequences, but no feature has the kind "{_SEQUENCE}"'
+            yield Problem(("layers", place, "kind"), message)
+    if "steps" in document:
+        yield Problem(("steps",), f'is for a network with features of the kind "{_SEQUENCE}"')
+
+
+def _unfit_order(layers: Sequence[tuple[int, str]]) -> Iterator[Problem]:
+    """Yield what is out of order in a network of sequences; its layers by their places and kinds."""
+    recurrent, pooled = False, ""
+    for place, kind in layers:
+        at = ("layers", place, "kind")
+        if pooled and kind in _OF_STEPS:
+            yield Problem(at, f'"{kind}" takes steps, but "{pooled}" before it has made one row of them')
+        elif kind in POOLING and not recurrent:
+            yield Problem(at, f'"{kind}" comes behind a layer {wording.quoted_words(RECURRENT)}')
+        elif kind == _DENSE and not pooled:
+            yield Problem(at, f'"{kind}" takes a row, not steps: put {wording.quoted_words(POOLING)} before it')
+            return
+        recurrent = recurrent or kind in RECURRENT
+        pooled = kind if kind in POOLING else pooled
+    if layers and not pooled:
+        yield Problem(("layers",), f"has no layer {wording.quoted_words(POOLING)}, which makes one row of the steps")
+
+
+def _is_known(part: Document, kinds: Mapping[str, object]) -> bool:
+    kind = part.get("kind")
+    return isinstance(kind, str) and kind in kinds
+
+
 def _last_layer(document: Document) -> Iterator[Problem]:
     """Yield that no layer makes raw predictions, or that the last one has a function of its own."""
     dense = [(position, layer) for position, layer in _members(document, "layers") if layer.get("kind") == "dense"]
@@ -107,6 +168,8 @@ _RULES: Sequence[Rule] = (
     _repeated_columns,
     _categories,
     _classes,
+    _mixed_features,
+    _order_of_layers,
     _last_layer,
     _no_terms,
     output_faults,

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Strict, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,8 +16,18 @@ from pipeline.choices import Link
 from pipeline.models import wording
 from pipeline.models.logistic.file import MOST_CLASSES, ClassName, Normalise, Target, distinct_classes
 from pipeline.models.logistic.output import Output
-from pipeline.models.logistic.sections import Name, Section, fault
+from pipeline.models.logistic.sections import GrownSection, Name, Section, fault
 from pipeline.models.network.inputs import AnyInput
+from pipeline.models.network.recurrent import (
+    POOLING,
+    RECURRENT,
+    GruSection,
+    LstmSection,
+    Pooling,
+    PoolingSection,
+    RecurrentSection,
+)
+from pipeline.models.network.sequences import Count, SequenceInput
 from pipeline.models.wording import tag
 from pipeline.registry import FUNCTIONS, function_named
 from pipeline.units import nearest
@@ -107,14 +117,31 @@ def _kind(value: object) -> str | None:
     return tag(kind) if isinstance(kind, str) else None
 
 
-LAYERS: Mapping[str, type[Section]] = {"dense": DenseSection, "dropout": DropoutSection}
+LAYERS: Mapping[str, type[Section]] = {
+    "dense": DenseSection,
+    "dropout": DropoutSection,
+    **RECURRENT,
+    **dict.fromkeys(POOLING, PoolingSection),
+}
 AnyLayer = Annotated[
-    Annotated[DenseSection, Tag(tag("dense"))] | Annotated[DropoutSection, Tag(tag("dropout"))], Discriminator(_kind)
+    Annotated[DenseSection, Tag(tag("dense"))]
+    | Annotated[DropoutSection, Tag(tag("dropout"))]
+    | Annotated[LstmSection, Tag(tag("lstm"))]
+    | Annotated[GruSection, Tag(tag("gru"))]
+    | Annotated[PoolingSection, Tag(tag("last"))]
+    | Annotated[PoolingSection, Tag(tag("mean"))]
+    | Annotated[PoolingSection, Tag(tag("max"))],
+    Discriminator(_kind),
 ]
 
 
-class NetworkFile(Section):
-    """The content of the file of a network; equal to another with the same content. Immutable and picklable."""
+class NetworkFile(GrownSection):
+    """The content of the file of a network; equal to another with the same content. Immutable and picklable.
+
+    ``steps`` is the most steps of a row that a network of sequences takes.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"steps"})
 
     format: Literal["logitstream-model"]
     version: Annotated[Literal[1], BeforeValidator(_exact_version)]
@@ -122,6 +149,7 @@ class NetworkFile(Section):
     weights: WeightsFile
     features: Annotated[tuple[AnyInput, ...], Strict(strict=False), Field(min_length=1)]
     layers: Annotated[tuple[AnyLayer, ...], Strict(strict=False), Field(min_length=1)]
+    steps: Count | None = None
     head: Head
     classes: (
         Annotated[
@@ -143,13 +171,33 @@ class NetworkFile(Section):
 
     @property
     def inputs(self) -> int:
-        """How many numbers the first layer gets of a row."""
+        """How many numbers the first layer gets of a row, or of a step of it."""
         return sum(feature.width for feature in self.features)
 
     @property
     def dense(self) -> tuple[tuple[int, DenseSection], ...]:
         """The layers that compute, each with its place in the file."""
         return tuple((place, layer) for place, layer in enumerate(self.layers) if isinstance(layer, DenseSection))
+
+    @property
+    def recurrent(self) -> tuple[tuple[int, RecurrentSection], ...]:
+        """The layers that take one step after the other, each with its place in the file; empty without sequences."""
+        return tuple((place, layer) for place, layer in enumerate(self.layers) if isinstance(layer, RecurrentSection))
+
+    @property
+    def weighted(self) -> tuple[tuple[int, DenseSection | RecurrentSection], ...]:
+        """The layers with weights, in their order, each with its place in the file."""
+        return (*self.recurrent, *self.dense)
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """What makes one row of the steps of a row; ``None`` without sequences."""
+        return next((layer.kind for layer in self.layers if isinstance(layer, PoolingSection)), None)
+
+    @property
+    def sequences(self) -> tuple[SequenceInput, ...]:
+        """The features, where they are sequences; else none."""
+        return tuple(feature for feature in self.features if isinstance(feature, SequenceInput))
 
     @property
     def link(self) -> Link:

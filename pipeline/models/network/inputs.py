@@ -29,6 +29,7 @@ from pipeline.models.logistic.policies import (
     UnseenLevel,
 )
 from pipeline.models.logistic.sections import Name, Section, fault
+from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.wording import show, tag
 
@@ -109,10 +110,17 @@ def _kind(value: object) -> str | None:
     return tag(kind) if isinstance(kind, str) else None
 
 
-Input = NumericInput | CategoricalInput
-INPUTS: Mapping[str, type[Section]] = {"numeric": NumericInput, "categorical": CategoricalInput}
+PlainInput = NumericInput | CategoricalInput
+Input = PlainInput | SequenceInput
+INPUTS: Mapping[str, type[Section]] = {
+    "numeric": NumericInput,
+    "categorical": CategoricalInput,
+    "sequence": SequenceInput,
+}
 AnyInput = Annotated[
-    Annotated[NumericInput, Tag(tag("numeric"))] | Annotated[CategoricalInput, Tag(tag("categorical"))],
+    Annotated[NumericInput, Tag(tag("numeric"))]
+    | Annotated[CategoricalInput, Tag(tag("categorical"))]
+    | Annotated[SequenceInput, Tag(tag("sequence"))],
     Discriminator(_kind),
 ]
 # By the kind and the member.
@@ -120,10 +128,11 @@ POLICIES: Mapping[tuple[str, str], Policy] = {
     ("numeric", "missing"): MISSING_NUMBER,
     ("categorical", "missing"): MISSING_LEVEL,
     ("categorical", "unseen"): UNSEEN_LEVEL,
+    ("sequence", "missing_step"): MISSING_NUMBER,
 }
 
 
-def input_values(feature: Input, column: pa.Array) -> Floats:
+def input_values(feature: PlainInput, column: pa.Array) -> Floats:
     """Return the inputs that a column makes, shape (rows, width), in float64; NaN in a row that has none by policy."""
     tally, rows = RowTally(len(column)), len(column)
     batch = BatchColumns({feature.column: BatchColumn(0, feature.column, column, ".")}, tally, "fast")

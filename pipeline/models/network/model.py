@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy.typing as npt
+
 from pipeline.canonical import sha256
 from pipeline.errors import ModelError, UsageError
 from pipeline.models.in_memory import RowModel
@@ -15,7 +17,7 @@ from pipeline.models.logistic.output import Column
 from pipeline.models.network.file import NetworkFile, WeightsFile
 from pipeline.models.network.inputs import Input
 from pipeline.models.network.score import NetworkBlock
-from pipeline.models.network.weights import weights_content
+from pipeline.models.network.weights import parse_weights, weights_content
 from pipeline.models.store import write_file
 from pipeline.types.tabular import Summary
 from pipeline.units import escape
@@ -106,6 +108,33 @@ class NetworkModel(RowModel):
         write_file(path, saved.file.to_json().encode())
         return saved
 
+    def export(self, kind: str, path: str | os.PathLike[str]) -> None:
+        """Write the network for another tool.
+
+        Parameters
+        ----------
+        kind : {"onnx", "safetensors"}
+            An ONNX graph that computes in the type of the weights; or the weights, under the names of a PyTorch state,
+            with a file beside them that ends in ``.layers.json``. :func:`pipeline.import_model` reads the graph and
+            :func:`pipeline.import_network` the weights; scores then have the same bits.
+        path : path
+            Files that exist are replaced, each in one step.
+
+        Raises
+        ------
+        ModelError
+            The target cannot express a part of the network; the message names it, and nothing is written.
+        UsageError
+            There is no such target, or ``path`` does not end as its files do.
+        ConfigurationError
+            A package that the target needs is not installed.
+        InputMissingError, PermissionDeniedError, StorageError
+            A file cannot be written.
+        """
+        from pipeline.conversion.exporting import export_network  # noqa: PLC0415 - no run needs it
+
+        export_network(self, kind, path)
+
     def with_training(self, training: Mapping[str, Any]) -> Self:
         """Return the network with another record of how it was made; its digest is another one."""
         content = {**self.file.model_dump(mode="json"), "training": training}
@@ -119,6 +148,11 @@ class NetworkModel(RowModel):
         if sha256(data) != self.file.weights.sha256:
             raise ModelError(f"{escape(self.path)} has changed since the network was loaded", "load it again")
         return data
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the weights by their names, read-only; raises what :meth:`load` raises where they cannot be read."""
+        found = parse_weights(self.weights(), escape(self.path)).tensors
+        return {name: tensor.values for name, tensor in found.items() if tensor.values is not None}
 
     @property
     def stored_path(self) -> str:

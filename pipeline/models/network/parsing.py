@@ -9,10 +9,10 @@ from pipeline.errors import ModelError
 from pipeline.models import wording
 from pipeline.models.document import Document, Problem, locate
 from pipeline.models.judging import FileForm
-from pipeline.models.network.compute import unfit_weights
 from pipeline.models.network.faults import faults
 from pipeline.models.network.file import KIND, VERSIONS, NetworkFile
 from pipeline.models.network.model import NetworkModel
+from pipeline.models.network.shapes import unfit_weights
 from pipeline.models.network.weights import parse_weights, read_weights
 
 

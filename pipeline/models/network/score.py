@@ -23,11 +23,14 @@ from pipeline.models.logistic.output import COLUMNS, Column
 from pipeline.models.logistic.score import asked_of, check_threshold, facts_of, values_of
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
+from pipeline.models.network.sequences import SequenceInput
+from pipeline.models.network.steps import ROW_BYTES, SEQUENCE_ROW_BYTES, PreparedSteps
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.types.blocks import Field, Values
 from pipeline.types.features import FeatureFacts
 from pipeline.types.inputs import Need
+from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
 
@@ -150,7 +153,11 @@ class NetworkBlock:
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
-        return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
+        if not self.model.sequences:
+            return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
+        pairs = zip(self.model.sequences, fields, strict=True)
+        reasons = ((feature.column, feature.unfit(each.type, self.model.steps)) for feature, each in pairs)
+        return [f'column "{escape(column)}" {reason}' for column, reason in reasons if reason is not None]
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.
@@ -167,16 +174,7 @@ class NetworkBlock:
 
         A rejected row has the scores of a raw prediction of 0.
         """
-        named = {
-            feature.column: BatchColumn(
-                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
-            )
-            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
-        }
-        batch = BatchColumns(named, tally, self.precision)
-        inputs = [feature.prepare(batch) for feature in self.model.features]
-        raw = np.empty((self.model.outputs, tally.rows))
-        self._network.raw(inputs, raw)
+        raw = self._raw(self.batch_of(columns, tally))
         null = tally.null
         for where in (tally.rejected,) if null is None else (null, tally.rejected):
             raw[:, where] = 0.0
@@ -184,6 +182,30 @@ class NetworkBlock:
         raw[np.isnan(raw)] = np.nan
         nan = self._maker.is_nan(raw)
         return tuple(self._maker.arrays(Raw(raw, null, nan, GatheredParts()))), int(np.count_nonzero(nan))
+
+    def batch_of(self, columns: Sequence[pa.Array], tally: RowTally) -> BatchColumns:
+        """Return the columns of a batch, as the features read them."""
+        named = {
+            feature.column: BatchColumn(
+                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
+            )
+            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
+        }
+        return BatchColumns(named, tally, self.precision)
+
+    def _raw(self, batch: BatchColumns) -> Floats:
+        """Return the raw predictions of a batch, shape (outputs, rows); of a row without a score any number."""
+        model, network = self.model, self._network
+        if model.sequences:
+            raw = np.zeros((model.outputs, batch.tally.rows))
+            steps = PreparedSteps.read(model.sequences, model.steps, batch)
+            network.raw_of_steps(steps, steps.rows, steps.lengths, raw)
+            steps.settle(batch.tally)
+            return raw
+        inputs = [feature.prepare(batch) for feature in model.features if not isinstance(feature, SequenceInput)]
+        raw = np.empty((model.outputs, batch.tally.rows))
+        network.raw(inputs, raw)
+        return raw
 
     def describe(self) -> dict[str, object]:
         """Return JSON from which the block is made again: the model, with the SHA-256 of its weights, and the options.
@@ -216,8 +238,11 @@ class NetworkBlock:
 
 def scratch_row_bytes(model: NetworkFile) -> int:
     """Return the bytes that scoring a row takes in addition to its cells and its results."""
-    # Besides raw predictions, what is odd in a feature: a place and a number, and a mask while it is looked for.
-    return 8 * model.outputs * (1 if model.classes is None else 2) + 18 * len(model.features)
+    raw = 8 * model.outputs * (1 if model.classes is None else 2)
+    if model.sequences:
+        return raw + ROW_BYTES + SEQUENCE_ROW_BYTES * len(model.sequences)
+    # What is odd in a feature: a place and a number, and a mask while it is looked for.
+    return raw + 18 * len(model.features)
 
 
 def restore_network(description: Mapping[str, object], beside: Mapping[str, str]) -> NetworkBlock:

@@ -47,7 +47,7 @@ def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOpt
     Raises
     ------
     LookupError
-        No column has the name, or several, or a column and the path.
+        No column has the name, or several, or a column and the path; or the need is a sequence.
     UsageError
         The type asked for is unknown.
     """
@@ -59,6 +59,8 @@ def csv_field(file: InputFile, names: Sequence[str], need: Need, options: CsvOpt
         return constant[0]
     if names:
         _position(names, need)
+    if need.role == "sequence":
+        raise LookupError(f"column {quoted(need.name)} is a sequence, and a CSV has no lists")
     type_ = _target(need, options).type if need.unified is None else unpacked(need.unified)
     if need.stated:
         stated_scalar(file, need.name, type_)

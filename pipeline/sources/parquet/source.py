@@ -50,7 +50,8 @@ class ParquetSource:
     """Reads Parquet files: whole row groups, only the needed columns, memory that does not grow with a row group.
 
     ``kept`` and ``numeric`` columns have the type of the file. A ``categorical`` column of text is a dictionary of
-    int32 and text, so that a level is looked up once a dictionary. A need with a type is cast to it safely. Partitions
+    int32 and text, so that a level is looked up once a dictionary. A ``sequence`` of tensors is delivered as the lists
+    that they are stored in. A need with a type is cast to it safely. Partitions
     are constants (see :mod:`pipeline.sources.partitions`). May be shared between threads; every reader opens its own
     descriptor.
 
@@ -481,6 +482,8 @@ def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
     if need.unified is not None:
         return unpacked(need.unified)
     if need.type is None:
+        if need.role == "sequence" and isinstance(type_, pa.BaseExtensionType):
+            return type_.storage_type  # tensors of a fixed shape are lists
         return LEVELS if need.role == "categorical" and _is_text(type_) else type_
     target = arrow_type(need.type)
     if not can_be_read_as(type_, target):

@@ -78,7 +78,7 @@ def test_a_target_that_is_missing_is_asked_for_on_one_line(cli: Any, model: Path
     done = cli("model", "export", model)
     assert (done.code, done.err.splitlines()[0]) == (
         2,
-        "error: missing option '--to'. Choose from: sql, onnx, pmml, python",
+        "error: missing option '--to'. Choose from: sql, onnx, pmml, python, safetensors",
     )
 
 

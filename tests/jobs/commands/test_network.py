@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,8 +13,19 @@ import pytest
 import threadpoolctl  # noqa: F401 - its first import sets a variable of the environment
 
 import pipeline
+from tests.conversion.networks.make_networks import GRAPHS
 from tests.jobs.conftest import Outcome
-from tests.models.network.networks import categorical, content_of, drawn, layers, numeric, written
+from tests.models.network.networks import (
+    categorical,
+    content_of,
+    drawn,
+    drawn_steps,
+    layers,
+    numeric,
+    sequence,
+    step_layers,
+    written,
+)
 
 
 @pytest.fixture
@@ -61,7 +73,7 @@ def test_what_is_not_for_networks_is_refused_with_its_exit_code(
         ),
         ("plan", rows, "-m", model, "-o", tmp_path / "out", "--reasons", "2"): (2, "--reasons is not for networks"),
         ("model", "scorecard", model): (65, "is a network: its score is no sum of points"),
-        ("model", "export", model, "--to", "sql"): (65, "is a network, and this is for logistic models alone"),
+        ("model", "export", model, "--to", "sql"): (65, "a network cannot be written as sql"),
     }
     for words, (code, message) in refusals.items():
         found = cli(*words)
@@ -102,6 +114,53 @@ def test_the_state_of_a_network_and_its_layers_become_a_model_file(cli: Callable
     assert cli(*words, "--if-exists", "replace").code == 0
 
 
+@pytest.mark.skipif(find_spec("onnx") is None, reason="the package onnx is not installed")
+def test_an_onnx_graph_of_a_network_becomes_a_model_file_and_its_weights(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    graph = GRAPHS / "sklearn_two_float32.onnx"
+    words = ("model", "import", graph, "-o", tmp_path / "network.json")
+    made = cli(*words)
+    assert made.code == 0, made.err
+    assert f"{tmp_path}/network.json: a network with 4 features, from {graph} (onnx)" in made.out
+    assert "columns without names, here column_0 to column_3" in made.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.json", "network.safetensors"]
+    assert cli("model", "check", tmp_path / "network.json").code == 0
+    assert cli(*words).code == 0
+    stored = json.loads((GRAPHS / "sklearn_two_float32.json").read_text())
+    pq.write_table(pa.table(stored["rows"]), tmp_path / "rows.parquet")
+    assert cli("score", tmp_path / "rows.parquet", "-m", tmp_path / "network.json", "-o", tmp_path / "out").code == 0
+    scores = pq.read_table(tmp_path / "out")["probability"].to_pylist()
+    assert scores == pytest.approx([late for _, late in stored["probabilities"]], abs=1e-6)
+    model = pipeline.import_model(graph)
+    assert model.digest() == json.loads(cli(*words, "--json").out)["digest"]
+    (tmp_path / "network.safetensors").write_bytes(b"something else")
+    (tmp_path / "network.json").unlink()
+    refused = cli(*words)
+    assert (refused.code, "network.safetensors exists and is another file" in refused.err) == (73, True)
+    assert not (tmp_path / "network.json").exists()
+    assert cli(*words, "--if-exists", "replace").code == 0
+    other = cli("model", "import", graph, "-o", tmp_path / "network.safetensors", "--if-exists", "replace")
+    assert (other.code, "is the name of a file of weights" in other.err) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+def test_check_compares_a_network_with_onnxruntime_and_stores_the_difference(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    stored = json.loads((GRAPHS / "gated_dynamo_fixed18.json").read_text())
+    pq.write_table(pa.table(stored["rows"]), tmp_path / "rows.parquet")
+    graph = GRAPHS / "gated_dynamo_fixed18.onnx"
+    made = cli("model", "import", graph, "-o", tmp_path / "n.json", "--check", tmp_path / "rows.parquet")
+    assert made.code == 0, made.err
+    assert "8 rows scored both ways: largest difference" in made.out
+    facts = json.loads((tmp_path / "n.json").read_text())["training"]["imported"]
+    assert facts["rows"] == 8
+    assert 0 < facts["largest_difference"] < 1e-6
+    assert facts["tool"].startswith("onnxruntime ")
+
+
 def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(
     cli: Callable[..., Outcome], tmp_path: Path
 ) -> None:
@@ -134,3 +193,64 @@ def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(
     refused(65, "a description of layers is a JSON object, not a list", "--layers", good)
     good.write_text("{")
     refused(65, "not JSON", "--layers", good)
+
+
+def test_a_network_over_sequences_is_shown_planned_scored_and_verified(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    features = [sequence("s", width=2, missing="empty", missing_step={"impute": 0.0})]
+    layers = step_layers("gru", 1, "max", reset_after=False)
+    model = written(tmp_path / "models", drawn_steps("gru", (2, 3, 1)), features=features, layers=layers, steps=4)
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"s": [[1.0, 2.0], None, [1.0, None, 3.0, 4.0]]}), rows)
+    assert cli("model", "check", model).out == f"{model}: valid, 1 feature\n"
+    shown = cli("model", "show", model)
+    assert "layer 0   gru, 2 to 3, reset before the product" in shown.out
+    assert "empty; in a step: impute 0.0" in shown.out
+    assert cli("plan", rows, "-m", model, "-o", tmp_path / "out").code == 0
+    scored = cli("score", rows, "-m", model, "-o", tmp_path / "out")
+    assert scored.code == 0, scored.err
+    assert pq.read_table(tmp_path / "out")["probability"].null_count == 0
+    assert cli("verify", tmp_path / "out", "--sample", "1", "--inputs").code == 0
+    pq.write_table(pa.table({"s": [[1.0, 2.0] * 5]}), rows)
+    found = cli("score", rows, "-m", model, "-o", tmp_path / "other")
+    assert (found.code, 'has more steps than the model takes ("steps")' in found.err) == (65, True)
+    (tmp_path / "rows.csv").write_text("s\n1\n")
+    found = cli("score", tmp_path / "rows.csv", "-m", model, "-o", tmp_path / "other")
+    assert (found.code, "write the sequences to Parquet" in found.err) == (65, True)
+
+
+def test_the_state_of_a_torch_module_with_a_recurrent_layer_becomes_a_model_file(
+    cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    held = drawn_steps("lstm", (1, 3, 1))
+    names = {
+        "input_weight": "weight_ih",
+        "hidden_weight": "weight_hh",
+        "input_bias": "bias_ih",
+        "hidden_bias": "bias_hh",
+    }
+    state = {f"lstm.{name}_l0": held[f"r0.{member}"] for member, name in names.items()}
+    state |= {f"out.{name}": held[f"0.{name}"] for name in ("weight", "bias")}
+    (tmp_path / "state.safetensors").write_bytes(content_of(state))
+    content = {
+        "features": [sequence("s")],
+        "layers": [
+            {"kind": "lstm", **{member: f"lstm.{name}_l0" for member, name in names.items()}},
+            {"kind": "last"},
+            {"kind": "dense", "weight": "out.weight", "bias": "out.bias"},
+        ],
+        "steps": 7,
+        "head": "sigmoid",
+    }
+    (tmp_path / "layers.json").write_text(json.dumps(content))
+    model = tmp_path / "model.json"
+    made = cli("model", "import", tmp_path / "state.safetensors", "--layers", tmp_path / "layers.json", "-o", model)
+    assert made.code == 0, made.err
+    assert json.loads(model.read_text())["steps"] == 7
+    rows = pa.table({"s": [[0.5, 1.0], [2.0]]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    other = written(tmp_path / "own", held, features=[sequence("s")], layers=step_layers("lstm", 1, "last"))
+    for path, output in ((model, "one"), (other, "two")):
+        pipeline.score(tmp_path / "rows.parquet", path, tmp_path / output, scheduler="sync")
+    assert pq.read_table(tmp_path / "one").equals(pq.read_table(tmp_path / "two"))

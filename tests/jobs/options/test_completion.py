@@ -78,6 +78,8 @@ def test_words_of_a_closed_list(complete, line):
 
 def test_words_of_other_lists(complete):
     assert complete("logitstream diagnose ini") == plain("initialisation")
+    assert complete("logitstream diagnose g") == plain("gradients")
+    assert complete("logitstream diagnose gradients x --missing-target ") == plain("error", "drop")
     assert complete("logitstream diagnose initialisation --initialisation ") == plain("normal", "glorot", "he")
     assert complete("logitstream diagnose initialisation --function s") == plain("sigmoid", "softplus", "silu")
     assert complete("logitstream score --fingerprint f") == plain(*(w for w in FINGERPRINT.words if w[0] == "f"))
@@ -102,6 +104,8 @@ def test_words_of_other_lists(complete):
         "demo --output ",
         "bench functions --plot ",
         "diagnose initialisation --plot ",
+        "diagnose gradients ",
+        "diagnose gradients x --model ",
     ],
 )
 def test_a_path_is_left_to_the_shell(complete, line):

@@ -132,6 +132,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
              "fit-network --help", "model --help", "model show --help", "demo --help", "inspect --help",
              "verify --help", "rollback --help", "runs --help", "runs list --help", "runs show --help",
              "runs clean --help", "diagnose --help", "diagnose initialisation --help",
+             "diagnose gradients --help",
              "plot --help", "bench --help", "bench functions --help", "guide --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "fit", "fit x --target y", "fit x --l1 -1 --features x",
@@ -140,14 +141,15 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
              "score x --model m --output",
              "transform x --apply p=sigmoid(x) --keep p --output o",
              "plot sigmod --output o.svg", "plot relu --range 1 0 --output o.svg",
-             "bench functions sigmod", "diagnose initialisation --depth 1", "guide memry"]  # fmt: skip
+             "bench functions sigmod", "diagnose initialisation --depth 1",
+             "diagnose gradients x", "guide memry"]  # fmt: skip
     code = (
         "import json, sys\nfrom jobs.cli import run\ncodes = [run(line.split()) for line in sys.argv[1:]]\n"
         "print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 24), *([2] * 18)]
+    assert codes == [2, *([0] * 25), *([2] * 19)]
     assert set(modules) & set(HEAVY) == set()
 
 

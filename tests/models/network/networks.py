@@ -38,6 +38,16 @@ def categorical(column: str, categories: Sequence[str], **other: Any) -> dict[st
     return {"column": column, "kind": "categorical", "categories": list(categories), **other}
 
 
+def sequence(column: str, **other: Any) -> dict[str, Any]:
+    return {"column": column, "kind": "sequence", **other}
+
+
+def recurrent(kind: str, name: str, **other: Any) -> dict[str, Any]:
+    """Return an LSTM or a GRU with the tensors of a name."""
+    members = ("input_weight", "hidden_weight", "input_bias", "hidden_bias")
+    return {"kind": kind, **{member: f"{name}.{member}" for member in members}, **other}
+
+
 def dense(name: str, function: str | None = None, **parameters: float) -> dict[str, Any]:
     layer: dict[str, Any] = {"kind": "dense", "weight": f"{name}.weight", "bias": f"{name}.bias"}
     if function is not None:
@@ -53,6 +63,33 @@ def drawn(widths: Sequence[int], dtype: type = np.float64, seed: int = 0) -> Ten
         tensors[f"{number}.weight"] = generator.normal(0, 1.5 / np.sqrt(inputs), (units, inputs)).astype(dtype)
         tensors[f"{number}.bias"] = generator.normal(0, 0.5, units).astype(dtype)
     return tensors
+
+
+def drawn_steps(kind: str, widths: Sequence[int], dtype: type = np.float64, seed: int = 0) -> Tensors:
+    """Return weights of recurrent layers called r0, r1, ... between so many columns, then of one dense layer, 0.
+
+    The last width is that of the dense layer. Recurrent weights are those that PyTorch begins with; with larger ones a
+    network of many steps may double a rounding error with each of them.
+    """
+    generator = np.random.Generator(np.random.Philox(seed))
+    gates = 4 if kind == "lstm" else 3
+    tensors: Tensors = {}
+    for number, (inputs, units) in enumerate(pairwise(widths[:-1])):
+        for member, shape in (
+            ("input_weight", (gates * units, inputs)),
+            ("hidden_weight", (gates * units, units)),
+            ("input_bias", (gates * units,)),
+            ("hidden_bias", (gates * units,)),
+        ):
+            tensors[f"r{number}.{member}"] = (generator.uniform(-1, 1, shape) / np.sqrt(units)).astype(dtype)
+    tensors["0.weight"] = generator.normal(0, 1, (widths[-1], widths[-2])).astype(dtype)
+    tensors["0.bias"] = generator.normal(0, 1, widths[-1]).astype(dtype)
+    return tensors
+
+
+def step_layers(kind: str, count: int, pooling: str, **other: Any) -> list[dict[str, Any]]:
+    """Return so many recurrent layers, a pooling and one dense layer."""
+    return [*(recurrent(kind, f"r{number}", **other) for number in range(count)), {"kind": pooling}, dense("0")]
 
 
 def layers(count: int, function: str | None, parameters: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
@@ -115,3 +152,35 @@ def by_torch(
         if function is not None and number < count - 1:
             values = applied[function](values, **(parameters or {}))
     return values.numpy()
+
+
+def steps_by_torch(tensors: Tensors, kind: str, rows: Sequence[np.ndarray], pooling: str) -> np.ndarray:
+    """Return the raw predictions of PyTorch, shape (rows, outputs), row by row; each row has shape (steps, inputs)."""
+    import torch
+
+    held = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+    dtype, count = held["0.weight"].dtype, (len(held) - 2) // 4
+    made = []
+    for number in range(count):
+        first = held[f"r{number}.input_weight"]
+        units = held[f"r{number}.hidden_weight"].shape[1]
+        layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[kind](first.shape[1], units, batch_first=True, dtype=dtype)
+        for name, member in (("weight_ih", "input_weight"), ("weight_hh", "hidden_weight")):
+            getattr(layer, f"{name}_l0").data = held[f"r{number}.{member}"]
+        for name, member in (("bias_ih", "input_bias"), ("bias_hh", "hidden_bias")):
+            getattr(layer, f"{name}_l0").data = held[f"r{number}.{member}"]
+        made.append(layer)
+    found = []
+    with torch.no_grad():
+        for row in rows:
+            values = torch.from_numpy(np.ascontiguousarray(row)).to(dtype)[None]
+            if not len(row):
+                pooled = torch.zeros(held["0.weight"].shape[1], dtype=dtype)
+            else:
+                for layer in made:
+                    values = layer(values)[0]
+                pooled = {"last": lambda x: x[-1], "mean": lambda x: x.mean(0), "max": lambda x: x.amax(0)}[pooling](
+                    values[0]
+                )
+            found.append(torch.nn.functional.linear(pooled, held["0.weight"], held["0.bias"]).numpy())
+    return np.array(found)

@@ -1,0 +1,1 @@
+"""Networks in ONNX graphs: a graph is followed to layers one after the other."""

@@ -1,0 +1,190 @@
+"""The error signal and the gradients in a network, over the rows of files."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, Unpack
+
+import numpy as np
+
+from pipeline.choices import ABSENT, MISSING_TARGET
+from pipeline.diagnosis.findings import GradientReport, LayerGradient
+from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence, has_steps, step_sentence
+from pipeline.diagnosis.measuring import GradientWishes, MeasuredGradients, measure_gradients
+from pipeline.diagnosis.reading import gradient_layers
+from pipeline.diagnosis.summing import GradientLayers
+from pipeline.errors import ModelError
+from pipeline.execute import check_scheduler
+from pipeline.interface import (
+    Paths,
+    at_least,
+    check_columns_types,
+    check_whole,
+    csv_of,
+    memory_of,
+    paths_of,
+    shown_type,
+)
+from pipeline.models import Model, ScoreRequest, load_model, score_block
+from pipeline.models.network.compute import network_of
+from pipeline.models.network.file import NetworkFile
+from pipeline.models.network.model import NetworkModel
+from pipeline.models.network.score import NetworkBlock
+from pipeline.options import OF_GRADIENTS, GradientOptions, check_names, completed, documented
+from pipeline.scan import HowToScan
+from pipeline.types.job import BadLimit
+from pipeline.units import escape, parse_bad_limit, parse_chunk_size
+
+
+@documented(GradientOptions, **OF_GRADIENTS)
+def diagnose_gradients(
+    inputs: Paths,
+    model: Model | str | os.PathLike[str],
+    *,
+    target: str | None = None,
+    **options: Unpack[GradientOptions],
+) -> GradientReport:
+    """Return how much of the error signal reaches each layer of a network, over the rows of files, and what helps.
+
+    All is computed in float64, whatever the type of the weights, in one pass over the rows. The same inputs, model and
+    chunk size give the same bits on every scheduler, with any number of workers and any memory.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+        Files, folders or glob patterns, Parquet or CSV.
+    model : Model or path
+        A network, or the path of its model file.
+    target : str, optional
+        The column of the classes. With it the loss L of a row is its log loss; without, the sum of its raw predictions.
+    **options : GradientOptions
+
+    Raises
+    ------
+    TypeError
+        There is no such option, or it is of another type.
+    UsageError
+        An option cannot have that value.
+    ModelError
+        The model is no network.
+    DataError
+        Columns do not fit, more rows are bad than may be, or no row is left.
+    LogitstreamError
+        As for any input: ``exit_code`` is that of the command line.
+    """
+    check_names(options, GradientOptions)
+    asked: dict[str, Any] = dict(completed(options))
+    _check(asked, target)
+    paths = paths_of(inputs)
+    network = _network_model(model)
+    block = score_block(network, ScoreRequest(decimal=asked["decimal"]))
+    assert isinstance(block, NetworkBlock)
+    layers = gradient_layers(network.file, network_of(network.file, network.path))
+    found = measure_gradients(_wishes(paths, block, target, asked), layers)
+    return _report(target, network.file, layers, found)
+
+
+def _check(asked: dict[str, Any], target: object) -> None:
+    if target is not None and not isinstance(target, str):
+        raise TypeError(f'target is {shown_type(target)}, not the name of a column; write target="late"')
+    check_columns_types(asked["types"])
+    for name in ("limit", "workers", "retries", "skip_lines"):
+        check_whole(name, asked[name])
+    for name in ("limit", "workers", "memory"):
+        at_least(1, name, asked[name])
+    at_least(0, "retries", asked["retries"])
+    ABSENT.check(asked["absent"])
+    MISSING_TARGET.check(asked["missing_target"])
+    check_scheduler(asked["scheduler"], insecure=asked["insecure"])
+
+
+def _network_model(model: Model | str | os.PathLike[str]) -> NetworkModel:
+    is_path = isinstance(model, str | os.PathLike)
+    found = load_model(model) if isinstance(model, str | os.PathLike) else model
+    if isinstance(found, NetworkModel):
+        return found
+    kind = getattr(found, "kind", None)
+    if kind is None:
+        raise TypeError(f"model is a {type(model).__name__}, neither a network nor the path of a model file")
+    shown = escape(os.fspath(model), 1000) if is_path else "the model"  # type: ignore[arg-type]
+    raise ModelError(
+        f"{shown} is of the kind {kind}: it has no layers that an error signal could vanish in",
+        "name a model file of the kind network",
+    )
+
+
+def _wishes(paths: tuple[str, ...], block: NetworkBlock, target: str | None, asked: dict[str, Any]) -> GradientWishes:
+    chunk_size, max_bad = str(asked["chunk_size"]), BadLimit(*parse_bad_limit(str(asked["max_bad"])))
+    parse_chunk_size(chunk_size)
+    return GradientWishes(
+        inputs=paths,
+        block=block,
+        target=target,
+        missing_target=asked["missing_target"],
+        csv=csv_of(asked),  # type: ignore[arg-type]
+        absent=asked["absent"],
+        max_bad=max_bad,
+        limit=asked["limit"],
+        chunk_size=chunk_size,
+        how=HowToScan(
+            memory=memory_of(asked["memory"]),
+            workers=asked["workers"],
+            scheduler=asked["scheduler"],
+            insecure=asked["insecure"],
+            retries=asked["retries"],
+            bad_rows=max_bad.rows,
+        ),
+    )
+
+
+def _report(target: str | None, file: NetworkFile, layers: GradientLayers, found: MeasuredGradients) -> GradientReport:
+    sums = found.sums
+    measured = tuple(_layer(number, file, layers, found) for number in range(len(layers.all_layers)))
+    first, last = measured[0].norm, measured[-1].norm
+    # Where nothing comes in at the output, nothing arrives.
+    ratio = (first / last if last else 0.0) if math.isfinite(first) and math.isfinite(last) else math.inf
+    return GradientReport(
+        target=target,
+        loss=None if target is None else sums.loss / sums.rows,
+        rows={
+            "read": found.read,
+            "used": sums.rows,
+            "bad": found.bad,
+            "set_aside": found.set_aside,
+            "without_score": sums.without_score,
+            "without_target": sums.without_target,
+            "not_finite": sums.not_finite,
+        },
+        layers=measured,
+        ratio=ratio,
+        sentences=(gradient_sentence(measured, ratio), *map(step_sentence, filter(has_steps, measured))),
+        advice=gradient_advice(measured, ratio),
+        notes=found.notes,
+    )
+
+
+def _layer(number: int, file: NetworkFile, layers: GradientLayers, found: MeasuredGradients) -> LayerGradient:
+    place, section = file.weighted[number]
+    sums = found.sums
+    with np.errstate(all="ignore"):
+        gradient = np.linalg.norm(sums.weights[number] / sums.rows)
+    steps = sums.steps[number] if number < len(layers.recurrent) else None
+    return LayerGradient(
+        number=number + 1,
+        place=place,
+        kind=section.kind,
+        units=layers.all_layers[number].units,
+        function=layers.shown(number)[0],
+        norm=_whole(sums.norms[number] / sums.rows),
+        weight_gradient=_whole(gradient),
+        saturated=float(sums.saturated[number] / max(1, sums.units[number])),
+        mean_activation=float(sums.activations[number] / max(1, sums.passed[number])),
+        # The last step comes first in the sums.
+        steps=() if steps is None else tuple(map(_whole, (steps.norms / steps.rows)[::-1])),
+    )
+
+
+def _whole(number: float | np.floating[Any]) -> float:
+    """Return a number; one that overflowed is infinite, whether or not 0 times infinity made NaN of it."""
+    return float(number) if math.isfinite(number) else math.inf

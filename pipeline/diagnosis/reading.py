@@ -1,0 +1,129 @@
+"""The rows of a batch as a network takes them: inputs in float64, and the class of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import numpy as np
+
+from pipeline.choices import MissingTarget
+from pipeline.diagnosis.sources import InputRows, StepRows
+from pipeline.diagnosis.step_summing import StepSummer
+from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer
+from pipeline.flow.write import of_file
+from pipeline.kernels.layers import DenseLayer, RecurrentLayer
+from pipeline.models.columns import Mask, RecentLevels, levels
+from pipeline.models.levels import LevelTable, spelled_type
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.network.compute import Network, network_of
+from pipeline.models.network.file import NetworkFile
+from pipeline.models.network.score import NetworkBlock
+from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.scan import Batch
+from pipeline.types.blocks import Values
+from pipeline.types.inputs import InputFile, Need
+from pipeline.units import value_text
+
+
+def class_spellings(model: NetworkFile) -> tuple[str, ...]:
+    """Return how the classes of a network are spelled, the negative one first where there are two."""
+    if model.classes is not None:
+        return tuple(map(value_text, model.classes))
+    target = model.target
+    if target is None or target.negative is None:
+        return "false", "true"
+    return value_text(target.negative), value_text(target.positive)
+
+
+def gradient_layers(model: NetworkFile, network: Network) -> GradientLayers:
+    """Return the layers of a network in float64."""
+    layers = (
+        DenseLayer(each.weight.astype(np.float64), each.bias.astype(np.float64), each.function, each.parameters)
+        for each in network.layers
+    )
+    recurrent = () if network.recurrence is None else network.recurrence.layers
+    return GradientLayers(tuple(layers), model.head, tuple(map(_in_float64, recurrent)), model.pooling)
+
+
+def _in_float64(layer: RecurrentLayer) -> RecurrentLayer:
+    names = ("input_weight", "hidden_weight", "input_bias", "hidden_bias")
+    return replace(layer, **{name: getattr(layer, name).astype(np.float64) for name in names})
+
+
+@dataclass(frozen=True, eq=False)
+class GradientReader:
+    """Reads the batches of a scan. May be used from several threads at once.
+
+    Attributes
+    ----------
+    block : NetworkBlock
+        What reads the features.
+    target : str or None
+        The column of the classes, the last one of a batch.
+    missing_target : {"error", "drop"}
+    """
+
+    block: NetworkBlock
+    target: str | None
+    missing_target: MissingTarget
+    layers: GradientLayers = field(init=False)
+    _tables: Mapping[bool, LevelTable] = field(init=False)
+    _recent: RecentLevels = field(init=False, default_factory=RecentLevels)
+
+    def __post_init__(self) -> None:
+        model = self.block.model
+        spelled = class_spellings(model)
+        positions = {spelling: number for number, spelling in enumerate(spelled)}
+        # The decimal sign of the options is that of a CSV.
+        signs = {True: self.block.decimal, False: "."}
+        tables = {is_csv: LevelTable(positions, spelled_type(spelled), (), sign) for is_csv, sign in signs.items()}
+        object.__setattr__(self, "layers", gradient_layers(model, network_of(model, self.block.path)))
+        object.__setattr__(self, "_tables", tables)
+
+    def summer(self) -> GradientSummer | StepSummer:
+        """Return what adds up the rows of one chunk."""
+        if self.layers.recurrent:
+            return StepSummer(self.layers)
+        return GradientSummer(self.layers, with_target=self.target is not None)
+
+    def add(self, batch: Batch, file: InputFile, needs: Sequence[Need], summer: GradientSummer | StepSummer) -> None:
+        """Add the rows of a batch that have inputs and a class, after the others were booked."""
+        columns, tally = batch.data.columns, RowTally(batch.data.num_rows)
+        features = columns if self.target is None else columns[:-1]
+        block = cast("NetworkBlock", of_file(self.block, file, needs[: len(features)]))
+        source = self._source(block.batch_of(features, tally))
+        codes, without = None, np.zeros(tally.rows, dtype=np.bool_)
+        if self.target is not None:
+            column = BatchColumn(len(features), self.target, columns[-1])
+            codes = self._codes(column, self._tables[file.format == "csv"], tally, without)
+        batch.settle(Values((), null=tally.null_count, rejected=tally.cells(tally.rejected)))
+        used = np.ones(tally.rows, dtype=np.bool_) if tally.null is None else ~tally.null
+        used[tally.rejected] = False
+        summer.sums.without_score += tally.null_count
+        summer.sums.without_target += int(np.count_nonzero(without & used))
+        used &= ~without
+        summer.sums.not_finite += source.add(used, codes, summer)
+
+    def _source(self, batch: BatchColumns) -> InputRows | StepRows:
+        """Return the inputs of a batch, with the policies applied."""
+        model = self.block.model
+        if model.sequences:
+            return StepRows(batch, model)
+        return InputRows(batch, model)
+
+    def _codes(self, column: BatchColumn, table: LevelTable, tally: RowTally, without: Mask) -> Codes:
+        """Return the class of each row; note in ``without`` which have no target where those are left out."""
+        cells = levels(column.array)
+        found = self._recent.find(table, cells.dictionary)
+        codes = found.positions.take(cells.codes, mode="clip")
+        missing = found.is_missing.take(cells.codes, mode="clip")
+        if cells.null is not None:
+            missing |= cells.null
+        tally.add_bad(np.flatnonzero((codes < 0) & ~missing), column, "target unknown")
+        if self.missing_target == "drop":
+            without |= missing
+        else:
+            tally.add_bad(np.flatnonzero(missing), column, "target missing")
+        return codes

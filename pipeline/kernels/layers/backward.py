@@ -1,0 +1,60 @@
+"""The way back through a layer: from the derivatives of a loss by what it gives to those by what it gets.
+
+Of a dense layer with the sums z = W x + b and the values a = f(z): dL/dz = dL/da f'(z), dL/dW is the sum of dL/dz x^T
+over the rows, and dL/dx = W^T dL/dz (D. E. Rumelhart, G. E. Hinton, R. J. Williams, Learning representations by
+back-propagating errors, 1986). Arrays have the shape (rows, features).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from pipeline.kernels.activations import gradient
+from pipeline.kernels.layers.dense import DenseLayer
+from pipeline.kernels.layers.tiles import Tile
+from pipeline.kernels.softmax import softmax_gradient
+from pipeline.registry import function_named
+
+
+def dense_slopes(layer: DenseLayer, sums: Tile) -> Tile:
+    """Return the derivative of each value by its own sum, as read-only ones where the layer has no function."""
+    options = cast("dict[str, Any]", layer.parameters)
+    if layer.function is None:
+        return np.broadcast_to(np.ones((), dtype=sums.dtype), sums.shape)
+    if function_named(layer.function).several:
+        return softmax_gradient(sums, **options)
+    return gradient(layer.function, sums, **options)
+
+
+def dense_signal(layer: DenseLayer, values: Tile, slopes: Tile, error: Tile) -> Tile:
+    """Return dL/dz.
+
+    Parameters
+    ----------
+    layer : DenseLayer
+    values, slopes : ndarray, shape (rows, units)
+        Of :meth:`DenseLayer.activate` and :func:`dense_slopes`.
+    error : ndarray, shape (rows, units)
+        dL/da.
+    """
+    if layer.function is None or not function_named(layer.function).several:
+        return error * slopes
+    # Each value of the softmax depends on all sums of its row: dL/dz_i = a_i (e_i - sum of a_j e_j) / temperature.
+    mean = (values * error).sum(axis=1, keepdims=True)
+    found: Tile = values * (error - mean) / layer.parameters["temperature"]
+    return found
+
+
+def dense_weight_gradient(inputs: Tile, signal: Tile) -> Tile:
+    """Return dL/dW, the sum over the rows, of shape (units, inputs); ``signal`` is dL/dz."""
+    # numpy.dot lets other threads work meanwhile; the operator does not.
+    found: Tile = np.dot(signal.T, inputs)
+    return found
+
+
+def dense_error(layer: DenseLayer, signal: Tile) -> Tile:
+    """Return dL/dx, of shape (rows, inputs), in the type of the weights; ``signal`` is dL/dz."""
+    found: Tile = np.dot(signal, layer.weight)
+    return found

@@ -1,0 +1,84 @@
+"""Keras files: the network scores as Keras does (see ``make_keras.py``), and Keras is not needed to read them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pipeline
+from pipeline.conversion.importing import IMPORTERS
+from pipeline.models.network.weights import parse_weights
+from tests.conversion.networks.make_keras import FILES
+
+pytest.importorskip("safetensors", reason="safetensors is not installed")
+pytestmark = pytest.mark.skipif(find_spec("h5py") is None, reason="h5py is not installed")
+
+NAMES = sorted(path.stem for path in FILES.glob("*.keras"))
+
+
+def stored(name: str) -> dict[str, Any]:
+    return dict(json.loads((FILES / f"{name}.json").read_text()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_scores_as_keras_did(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said, path = stored(name), FILES / f"{name}.keras"
+    assert IMPORTERS["keras"].recognises(path.read_bytes()[:4096], "model")
+    model: Any = pipeline.import_model(path)
+    outputs = np.array(said["outputs"])
+    if model.output.columns == ("raw_prediction",):
+        ours = model.raw_prediction(said["rows"])
+    else:
+        ours = model.predict_proba(said["rows"]) if model.file.classes else model.probability(said["rows"])
+    largest = float(np.abs(ours - outputs.reshape(ours.shape)).max())
+    assert largest <= 1e-6
+    assert "keras" not in sys.modules
+    with capsys.disabled():
+        print(f"{name}: {largest:.2g}", end=" ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
+def test_check_compares_with_keras_and_stores_the_difference(tmp_path: Path) -> None:
+    for name in NAMES:
+        pq.write_table(pa.table(stored(name)["rows"]), tmp_path / f"{name}.parquet")
+    program = (
+        "import json, sys, pathlib, pipeline\n"
+        "files, rows, *names = sys.argv[1:]\n"
+        "made = [pipeline.import_model(f'{files}/{name}.keras', check=f'{rows}/{name}.parquet') for name in names]\n"
+        "print(json.dumps([model.training['imported'] for model in made]))"
+    )
+    # Keras sets variables of the environment and starts threads.
+    done = subprocess.run(
+        [sys.executable, "-c", program, FILES, tmp_path, *NAMES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for facts in json.loads(done.stdout.splitlines()[-1]):
+        assert (facts["from"], facts["rows"]) == ("keras", 8)
+        assert facts["largest_difference"] < 1e-6
+        assert facts["tool"].startswith("keras 3.")
+
+
+def test_layers_and_functions_are_those_of_the_file() -> None:
+    model: Any = pipeline.import_model(FILES / "normed.keras")
+    assert [layer.function for layer in model.file.layers] == ["relu", "gelu", None]
+    assert [feature.column for feature in model.features] == ["column_0", "column_1", "column_2", "column_3"]
+    assert model.features[0].scale != 1
+    steps: Any = pipeline.import_model(FILES / "gru_before.keras")
+    assert [layer.kind for layer in steps.file.layers] == ["gru", "lstm", "max", "dense"]
+    assert (steps.file.layers[0].reset_after, steps.file.steps, steps.features[0].column) == (False, 5, "clicks")
+    double: Any = pipeline.import_model(FILES / "double.keras")
+    assert double.output.columns == ("raw_prediction",)
+    assert {tensor.dtype for tensor in parse_weights(double.weights(), "double").tensors.values()} == {"F64"}
+    notes = double.training["imported"]["notes"]
+    assert notes[-1] == "the file gives raw predictions, no probabilities; so does the model"
+    assert notes[0].startswith('columns: the input "input_layer')
