@@ -110,7 +110,7 @@ ROOMS = {
         (*BELOW, "kernels", "models", "registry"),
         late=(
             *("defusedxml", "google.protobuf", "h5py", "keras", "onnx", "onnxruntime", "pandas", "sklearn", "skops"),
-            "statsmodels",
+            *("statsmodels", "torch"),
         ),
         lazy=True,
     ),

@@ -217,6 +217,7 @@ def import_network(
     layers: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    check: Paths | None = None,
     if_exists: IfExists = "fail",
 ) -> NetworkModel:
     """Write the model file of the network whose weights are in a safetensors file, and return the model.
@@ -232,28 +233,38 @@ def import_network(
         besides ``weights``.
     output : path
         The model file. The weights stay where they are, in its folder or below it.
+    check : path or iterable of paths, optional
+        Parquet or CSV files whose first 10,000 rows are scored by PyTorch, too, which gets the layers, the weights, and
+        what the features make of the columns. The largest difference is in ``training["imported"]``.
     if_exists : {"fail", "replace"}
 
     Raises
     ------
     ModelError
         ``layers`` is not valid, or the weights do not fit it.
+    ThresholdError
+        The scores differ by more than the type of the weights explains.
     UsageError
         The weights are not in the folder of the output, or ``output`` is one of the files.
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     ConfigurationError
-        safetensors is not installed.
+        safetensors is not installed, or PyTorch for rows to check.
     InputMissingError, PermissionDeniedError, StorageError
         A file cannot be read or written.
     """
-    from pipeline.models.network.making import network_of_state  # noqa: PLC0415 - no run needs it
+    from pipeline.models.network.making import network_of_state, recorded  # noqa: PLC0415 - no run needs it
 
     IF_EXISTS.check(if_exists)
     weights, described, made = os.fspath(path), os.fspath(layers), os.fspath(output)
     _check_other(weights, made, "the file to import")
     _check_other(described, made, "the description of the layers")
     model, data = network_of_state(weights, described, made)
+    if check is not None:
+        from pipeline.conversion.reading import checked_by_torch  # noqa: PLC0415 - as above
+
+        found = checked_by_torch(model, partial(_first_rows, paths_of(check)))
+        model, data = recorded(model, data, found)
     write_new_file(made, data, if_exists)
     return model
 

@@ -497,6 +497,15 @@ OF_A_FIT: Mapping[str, str] = {
     "observe": "A function that is called with each event of the fit.",
 }
 
+# What some options mean for a diagnosis of gradients.
+OF_GRADIENTS: Mapping[str, str] = {
+    "missing_target": "What to do with a row without a target: ``error``, or ``drop`` to leave it out.",
+    "limit": "Read at most this many rows, from the start, for a first try.",
+    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
+    "than that, nothing is measured.",
+    "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
+}
+
 # What some options mean for a fit of a network, and the defaults that differ there.
 OF_A_NETWORK: Mapping[str, str] = {
     **OF_A_FIT,
@@ -528,15 +537,6 @@ DEFAULTS_OF_A_NETWORK: Mapping[str, Any] = {
     "learning_rate": None,
     "initialisation": "glorot",
     "chunk_size": 65_536,
-}
-
-# What some options mean for a diagnosis of gradients.
-OF_GRADIENTS: Mapping[str, str] = {
-    "missing_target": "What to do with a row without a target: ``error``, or ``drop`` to leave it out.",
-    "limit": "Read at most this many rows, from the start, for a first try.",
-    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
-    "than that, nothing is measured.",
-    "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
 }
 
 # What users of pandas, polars and scikit-learn call an option, by the name that it has here.

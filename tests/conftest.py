@@ -71,8 +71,8 @@ def _is_over(pid: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    # The second is set by polars, when it is imported.
-    ignored = {"PYTEST_CURRENT_TEST", "_RJEM_MALLOC_CONF"}
+    # The second is set by polars and the third by threadpoolctl, when they are imported.
+    ignored = {"PYTEST_CURRENT_TEST", "_RJEM_MALLOC_CONF", "KMP_DUPLICATE_LIB_OK"}
     return {name: value for name, value in os.environ.items() if name not in ignored}
 
 

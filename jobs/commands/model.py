@@ -90,9 +90,8 @@ def upgrade(model: str, output: str | None, if_exists: IfExists, json: bool) -> 
     type=values.PATH,
     metavar="DATA",
     is_path=True,
-    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops, Keras), and store the largest "
-    "difference. "
-    "PMML is compared with the rows that it brings.",
+    help="Score the first 10,000 rows of Parquet or CSV with FILE too (ONNX, skops, Keras; weights by PyTorch), and "
+    "store the largest difference. PMML is compared with the rows that it brings.",
 )
 @option(
     "--kind",

@@ -39,7 +39,7 @@ def show_import(
         As :func:`pipeline.import_model` raises it, or the output exists; nothing was written.
     """
     if layers is not None:
-        _show_network(path, layers, output, asked=(kind, check), if_exists=if_exists, as_json=as_json)
+        _show_network(path, layers, output, kind=kind, check=check, if_exists=if_exists, as_json=as_json)
         return
     if path.endswith(".safetensors"):
         raise UsageError(
@@ -62,19 +62,21 @@ def _show_network(
     layers: str,
     output: str,
     *,
-    asked: tuple[str | None, str | None],
+    kind: str | None,
+    check: str | None,
     if_exists: IfExists,
     as_json: bool,
 ) -> None:
-    for name, value in zip(("--kind", "--check"), asked, strict=True):
-        if value is not None:
-            raise UsageError(f"{name} is not for weights, which --layers describes", f"leave out {name} or --layers")
-    model = import_network(path, layers, output, if_exists=if_exists)
+    if kind is not None:
+        raise UsageError("--kind is not for weights, which --layers describes", "leave out --kind or --layers")
+    model = import_network(path, layers, output, check=check, if_exists=if_exists)
+    facts = (model.file.training or {})["imported"]
     if as_json:
-        document.write(import_json(path, output, model.digest(), (model.file.training or {})["imported"]))
+        document.write(import_json(path, output, model.digest(), facts))
         return
     count = _count(len(model.file.features))
-    console.confirm(f"{escape(output)}: a network with {count}, from {escape(path)} and {escape(layers)}")
+    made = f"{escape(output)}: a network with {count}, from {escape(path)} and {escape(layers)}"
+    console.confirm("\n".join([made, *_compared(facts)]))
 
 
 def _count(features: int) -> str:
@@ -83,8 +85,13 @@ def _count(features: int) -> str:
 
 def _told(path: str, made: str, facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{made}, from {path} ({facts['from']})"
+    compared = [*_compared(facts)]
+    yield from compared
+    if not compared:
+        yield _UNCOMPARED.get(facts["from"], "not compared with the tool that made it: --check DATA does that")
+
+
+def _compared(facts: Mapping[str, Any]) -> Iterator[str]:
     if "rows" in facts:
         rows = f"{format_count(facts['rows'])} rows scored both ways"
         yield f"{rows}: largest difference {facts['largest_difference']:.2g} ({facts['tool']})"
-    else:
-        yield _UNCOMPARED.get(facts["from"], "not compared with the tool that made it: --check DATA does that")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from pipeline.conversion.importing import IMPORTERS, Imported, Importer, Score, 
 from pipeline.conversion.networks.document import ImportedNetwork
 from pipeline.errors import ConfigurationError, ModelError, SchemaError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
+from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.store import system_errors
 from pipeline.units import GIB, escape, format_bytes, format_count
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # As many bytes as a file may have that is imported: what a message of Protocol Buffers, and so an ONNX graph, may have.
 SIZE_LIMIT = 2 * GIB
 
+# Of a network and PyTorch, by the type of the weights.
+_TOLERANCES = {"F32": 1e-5, "F64": 1e-12}
 _KINDS = (
     "give an ONNX graph, a PMML document, a readable model of VW, a skops file or a Keras file; --kind says which it is"
 )
@@ -45,7 +48,8 @@ class _Conversion:
         """Return what ``training`` keeps of it; raise ``ThresholdError`` if the two differ by too much."""
         record: dict[str, Any] = {"from": self.importer.kind, "file": Path(self.name).name, "sha256": self.digest}
         if gap is not None:
-            _refuse(gap, self.imported, self.importer, "" if rows is None else ", or leave out the rows to check")
+            instead = "" if rows is None else ", or leave out the rows to check"
+            _refuse(gap, self.imported.tolerance, self.importer.title, instead)
             record |= {"rows": gap.rows, "largest_difference": gap.absolute, "tool": _tool(self.importer, rows)}
         return record | ({"notes": list(self.imported.notes)} if self.imported.notes else {})
 
@@ -103,6 +107,35 @@ def _network(found: _Conversion, imported: ImportedNetwork, rows: Rows | None) -
     model = network_in_memory(imported.document, imported.tensors, found.name)
     record = found.record(_compared(partial(difference, model), found.importer, imported, rows), rows)
     return model.with_training({"imported": record})
+
+
+def checked_by_torch(model: NetworkModel, rows: Rows) -> dict[str, Any]:
+    """Return what ``training`` keeps of a comparison of a network with PyTorch, which gets its layers and weights.
+
+    Raises
+    ------
+    ThresholdError
+        The scores differ by more than the type of the weights explains.
+    ConfigurationError
+        PyTorch is not installed.
+    DataError
+        There are no rows.
+    """
+    from pipeline.conversion.networks.pytorch import torch_scorer  # noqa: PLC0415 - most models are no networks
+    from pipeline.models.network.weights import parse_weights  # noqa: PLC0415 - as above
+
+    score = torch_scorer(model)
+    if score is None:
+        raise ConfigurationError(
+            "PyTorch is not installed, which scores rows with the layers",
+            "install torch, or leave out the rows to check",
+        )
+    # What the model makes of raw predictions is no part of the layers.
+    bare = replace(model, file=model.file.model_copy(update={"output": Output()}))
+    gap = difference(bare, rows, score)
+    types = {tensor.dtype for tensor in parse_weights(model.weights(), model.path).tensors.values()}
+    _refuse(gap, _TOLERANCES[types.pop()], "PyTorch", ", or leave out the rows to check")
+    return {"rows": gap.rows, "largest_difference": gap.absolute, "tool": versioned("torch")}
 
 
 def read(name: str) -> bytes:
@@ -197,12 +230,12 @@ def _install(kind: str) -> str:
     return f"pip install 'logitstream[{kind}]'"
 
 
-def _refuse(found: Gap, imported: Imported | ImportedNetwork, importer: Importer, instead: str = "") -> None:
-    if found.relative <= imported.tolerance:
+def _refuse(found: Gap, tolerance: float, title: str, instead: str = "") -> None:
+    if found.relative <= tolerance:
         return
     raise ThresholdError(
         f"row {format_count(found.row + 1)} of the rows to check has probability {found.ours:.12g}, but "
-        f"{found.theirs:.12g} by {importer.title}: they may differ by {imported.tolerance:.2g}",
+        f"{found.theirs:.12g} by {title}: they may differ by {tolerance:.2g}",
         f"nothing was written; report this with the file, or score with the tool that made it{instead}",
     )
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline import kernels
 from pipeline.diagnosis.signals import SATURATED_SHARE, Floats, LayerPass, backward, forward, largest_slope, row_norms
-from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, RecurrentLayer, dense_weight_gradient
+from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, RecurrentLayer, dense_weight_gradient, log_loss_signal
 
 Codes = npt.NDArray[np.intp]
 Integers = npt.NDArray[np.int64]
@@ -267,28 +267,3 @@ def _with_head(done: LayerPass, head: Head) -> LayerPass:
     if head == "softmax":
         return LayerPass(done.inputs, kernels.softmax(raw), kernels.softmax_gradient(raw))
     return LayerPass(done.inputs, kernels.evaluate(head, raw), kernels.gradient(head, raw))
-
-
-def log_loss_signal(head: Head, raw: Floats, codes: Codes) -> tuple[Floats, Floats]:
-    """Return dL/dz of the log loss, shape (rows, outputs), and the loss of each row.
-
-    With the probabilities p it is p - 1 for the class of the row, and p for the others. Where p is near 1, p - 1 is
-    computed from the others, so that nothing cancels.
-
-    Parameters
-    ----------
-    head : {"sigmoid", "softmax"}
-    raw : ndarray, shape (rows, outputs)
-    codes : ndarray of intp, shape (rows,)
-        The number of the class of each row: 0 or 1 with the sigmoid.
-    """
-    if head == "sigmoid":
-        sign = 1.0 - 2.0 * codes[:, np.newaxis]
-        against = sign * raw
-        return sign * kernels.evaluate("sigmoid", against), -kernels.log_sigmoid(-against)[:, 0]
-    rows = np.arange(len(raw))
-    signal = kernels.softmax(raw)
-    signal[rows, codes] = 0.0
-    signal[rows, codes] = -signal.sum(axis=1)
-    above = raw - raw.max(axis=1, keepdims=True)
-    return signal, np.log(np.exp(above).sum(axis=1)) - above[rows, codes]

@@ -27,7 +27,9 @@ def batches(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
     """Yield one array for each need, batch by batch, in the order of the rows.
 
     Accepted are Arrow tables and record batches, anything with ``__arrow_c_stream__`` (dataframes), mappings from names
-    to arrays, and NumPy arrays of shape (rows, columns) in the order of the needs.
+    to arrays, and NumPy arrays of shape (rows, columns) in the order of the needs. Sequences of one length may be an
+    array of shape (rows, numbers) or (rows, steps, numbers of a step) in a mapping; where they are the one need, also
+    by themselves.
 
     Raises
     ------
@@ -79,6 +81,8 @@ def _from_stream(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
 def _from_matrix(data: np.ndarray[Any, Any], needs: Sequence[Need]) -> list[pa.Array]:
     if is_masked(data):
         raise TypeError("masked arrays are not supported because the mask would be lost: fill them with NaN first")
+    if data.ndim == 3 and [need.role for need in needs] == ["sequence"]:
+        return [_array(data, needs[0])]
     if data.ndim != 2 or data.shape[1] != len(needs):
         names = ", ".join(escape(need.name) for need in needs)
         raise ValueError(f"an array must have shape (rows, {len(needs)}) with the columns {names}; got {data.shape}")
@@ -100,6 +104,8 @@ def _array(values: Any, need: Need) -> pa.Array:
     if isinstance(values, pa.Array):
         return _typed(values, need)
     is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+    if is_plain and values.ndim > 1 and need.role == "sequence":
+        return _lists(values)
     if is_plain:
         values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     try:
@@ -107,6 +113,19 @@ def _array(values: Any, need: Need) -> pa.Array:
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise SchemaError(f'column "{escape(need.name)}" cannot be read: {escape(str(error))}') from error
     return _typed(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, need)
+
+
+def _lists(values: np.ndarray[Any, Any]) -> pa.Array:
+    """Return sequences of one length, shape (rows, numbers) or (rows, steps, numbers of a step), as lists."""
+    if values.ndim > 3 or (values.ndim == 3 and not values.shape[2]):
+        raise ValueError(
+            f"sequences have shape (rows, numbers) or (rows, steps, numbers of a step), not {values.shape}"
+        )
+    rows, steps = values.shape[:2]
+    inner = pa.array(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).ravel())
+    if values.ndim == 3:
+        inner = pa.FixedSizeListArray.from_arrays(inner, values.shape[2])
+    return pa.LargeListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int64) * steps), inner)
 
 
 def _typed(array: pa.Array, need: Need) -> pa.Array:

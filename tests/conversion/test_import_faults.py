@@ -405,4 +405,4 @@ def test_a_difference_is_relative_to_large_raw_predictions_alone() -> None:
         difference(model, in_memory({"x": []}), scored)
     found = difference(model, in_memory({"x": [1.0]}), lambda columns: scored(columns) + 1e-6)
     with pytest.raises(ThresholdError, match="may differ by 1e-12"):
-        reading._refuse(found, Imported(MODEL), IMPORTERS["pmml"])
+        reading._refuse(found, Imported(MODEL).tolerance, IMPORTERS["pmml"].title)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pipeline as logitstream
@@ -86,6 +87,25 @@ def test_recurrent_layers_are_those_of_onnxruntime(
     assert np.isnan(found[~fits]).all()
     assert np.isnan(ours).any()
     same_scores(model, logitstream.import_model(tmp_path / "model.onnx"), kept)
+
+
+@pytest.mark.slow
+@needs_onnx
+@needs_runtime
+@pytest.mark.parametrize("is_ragged", [True, False])
+def test_rows_are_scored_both_ways_when_a_graph_is_read_back(is_ragged: bool, tmp_path: Path) -> None:
+    if is_ragged:
+        tensors, said = sequences_of("gru", "mean", reset_after=True, biases=True, dtype=np.float32)
+        model = NetworkModel.load(written(tmp_path, tensors, **said))
+        rows, _ = ragged()
+    else:
+        model, rows = of_functions(tmp_path, "tanh", np.float32, 3), rows_of()
+    model.export("onnx", tmp_path / "model.onnx")
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    found = logitstream.import_model(tmp_path / "model.onnx", check=tmp_path / "rows.parquet")
+    imported = dict(found.training or {})["imported"]
+    assert imported["rows"] == len(rows["s" if is_ragged else "x"])
+    assert 0 < imported["largest_difference"] < 1e-6
 
 
 STORED = json.loads(written_networks.STORED.read_text())

@@ -19,8 +19,9 @@ import pipeline as logitstream
 from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, largest_slope
 from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence
 from pipeline.diagnosis.reading import gradient_layers
-from pipeline.diagnosis.summing import GradientSummer, log_loss_signal
+from pipeline.diagnosis.summing import GradientSummer
 from pipeline.errors import BadCellsError, DataError, MemoryBudgetError, ModelError, SchemaError, UsageError
+from pipeline.kernels.layers import log_loss_signal
 from pipeline.models import load_model
 from pipeline.models.network.compute import network_of
 from pipeline.models.network.model import NetworkModel

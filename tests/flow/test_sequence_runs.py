@@ -99,16 +99,15 @@ def test_parts_are_equal_on_every_scheduler_with_any_workers_and_batches(
     assert parts(tmp_path / "out") == parts(output)
 
 
-@pytest.mark.parametrize("chunk", [700, 5_000])
 def test_bits_are_equal_for_any_chunk_size_and_form_of_lists(
-    source: Path, reference: tuple[Path, Path], chunk: int, tmp_path: Path
+    source: Path, reference: tuple[Path, Path], tmp_path: Path
 ) -> None:
     path, output = reference
-    score(source, path, tmp_path / "out", chunk_size=chunk, scheduler="sync")
+    score(source, path, tmp_path / "out", chunk_size=700, scheduler="sync")
     rows = pq.read_table(source)
     large = rows.set_column(1, "clicks", rows["clicks"].cast(pa.large_list(pa.float64())))
     pq.write_table(large.combine_chunks(), tmp_path / "large.parquet", row_group_size=123)
-    score(tmp_path / "large.parquet", path, tmp_path / "other", chunk_size=chunk, scheduler="sync")
+    score(tmp_path / "large.parquet", path, tmp_path / "other", chunk_size=5_000, scheduler="sync")
     expected = pq.read_table(output)
     assert expected["probability"].null_count > 0
     for folder in ("out", "other"):
@@ -221,16 +220,18 @@ def zeros(lengths: np.ndarray) -> pa.Table:
 
 
 def test_a_row_that_is_too_long_for_the_memory_is_named_with_its_length(bench: Bench) -> None:
-    lengths = np.full(400, 4)
-    lengths[123] = 8_000_000
-    bench.put("f.parquet", zeros(lengths), row_group_size=100)
     allowed = max(160 * MIB, current_bytes()) + 48 * MIB
+    lengths = np.full(400, 4)
+    lengths[123] = 3_000_000
+    bench.put("f.parquet", zeros(lengths), row_group_size=100)
     with pytest.raises(MemoryBudgetError) as caught:
         bench.score(model=small(bench), memory=allowed)
     assert caught.value.exit_code == 71
     assert (caught.value.row, caught.value.column) == (124, "clicks")
     first, remedy = str(caught.value).splitlines()
-    assert first.startswith("f.parquet: row 124, column clicks: a list of 8,000,000 members, which take 62 MiB decoded")
+    assert first.startswith(
+        "f.parquet: row 124, column clicks: a list of 3,000,000 members, which take 23.2 MiB decoded"
+    )
     assert remedy == "raise --memory, or lower --workers"
     assert bench.score(model=small(bench, steps=5), memory=allowed + 200 * MIB, max_bad=1).totals.bad == 1
 
@@ -238,11 +239,11 @@ def test_a_row_that_is_too_long_for_the_memory_is_named_with_its_length(bench: B
 def test_a_batch_of_long_rows_is_made_smaller_until_it_fits(bench: Bench) -> None:
     allowed = max(160 * MIB, current_bytes()) + 60 * MIB
     lengths = np.full(1_200, 2)
-    lengths[1_080:1_150] = 60_000
+    lengths[1_080:1_110] = 60_000
     bench.put("f.parquet", zeros(lengths))
     path = small(bench, steps=10)
-    report = bench.score(model=path, memory=allowed, max_bad=70)
-    assert (report.totals.scored, report.totals.bad) == (1_130, 70)
+    report = bench.score(model=path, memory=allowed, max_bad=30)
+    assert (report.totals.scored, report.totals.bad) == (1_170, 30)
 
 
 def test_the_inputs_of_a_wide_step_count_towards_the_memory(bench: Bench) -> None:
@@ -250,13 +251,13 @@ def test_the_inputs_of_a_wide_step_count_towards_the_memory(bench: Bench) -> Non
     features = [sequence("clicks", width=2_000)]
     wide = written(
         bench.folder / "wide",
-        drawn_steps("lstm", (2_000, 200, 1)),
+        drawn_steps("lstm", (2_000, 20, 1)),
         features=features,
         layers=step_layers("lstm", 1, "last"),
     )
     narrow = small(bench)
     needed = [bench.preview(model=path).resources.projected_bytes for path in (wide, narrow)]
-    assert needed[0] - needed[1] > 1_024 * (2_000 * 16 + 200 * 80)
+    assert needed[0] - needed[1] > 1_024 * 2_000 * 16
     plain = written(
         bench.folder / "plain",
         {"0.weight": np.ones((1, 1))},

@@ -23,6 +23,7 @@ from pipeline.conversion.onnx.networks.reading import is_network, read_network
 from pipeline.conversion.onnx.networks.scoring import sequence_scorer
 from pipeline.conversion.onnx.numbers import number
 from pipeline.conversion.onnx.operators import OPERATORS
+from pipeline.conversion.onnx.padded import padded_scorer
 from pipeline.conversion.onnx.ports import (
     FAMILY,
     FLOAT32_TOLERANCE,
@@ -77,7 +78,8 @@ def _own(path: Path, graph: Graph, model: NetworkModel) -> ImportedNetwork:
     document, columns = said_of(model.file), {port.name: (port.name,) for port in graph.inputs}
     tolerance = FLOAT32_TOLERANCE if is_float32(graph) else TOLERANCE
     found = ReadGraph(document, (), columns, "probability", is_raw=False, tolerance=tolerance)
-    return ImportedNetwork(document, model.tensors(), (), tolerance, scorer(path, graph, found))
+    score = padded_scorer(path, graph, model.file) if model.file.sequences else scorer(path, graph, found)
+    return ImportedNetwork(document, model.tensors(), (), tolerance, score)
 
 
 def read(graph: Graph) -> ReadGraph:

@@ -4,7 +4,13 @@ A layer computes tiles of 1,024 rows. The bits of a row do not depend on the oth
 has one thread (:func:`pipeline.kernels.blas.one_thread`). Nothing warns, and nothing keeps state.
 """
 
-from pipeline.kernels.layers.backward import dense_error, dense_signal, dense_slopes, dense_weight_gradient
+from pipeline.kernels.layers.backward import (
+    dense_error,
+    dense_signal,
+    dense_slopes,
+    dense_weight_gradient,
+    log_loss_signal,
+)
 from pipeline.kernels.layers.clipping import clip_gradients
 from pipeline.kernels.layers.dense import DenseLayer
 from pipeline.kernels.layers.initial import Seed, default_gain, generator, glorot, he, normal
@@ -34,6 +40,7 @@ __all__ = [
     "generator",
     "glorot",
     "he",
+    "log_loss_signal",
     "normal",
     "padded",
     "pooled_error",

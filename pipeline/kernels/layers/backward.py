@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.kernels.activations import gradient
+from pipeline.kernels.activations import evaluate, gradient
 from pipeline.kernels.layers.dense import DenseLayer
 from pipeline.kernels.layers.tiles import Tile
-from pipeline.kernels.softmax import softmax_gradient
+from pipeline.kernels.logistic import log_sigmoid
+from pipeline.kernels.softmax import softmax, softmax_gradient
 from pipeline.registry import function_named
 
 
@@ -58,3 +60,28 @@ def dense_error(layer: DenseLayer, signal: Tile) -> Tile:
     """Return dL/dx, of shape (rows, inputs), in the type of the weights; ``signal`` is dL/dz."""
     found: Tile = np.dot(signal, layer.weight)
     return found
+
+
+def log_loss_signal(head: str, raw: Tile, codes: npt.NDArray[np.intp]) -> tuple[Tile, Tile]:
+    """Return dL/dz of the log loss, shape (rows, outputs), and the loss of each row.
+
+    With the probabilities p it is p - 1 for the class of the row, and p for the others. Where p is near 1, p - 1 is
+    computed from the others, so that nothing cancels.
+
+    Parameters
+    ----------
+    head : {"sigmoid", "softmax"}
+    raw : ndarray, shape (rows, outputs)
+    codes : ndarray of intp, shape (rows,)
+        The number of the class of each row: 0 or 1 with the sigmoid.
+    """
+    if head == "sigmoid":
+        sign = 1.0 - 2.0 * codes[:, np.newaxis]
+        against = sign * raw
+        return sign * evaluate("sigmoid", against), -log_sigmoid(-against)[:, 0]
+    rows = np.arange(len(raw))
+    signal = softmax(raw)
+    signal[rows, codes] = 0.0
+    signal[rows, codes] = -signal.sum(axis=1)
+    above = raw - raw.max(axis=1, keepdims=True)
+    return signal, np.log(np.exp(above).sum(axis=1)) - above[rows, codes]

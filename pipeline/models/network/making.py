@@ -120,6 +120,15 @@ def network_of_state(weights: str, layers: str, output: str) -> tuple[NetworkMod
     raise model_error(layers, locate(described.text, [replace(each, line=0, column=0) for each in problems]))
 
 
+def recorded(model: NetworkModel, data: bytes, found: Mapping[str, Any]) -> tuple[NetworkModel, bytes]:
+    """Return a network with more in ``training.imported``, and the bytes of its model file with the same."""
+    training = dict(model.file.training or {})
+    training["imported"] = {**training.get("imported", {}), **found}
+    document = {**json.loads(data), "training": training}
+    content = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return model.with_training(training), content.encode()
+
+
 def _below(weights: str, output: str) -> str:
     """Return the path of the weights from the folder of the output."""
     folder = os.path.realpath(Path(output).absolute().parent)

@@ -30,7 +30,9 @@ class NetworkModel(RowModel):
     """A network: a model file, and a safetensors file with its weights. Nothing is ever unpickled.
 
     Immutable, picklable, and equal to a network with the same content. A pickle has the path of the weights, not the
-    weights, unless they are in no file yet. Rows in memory are given as to a :class:`pipeline.LogisticModel`.
+    weights, unless they are in no file yet. Rows in memory are given as to a :class:`pipeline.LogisticModel`; sequences
+    as lists, or in a mapping as an array of shape (rows, steps, numbers of a step), which for a network of one sequence
+    may also stand alone.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ class _Sequence:
         """Return the inputs that some steps are: computed in float64, where anything is computed."""
         feature, values = self.feature, found.values
         if found.missing is not None and isinstance(feature.missing_step, Impute):
-            values = np.where(found.missing, feature.missing_step.impute, values)
+            values = np.where(found.missing, np.float64(feature.missing_step.impute), values)
         for number, function, neutral in ((feature.center, np.subtract, 0.0), (feature.scale, np.divide, 1.0)):
             if number != neutral:
                 values = function(values, np.asarray(number), dtype=np.float64)

@@ -141,6 +141,10 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         graph(Node("LSTM", ("X", "W", "R"), ("p",), {}), inputs=(SEQUENCE, Port("Z", DOUBLE, (None, 1)))),
         ('the input "X" is a sequence that does not say how many numbers a step has, or not the only input',),
     ),
+    "a loop": (
+        graph(Node("Loop", ("X",), ("p",), {}, CORE, "my Loop"), inputs=(SEQUENCE,)),
+        ('"my Loop" (Loop) is a branch or a loop of a program', "import the .keras file"),
+    ),
     "a function of another name": (between(one("HardSwish")), ('"my HardSwish" (HardSwish)',)),
     "a function that no pattern is": (
         between(Node("Tanh", ("h",), ("u",)), one("Mul", "h", "u")),

@@ -179,7 +179,6 @@ def test_an_import_of_weights_that_cannot_be_is_refused_and_writes_nothing(
 
     refused(2, "has the weights of a network, but not its layers")
     good = described(tmp_path)
-    refused(2, "--check is not for weights", "--layers", good, "--check", good)
     refused(2, "--kind is not for weights", "--layers", good, "--kind", "onnx")
     (tmp_path / "other").mkdir()
     refused(2, "is not in the folder of", "--layers", good, to=tmp_path / "other" / "network.json")

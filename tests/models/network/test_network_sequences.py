@@ -233,6 +233,12 @@ def test_an_empty_sequence_has_no_step_and_a_missing_value_counts_as_a_number(tm
     assert raw[3:].tolist() == raw_of(plain, [pa.array(made.tolist())]).tolist()
 
 
+def test_a_number_that_is_imputed_is_not_rounded_to_the_type_of_the_column(tmp_path: Path) -> None:
+    imputed, plain = policies(tmp_path / "one", missing_step={"impute": 0.1}), policies(tmp_path / "two")
+    found = raw_of(imputed, [pa.array([[0.5, None]], pa.list_(pa.float32()))])
+    assert found.tolist() == raw_of(plain, [pa.array([[0.5, 0.1]])]).tolist()
+
+
 def test_sequences_of_a_row_that_differ_in_length_are_a_bad_row(tmp_path: Path) -> None:
     tensors = drawn_steps("lstm", (2, 4, 1))
     features = [sequence("a", missing="empty"), sequence("b")]

@@ -82,6 +82,27 @@ def test_classes_have_a_column_each(tmp_path: Path) -> None:
         model.probability(rows)
 
 
+def test_sequences_are_lists_or_arrays(tmp_path: Path) -> None:
+    tensors = {"w": np.full((8, 3), 0.25), "h": np.full((8, 2), -0.5), "d": np.ones((1, 2))}
+    described = [{"kind": "lstm", "input_weight": "w", "hidden_weight": "h"}, {"kind": "last"}]
+    features = [{"column": "s", "kind": "sequence", "width": 3}]
+    content = {"features": features, "layers": [*described, {"kind": "dense", "weight": "d"}]}
+    model = NetworkModel.load(written(tmp_path, tensors, **content))
+    rows = np.random.default_rng(0).normal(size=(50, 4, 3))
+    rows[7, 2, 1] = np.nan
+    expected = model.probability(pa.table({"s": rows.tolist()}))
+    assert np.isnan(expected[7])
+    for given in (rows, {"s": rows}, {"s": rows.reshape(50, 12)}, {"s": rows.tolist()}, {"s": rows[:, ::1].copy("F")}):
+        np.testing.assert_array_equal(model.probability(given), expected)
+    assert model.probability(rows[:0]).shape == (0,)
+    assert np.isnan(model.probability(rows[:, :0])).all()
+    assert np.isfinite(model.probability(rows[:3].astype(">f4"))).all()
+    with pytest.raises(ValueError, match=r"not \(50, 4, 3, 1\)"):
+        model.probability({"s": rows[..., None]})
+    with pytest.raises(ValueError, match="shape"):
+        model.probability(rows[..., None])
+
+
 def test_a_dask_array_gives_a_dask_array_with_the_same_bits(tmp_path: Path) -> None:
     plain = NetworkModel.load(
         written(tmp_path, drawn([3, 4, 1]), features=columns(3), layers=layers(2, "tanh"), output={"threshold": 0.5})

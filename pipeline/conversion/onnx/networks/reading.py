@@ -44,6 +44,10 @@ from pipeline.units import escape
 SEQUENCE_AXES = ("axis 0", "axis 1", UNITS)
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_PROGRAMS = frozenset({"If", "Loop", "Scan"})
+_NO_PROGRAM = (
+    "tf2onnx writes a GRU of Keras as a loop: import the .keras file; of PyTorch export the module in eval mode"
+)
 # What bends a sum, so that the product behind it is another layer.
 _BENDING = frozenset(
     {"Sigmoid", "Tanh", "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Softplus", "HardSigmoid", "Gelu", "Erf"}
@@ -82,7 +86,9 @@ class _Result:
 
 
 def is_network(graph: Graph) -> bool:
-    """Return whether a graph has a recurrent layer, or one layer behind another with a function between them."""
+    """Return whether a graph takes sequences, or has one layer behind another with a function between them."""
+    if any(len(port.shape) == 3 for port in graph.inputs):
+        return True
     # 1: behind a product; 2: behind a function of it.
     stages: dict[str, int] = {}
     for node in graph.nodes:
@@ -196,6 +202,8 @@ def _made(
         if node.domain == CORE and (layer := RECURRENT_OPERATORS.get(node.operator)) is not None:
             return layer(step)
         function = NETWORK_OPERATORS.get((node.domain, node.operator))
+        if function is None and node.operator in _PROGRAMS:
+            raise step.refused("is a branch or a loop of a program, not a layer", _NO_PROGRAM)
         if function is None:
             raise step.refused("is an operator that logitstream does not read in a network")
         return (function(step),)

@@ -1,4 +1,4 @@
-"""What tests of networks share."""
+"""What tests of conversions share."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""How onnxruntime scores sequences with a graph that we wrote of a network, for comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.conversion.importing import Floats, Score
+from pipeline.conversion.onnx.graph import Graph
+from pipeline.conversion.onnx.recurrent_nodes import STEPS
+from pipeline.conversion.onnx.scoring import refusals, session_of
+from pipeline.models.network.file import NetworkFile
+
+
+def padded_scorer(path: Path, graph: Graph, file: NetworkFile) -> Score | None:
+    """Return what scores named columns of lists with onnxruntime; ``None`` if onnxruntime is not installed.
+
+    A row whose lists differ in length, or end within a step, has the score NaN.
+    """
+    if find_spec("onnxruntime") is None:
+        return None
+    session = cache(partial(session_of, path, graph, "probability"))
+
+    def score(rows: Mapping[str, Any]) -> Floats:
+        columns = {each.column: [_steps(cell, each.width) for cell in rows[each.column]] for each in file.sequences}
+        counts = np.array([[len(cell) for cell in cells] for cells in columns.values()], dtype=np.int64)
+        feeds: dict[str, Any] = {
+            each.column: _padded(columns[each.column], each.width, int(counts.max(initial=1)))
+            for each in file.sequences
+        }
+        with refusals():
+            (made,) = session().run(None, {**feeds, STEPS: counts[0][:, np.newaxis]})
+        found: Floats = np.array(made, dtype=np.float64)
+        torn = [any(cell is _TORN for cell in row) for row in zip(*columns.values(), strict=True)]
+        found[torn | (counts != counts[0]).any(axis=0)] = np.nan
+        return found if file.classes is not None else found[:, -1]
+
+    return score
+
+
+_TORN: Floats = np.empty((0, 1))
+
+
+def _steps(cell: Sequence[Any] | None, width: int) -> Floats:
+    """Return the numbers of a list, shape (steps, width), NaN where one is missing."""
+    given = cell or ()
+    # A step is a list of its own, or the numbers of all steps follow each other.
+    is_nested = any(isinstance(each, list) for each in given)
+    none = [None] * width
+    parts = ((none if each is None else each) if is_nested else [each] for each in given)
+    numbers = [number for part in parts for number in part]
+    return _TORN if len(numbers) % width else np.array(numbers, dtype=np.float64).reshape(-1, width)
+
+
+def _padded(cells: Sequence[Floats], width: int, steps: int) -> Floats:
+    made = np.full((len(cells), max(1, steps), width), np.nan)
+    for row, cell in enumerate(cells):
+        made[row, : len(cell)] = cell if len(cell) else np.empty((0, width))
+    return made
