@@ -6,6 +6,7 @@
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     fit(inputs, target=..., features=...)      fit a model to files; returns a FitReport with the model
     fit_network(inputs, hidden=..., ...)       fit a network of dense layers by mini-batches
+    preview_fit_network(inputs, ...)           show what fit_network would do
     preview_fit(inputs, ...)                   show what fit would do, from footers alone
     LogisticModel, NetworkModel                a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pipeline.diagnosis import GradientReport, InitialisationReport, diagnose_initialisation
     from pipeline.diagnosis.gradients import diagnose_gradients
     from pipeline.errors import LogitstreamError
-    from pipeline.fitting.report import FitPlan, FitReport, NetworkReport
+    from pipeline.fitting.report import FitPlan, FitReport, NetworkPlan, NetworkReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model, import_network
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from pipeline.networks import Dense, GRUCell, LSTMCell, clip_gradients
     from pipeline.stream import transform_stream
     from pipeline.training import fit, preview_fit
-    from pipeline.training.networks import fit_network
+    from pipeline.training.networks import fit_network, preview_fit_network
     from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
@@ -63,6 +64,7 @@ __all__ = [
     "LogisticModel",
     "LogitstreamError",
     "NetworkModel",
+    "NetworkPlan",
     "NetworkReport",
     "PlanSummary",
     "QuarantineInspection",
@@ -83,6 +85,7 @@ __all__ = [
     "open_dataset",
     "preview",
     "preview_fit",
+    "preview_fit_network",
     "rollback",
     "score",
     "transform",
@@ -105,6 +108,7 @@ _HOMES = {
     "LogisticModel": "models",
     "LogitstreamError": "errors",
     "NetworkModel": "models.network.model",
+    "NetworkPlan": "fitting.report",
     "NetworkReport": "fitting.report",
     "PlanSummary": "types.report",
     "QuarantineInspection": "inspection",
@@ -124,6 +128,7 @@ _HOMES = {
     "open_dataset": "arrays",
     "preview": "interface",
     "preview_fit": "training",
+    "preview_fit_network": "training.networks",
     "rollback": "upkeep",
     "score": "interface",
     "transform": "interface",

@@ -59,6 +59,7 @@ FACES = [
     (logitstream.fit, FitOptions),
     (logitstream.preview_fit, FitOptions),
     (logitstream.fit_network, NetworkOptions),
+    (logitstream.preview_fit_network, NetworkOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
     (logitstream.diagnose_gradients, GradientOptions),
 ]

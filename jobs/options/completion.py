@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from jobs.options.columns import Csv, column_names
-from pipeline.registry import FUNCTIONS
+from pipeline.registry import FUNCTIONS, LAYER_FUNCTIONS
 
 Items = list[CompletionItem]
 Completer = Callable[[click.Context, click.Parameter, str], Items]
@@ -41,6 +41,7 @@ _NAMED = re.compile(r'\s*(?:(?:"(?:[^"]|"")*+"\s*|[^="(]*+)=\s*)?')
 _ARGUMENTS = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",])*+,\s*)*+')
 # Features before the last name in a list of them.
 _BEFORE_NAME = re.compile(r'(?:(?:"(?:[^"]|"")*+"|[^",:*(])*+[,:*(]\s*)*+')
+_UNITS = re.compile(r"(?:[^,]*,)*\s*[0-9]+\s+")
 _CALLED = re.compile(r"(\w+)\(\s*\Z")
 _OF_COLUMNS = ("B", "C", "M")
 _OF_NUMBERS = ("clip", "log", "log1p", "sqrt", "square")
@@ -102,6 +103,12 @@ def features(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:
     )
     calls = () if function in _OF_COLUMNS else _OF_NUMBERS if function else (*_OF_COLUMNS, *_OF_NUMBERS)
     return _items((*(f"{head}{name}{end}" for name in columns), *(f"{head}{call}(" for call in calls)), incomplete)
+
+
+def layers(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
+    """Complete the function of the last layer of a list, behind its units: ``64 sigmoid, 32 ta``."""
+    units, _typed = _split(_UNITS, incomplete)
+    return _items((f"{units}{name}" for name in LAYER_FUNCTIONS if units), incomplete)
 
 
 def typed_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> Items:

@@ -237,6 +237,7 @@ hidden = option(
     section=FITTING,
     required=True,
     callback=_layers,
+    shell_complete=completion.layers,
     metavar="LAYERS",
     help="The units and the function of each hidden layer, separated by commas: '64 sigmoid, 32 sigmoid'. FUNCTION is "
     f"{listed(LAYER_FUNCTIONS)}.",
@@ -342,7 +343,7 @@ FIT_NETWORK = (
     *_READ,
     *_NETWORK_RUN,
     *(network_output, if_exists),
-    *(options.config_file, options.json_, options.all_digits),
+    *_SAY,
 )
 
 FIT = (

@@ -9,28 +9,35 @@ from jobs.show import console, document
 from jobs.show.fits import watch_fit
 from jobs.show.tables import emit_filled
 from jobs.stopping import stopped_with
-from pipeline.fitting.describing import network_fit_json
+from pipeline.fitting.describing import network_fit_json, network_plan_json
 from pipeline.fitting.report import EpochDone, NetworkReport, row_accounts
 from pipeline.report.text import aligned
-from pipeline.training.networks import fit_network
+from pipeline.training.networks import fit_network, preview_fit_network
 from pipeline.units import escape, format_bytes, format_count, format_seconds
 
 Params = Mapping[str, Any]
 
-_NOT_OPTIONS = {"json", "quiet", "verbose", "type"}
+_NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "type"}
 _AGAIN = "run the same command again: it resumes after the last finished epoch"
 _PATH = 1_000
 _DIGITS = 8
 
 
 def show_network_fit(params: Params) -> None:
-    """Fit a network, and show its losses.
+    """Fit a network and show its losses, or plan the fit.
 
     Raises
     ------
     LogitstreamError
         As :func:`pipeline.fit_network` raises it; no model was written.
     """
+    if params["dry_run"]:
+        plan = preview_fit_network(**network_options(params))
+        if params["json"]:
+            document.write(network_plan_json(plan))
+        else:
+            console.emit("\n".join(aligned((name, escape(said, _PATH)) for name, said in plan.facts())) + "\n")
+        return
     with stopped_with("" if params["output"] is None else _AGAIN):
         report = fit_network(**network_options(params), observe=watch_epochs())
     if params["json"]:

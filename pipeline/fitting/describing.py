@@ -19,6 +19,11 @@ not finite is null.
     whose weights the model has; ``log_loss`` and ``held_out_log_loss`` with these weights; ``early``, whether the
     epochs ended because the loss of the rows held out got no better.
 
+``kind: "fit-network-plan"``
+    ``files``, ``rows``, ``rows_estimated``; ``inputs`` and ``weights``, the most that the network may have; ``epochs``;
+    ``bytes_first`` and ``bytes_epoch`` that the first pass and each epoch reads; ``held``, ``held_bytes``,
+    ``projected_bytes``, ``allowed_bytes``, ``workers`` and ``notes`` as below.
+
 ``kind: "fit-plan"``
     ``files``, ``rows``, ``rows_estimated``; ``columns``, each with ``feature``, ``kind`` and ``coefficients``, null
     where only the first pass tells; ``width``, the most coefficients of the model; ``bytes_first`` and ``bytes_pass``
@@ -33,7 +38,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from pipeline.fitting.report import FitPlan, FitReport, NetworkReport
+from pipeline.fitting.report import FitPlan, FitReport, NetworkPlan, NetworkReport
 from pipeline.report.json import SCHEMA_VERSION, Json
 
 
@@ -78,6 +83,11 @@ def network_fit_json(report: NetworkReport) -> Json:
         "peak_bytes": report.peak_bytes,
         "notes": list(report.notes),
     }
+
+
+def network_plan_json(plan: NetworkPlan) -> Json:
+    """Return the plan of a fit of a network under the keys that the module documents."""
+    return {"schema_version": SCHEMA_VERSION, "kind": "fit-network-plan", **asdict(plan), "notes": list(plan.notes)}
 
 
 def fit_plan_json(plan: FitPlan) -> Json:

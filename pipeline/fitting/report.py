@@ -300,6 +300,62 @@ class FitPlan(Tabular):
         return Summary(facts, ("feature", "kind", "coefficients"), rows)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class NetworkPlan(Tabular):
+    """What a fit of a network will do: ``--dry-run``.
+
+    Attributes
+    ----------
+    files, rows : int
+    rows_estimated : bool
+    inputs, weights : int
+        The most that the network may have; biases are counted as weights. Only the first pass tells levels and classes.
+    epochs : int
+        The most that there are.
+    bytes_first, bytes_epoch : int
+        Bytes that the first pass, and each epoch, reads.
+    held : {"memory", "scratch", "read again"}
+        Where decoded rows are between epochs.
+    held_bytes : int
+    projected_bytes, allowed_bytes : int
+    workers : int
+    notes : tuple of str
+    """
+
+    files: int
+    rows: int
+    rows_estimated: bool
+    inputs: int
+    weights: int
+    epochs: int
+    bytes_first: int
+    bytes_epoch: int
+    held: str
+    held_bytes: int
+    projected_bytes: int
+    allowed_bytes: int
+    workers: int
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Return what it says, in words."""
+        about = "~" if self.rows_estimated else ""
+        read = f"{format_bytes(self.bytes_first)} in the first pass, {format_bytes(self.bytes_epoch)} in each epoch"
+        return (
+            ("inputs", f"{format_count(self.files)} files, {about}{format_count(self.rows)} rows"),
+            ("to read", read),
+            ("network", f"at most {format_count(self.inputs)} inputs and {format_count(self.weights)} weights"),
+            ("epochs", f"at most {format_count(self.epochs)}"),
+            ("between epochs", f"{self.held}, {format_bytes(self.held_bytes)}"),
+            ("workers", format_count(self.workers)),
+            ("memory", f"{format_bytes(self.projected_bytes)} of the {format_bytes(self.allowed_bytes)} allowed"),
+            *(("note", note) for note in self.notes),
+        )
+
+    def _summary(self) -> Summary:
+        return Summary(list(self.facts()), (), [])
+
+
 def row_accounts(rows: Mapping[str, int]) -> str:
     """Return what became of the rows: ``100 read = 80 used + 20 held out + ...``."""
     parts = (f"{format_count(rows.get(key, 0))} {key.replace('_', ' ')}" for key in _ACCOUNTS)

@@ -20,7 +20,7 @@ from pipeline.fitting.network.wishes import (
     NetworkJob,
     check_terms,
 )
-from pipeline.fitting.report import NetworkReport
+from pipeline.fitting.report import NetworkPlan, NetworkReport
 from pipeline.interface import Paths, at_least, check_whole, shown_type
 from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
@@ -102,6 +102,43 @@ def fit_network(
     return running.run(job, observe)
 
 
+@documented(NetworkOptions, DEFAULTS_OF_A_NETWORK, **{**OF_A_NETWORK, "observe": "Never called: no work is done."})
+def preview_fit_network(
+    inputs: Paths,
+    *,
+    target: str,
+    features: str | Sequence[str],
+    hidden: str,
+    output: str | os.PathLike[str] | None = None,
+    **options: Unpack[NetworkOptions],
+) -> NetworkPlan:
+    """Return what :func:`fit_network` would do, from footers and headers alone.
+
+    Raises what :func:`fit_network` would raise before it reads rows.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+        As for :func:`fit_network`.
+    target : str
+        As for :func:`fit_network`.
+    features : str or sequence of str
+        As for :func:`fit_network`.
+    hidden : str
+        As for :func:`fit_network`.
+    output : path, optional
+        As for :func:`fit_network`.
+    **options : NetworkOptions
+
+    Returns
+    -------
+    NetworkPlan
+        Inputs and weights at most, bytes of a pass, memory.
+    """
+    options.pop("observe", None)
+    return running.plan(network_job(inputs, target=target, features=features, hidden=hidden, output=output, **options))
+
+
 def network_job(
     inputs: Paths,
     *,
@@ -124,6 +161,8 @@ def network_job(
     if not isinstance(hidden, str):
         raise TypeError(f'hidden is {shown_type(hidden)}; write hidden="64 sigmoid, 32 sigmoid"')
     asked: dict[str, Any] = dict(completed(options, DEFAULTS_OF_A_NETWORK))
+    if asked["key"] is not None and not str(asked["holdout"] or "").rstrip().endswith("%"):
+        raise UsageError("--key needs a percentage of rows that are held out", "add --holdout 20%, or leave --key out")
     names = FitOptions.__annotations__.keys() & NetworkOptions.__annotations__.keys() - _LEARNING - {"observe"}
     fit = fit_job(inputs, target=target, features=features, output=output, **{name: asked[name] for name in names})
     check_terms(fit.model.features)

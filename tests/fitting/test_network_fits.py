@@ -244,7 +244,8 @@ def test_the_true_share_of_positives_corrects_the_last_bias(data: Path) -> None:
         ({"clip": float("nan")}, UsageError, "clip is nan: it must be more than 0"),
         ({"l2": -1}, UsageError, "l2 is -1: it must be 0 or more"),
         ({"seed": -1}, UsageError, "seed is -1: it must be at least 0"),
-        ({"key": "c"}, UsageError, "--key needs"),
+        ({"key": "c"}, UsageError, "--key needs a percentage of rows that are held out\nadd --holdout 20%"),
+        ({"key": "c", "holdout": "x1 > 0"}, UsageError, "--key needs a percentage"),
         ({"output": "m.safetensors"}, UsageError, "is the name of a file of weights"),
         ({"output": "m.parquet"}, UsageError, "cannot be the output"),
         ({"learning_rate": 1e200, "optimizer": "sgd", "hidden": "8 relu"}, ThresholdError, "the loss is not finite in"),
@@ -265,6 +266,41 @@ def test_what_cannot_be_is_refused_by_name(data: Path, options: Any, error: type
 def test_options_of_another_type_are_refused(data: Path, options: Any, name: str) -> None:
     with pytest.raises(TypeError, match=name):
         fit(data, **options)
+
+
+def test_weights_that_cannot_be_written_are_refused_before_rows_are_read(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.safetensors").mkdir()
+    told: list[object] = []
+    with pytest.raises(OutputError, match="is a folder, where the weights go"):
+        fit(data, output=tmp_path / "m.json", if_exists="replace", observe=told.append)
+    assert not told
+
+
+def test_weights_of_classes_and_rows_count_in_the_loss(data: Path, tmp_path: Path) -> None:
+    table = pq.read_table(data)
+    y = table["y"].to_numpy()
+    weights = np.where(y, 3.0, 1.0)
+    path = tmp_path / "weighted.parquet"
+    pq.write_table(table.append_column("w", pa.array(weights)), path, row_group_size=500)
+    by_class, by_row = fit(data, class_weight={True: 3, False: 1}), fit(path, weight="w")
+    # The numbers are standardised with the weights of rows, not with those of classes.
+    for report, source in ((by_class, table), (by_row, table)):
+        shown = report.model.probability(source)
+        assert report.log_loss == pytest.approx(log_loss(y, shown, sample_weight=weights), rel=1e-12)
+    assert by_class.model.probability(table).mean() > fit(data).model.probability(table).mean() + 0.1
+
+
+def test_levels_may_be_integers_and_rare_ones_share_an_input(data: Path, tmp_path: Path) -> None:
+    table = pq.read_table(data)
+    codes = np.where(np.arange(ROWS) % 100 == 0, np.arange(ROWS), np.arange(ROWS) % 3)
+    path = tmp_path / "codes.parquet"
+    pq.write_table(table.set_column(3, "c", pa.array(codes)), path, row_group_size=500)
+    report = fit(path, min_count=5, epochs=1)
+    levels = report.model.file.features[-1]
+    assert levels.width == 4
+    shown = report.model.probability(pq.read_table(path))
+    assert report.log_loss == pytest.approx(log_loss(table["y"].to_numpy(), shown), rel=1e-12)
+    assert np.isfinite(report.model.probability({"x0": [0.0], "x1": [0.0], "x2": [0.0], "c": [123_456]})).all()
 
 
 @pytest.mark.parametrize("name", ["m.json", "m.safetensors"])

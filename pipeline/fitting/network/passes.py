@@ -173,6 +173,7 @@ def network_costs(
     """
     shape = NetworkShape.of(learning, layout.width - layout.intercept, layout.classes)
     chunk = prepared.demand.chunk_rows
+    batch = min(learning.batch_rows, max(prepared.expected_rows, chunk))
     tile = layout.tile_rows * 8 * (2 * layout.columns + 2 * len(layout.levels) + 8)
     measured = rows_bytes(shape.widths, _MEASURED_ROWS)
     return StepCosts(
@@ -180,8 +181,8 @@ def network_costs(
         waiting=1 + CHUNKS_AHEAD,
         fewer_payloads=_SMALLER,
         step_bytes=tile + measured,
-        gathered_bytes=(WINDOW_ROWS + chunk) * row_bytes(layout),
+        gathered_bytes=(WINDOW_ROWS + chunk + batch) * row_bytes(layout),
         shared_bytes=settings_bytes(settings) if settings is not None else 0,
-        table_bytes=_VECTORS * 8 * shape.size + rows_bytes(shape.widths, min(learning.batch_rows, WINDOW_ROWS + chunk)),
+        table_bytes=_VECTORS * 8 * shape.size + rows_bytes(shape.widths, batch),
         travels=True,
     )

@@ -21,6 +21,7 @@ from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.designs.designing import design_of
 from pipeline.fitting.first_pass.learning import learn
 from pipeline.fitting.first_pass.learnt import Learnt
+from pipeline.fitting.network.layers import NetworkShape
 from pipeline.fitting.network.learning import Learner, Progress, timed
 from pipeline.fitting.network.making import network_of_parameters
 from pipeline.fitting.network.passes import LossSums, NetworkPasses, network_costs, open_network_passes
@@ -33,7 +34,7 @@ from pipeline.fitting.passes.plain import to_plain
 from pipeline.fitting.passes.resources import FitMemory, divide_memory
 from pipeline.fitting.passes.scanning import beside, open_holding
 from pipeline.fitting.passes.state import FitState, fit_digest, has_state, open_state
-from pipeline.fitting.report import EpochDone, NetworkReport, PassDone
+from pipeline.fitting.report import EpochDone, NetworkPlan, NetworkReport, PassDone
 from pipeline.fitting.telling import FitTeller, Observe
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.kernels.blas import blas_tag, one_thread
@@ -62,6 +63,64 @@ def _nobody(_: PassDone | EpochDone | Noted) -> None:
     """Tell nobody."""
 
 
+def plan(job: NetworkJob) -> NetworkPlan:
+    """Return what a fit of a network will do, from footers and headers alone.
+
+    Raises
+    ------
+    LogitstreamError
+        Every reason for which it cannot start; with exit code 71 where it does not fit the memory.
+    """
+    prepared = prepare_network(job)
+    layout, found = expected_network_memory(prepared, job.learning)
+    resources, held, scan = found.widest.resources, found.holding, prepared.scan
+    shape = NetworkShape.of(job.learning, layout.width - layout.intercept, layout.classes)
+    return NetworkPlan(
+        files=len(scan.files),
+        rows=scan.expected_rows,
+        rows_estimated=any(facts.rows is None for facts in scan.files),
+        inputs=shape.widths[0],
+        weights=shape.size,
+        epochs=job.learning.epochs,
+        bytes_first=scan.bytes_to_read,
+        bytes_epoch={"memory": 0, "scratch": held.held_bytes, "read again": scan.bytes_to_read}[held.where],
+        held=held.where,
+        held_bytes=0 if held.where == "read again" else held.held_bytes,
+        projected_bytes=found.projected_bytes,
+        allowed_bytes=scan.resources.allowed_bytes,
+        workers=resources.workers,
+        notes=(*prepared.notes, *resources.notes),
+    )
+
+
+def prepare_network(job: NetworkJob) -> PreparedFit:
+    """Return a fit that can start; no row is read. Raises as :func:`plan`."""
+    # What writes weights is an extra: it is looked for before rows are read.
+    weights_file({})
+    output = job.fit.output
+    check_outputs(job, unfinished=output is not None and has_state(output))
+    prepared = prepare_fit(job.fit)
+    check_terms(prepared.terms)
+    return prepared
+
+
+def check_outputs(job: NetworkJob, *, unfinished: bool = False) -> None:
+    """Refuse a model file that cannot be written, and weights beside it that may not be replaced."""
+    check_output(job.fit, unfinished=unfinished)
+    if job.fit.output is None:
+        return
+    weights = Path(job.fit.output).with_suffix(WEIGHTS_SUFFIX)
+    if weights == Path(job.fit.output):
+        raise UsageError(f"{escape(str(weights))} is the name of a file of weights", "name the model file m.json")
+    if weights.is_dir():
+        raise OutputError(f"{escape(str(weights))} is a folder, where the weights go", "choose another name")
+    if job.fit.if_exists == "fail" and os.path.lexists(weights) and not unfinished:
+        raise OutputError(
+            f"{escape(str(weights))} exists, where the weights go",
+            "choose another name, or use --if-exists replace to put the new files there",
+        )
+
+
 @dataclass(eq=False)
 class NetworkRun:
     """A fit of a network under way."""
@@ -72,11 +131,9 @@ class NetworkRun:
 
     def report(self) -> NetworkReport:
         """Carry it out."""
-        # What writes weights is an extra: it is looked for before rows are read.
-        weights_file({})
         with one_thread():
-            prepared = self._prepared()
-            expected = expected_network_memory(prepared, self.job.learning)
+            prepared = prepare_network(self.job)
+            _, expected = expected_network_memory(prepared, self.job.learning)
             prepared = replace(prepared, scan=expected.first)
             self.teller.note(*prepared.notes)
             own = {"network": {"version": _VERSION, **to_plain(self.job.learning)}}
@@ -86,29 +143,8 @@ class NetworkRun:
                 self._holding(prepared, expected) as holding,
             ):
                 if not state.resumed:
-                    self._check_output()
+                    check_outputs(self.job)
                 return self._learnt(prepared, state, holding)
-
-    def _prepared(self) -> PreparedFit:
-        output = self.job.fit.output
-        self._check_output(unfinished=output is not None and has_state(output))
-        prepared = prepare_fit(self.job.fit)
-        check_terms(prepared.terms)
-        return prepared
-
-    def _check_output(self, *, unfinished: bool = False) -> None:
-        """Refuse a model file that cannot be written, and weights beside it that may not be replaced."""
-        check_output(self.job.fit, unfinished=unfinished)
-        if self.job.fit.output is None:
-            return
-        weights = Path(self.job.fit.output).with_suffix(WEIGHTS_SUFFIX)
-        if weights == Path(self.job.fit.output):
-            raise UsageError(f"{escape(str(weights))} is the name of a file of weights", "name the model file m.json")
-        if self.job.fit.if_exists == "fail" and os.path.lexists(weights) and not unfinished:
-            raise OutputError(
-                f"{escape(str(weights))} exists, where the weights go",
-                "choose another name, or use --if-exists replace to put the new files there",
-            )
 
     def _holding(self, prepared: PreparedFit, expected: FitMemory) -> AbstractContextManager[Holding]:
         levels = [name for name, role in prepared.columns if role == "categorical"]
@@ -198,8 +234,10 @@ def worthless_notes(learnt: Learnt, log_loss: float) -> Iterator[str]:
         )
 
 
-def expected_network_memory(prepared: PreparedFit, learning: LearningWishes) -> FitMemory:
-    """Return how a fit divides its memory, as far as is known before the first pass: levels and classes are not.
+def expected_network_memory(prepared: PreparedFit, learning: LearningWishes) -> tuple[FitLayout, FitMemory]:
+    """Return the widest layout of the inputs that fits, and how a fit divides its memory.
+
+    That is what is known before the first pass, which learns the levels and the classes.
 
     Raises
     ------
@@ -210,8 +248,9 @@ def expected_network_memory(prepared: PreparedFit, learning: LearningWishes) -> 
     dense = len(prepared.terms) - levels
     most = FitLayout(dense, (prepared.job.model.max_levels,) * levels)
     with suppress(MemoryBudgetError):
-        return _divided(prepared, most, learning)
-    return _divided(prepared, replace(most, levels=(1,) * levels), learning)
+        return most, _divided(prepared, most, learning)
+    least = replace(most, levels=(1,) * levels)
+    return least, _divided(prepared, least, learning)
 
 
 def _divided(prepared: PreparedFit, layout: FitLayout, learning: LearningWishes) -> FitMemory:

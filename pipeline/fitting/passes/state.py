@@ -6,6 +6,8 @@
 Records are appended and synced one by one, and read again up to the first that is not whole. Solvers are deterministic:
 run again, they ask for the same sums in the same order, and get those that are there without a pass over the rows. So
 the model file has the same bytes, whenever the fit was killed.
+
+A network has a record for each epoch in place of those of passes: all that the next epoch depends on.
 """
 
 from __future__ import annotations

@@ -73,6 +73,19 @@ def test_as_json_it_has_all_digits_of_what_it_wrote(cli: Call, data: Path) -> No
     assert (found["best_epoch"], found["held_out_log_loss"], found["early"]) == (2, None, False)
 
 
+def test_a_plan_reads_no_rows_and_says_what_the_network_may_be(cli: Call, data: Path) -> None:
+    before = sorted(data.parent.iterdir())
+    words = ("fit-network", data, *NAMED, "-o", data.parent / "m.json", "--dry-run")
+    outcome = cli(*words)
+    assert outcome.code == 0, outcome.err
+    assert "network         at most 2 inputs and 17 weights" in outcome.out.splitlines()
+    found = json.loads(cli(*words, "--json").out)
+    assert (found["kind"], found["rows"], found["inputs"], found["weights"]) == ("fit-network-plan", 2_000, 2, 17)
+    assert found["projected_bytes"] <= found["allowed_bytes"]
+    assert sorted(data.parent.iterdir()) == before
+    assert cli(*words, "--memory", "50MiB").code == 71
+
+
 def test_quietly_it_says_nothing(cli: Call, data: Path) -> None:
     words = ("fit-network", data, *NAMED, "--epochs", 1, "-o", data.parent / "m.json", "-q")
     assert cli(*words) == Outcome(0, "", "")

@@ -343,6 +343,14 @@ def test_columns_of_a_fit(complete):
     assert complete(f"{line}--output ") == ["file,"]
 
 
+def test_functions_of_the_layers_of_a_network(complete):
+    line = "logitstream fit-network flights.csv --hidden "
+    assert complete(line) == []
+    assert complete(f"{line}'64 sig") == plain("64 sigmoid")
+    assert complete(f"{line}'64 sigmoid, 32 ta") == plain("64 sigmoid, 32 tanh")
+    assert complete(f"{line}'64 logit") == []
+
+
 def test_features_of_a_fit(complete):
     line = "logitstream fit flights.csv --features "
     assert complete(f"{line}c") == [*plain("carrier"), *parts("clip\\(")]
