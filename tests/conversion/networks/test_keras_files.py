@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -48,6 +49,7 @@ def test_a_network_scores_as_keras_did(name: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch, its backend, is not installed")
 def test_check_compares_with_keras_and_stores_the_difference(tmp_path: Path) -> None:
     for name in NAMES:
         pq.write_table(pa.table(stored(name)["rows"]), tmp_path / f"{name}.parquet")
@@ -59,7 +61,11 @@ def test_check_compares_with_keras_and_stores_the_difference(tmp_path: Path) -> 
     )
     # Keras sets variables of the environment and starts threads.
     done = subprocess.run(
-        [sys.executable, "-c", program, FILES, tmp_path, *NAMES], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, FILES, tmp_path, *NAMES],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
     )
     assert done.returncode == 0, done.stderr
     for facts in json.loads(done.stdout.splitlines()[-1]):
