@@ -16,7 +16,7 @@ import threadpoolctl  # noqa: F401 - its first import sets a variable of the env
 
 import pipeline
 from pipeline import flow
-from pipeline.errors import BadCellsError, MemoryBudgetError, SchemaError, TemporaryError
+from pipeline.errors import BadCellsError, SchemaError, TemporaryError
 from pipeline.interface import score_job
 from pipeline.memory import current_bytes
 from pipeline.types.report import Event, Progressed, event_facts
@@ -211,39 +211,6 @@ def test_a_file_without_the_column_has_no_scores_where_that_is_allowed(bench: Be
 def test_inputs_without_rows_have_no_scores(bench: Bench) -> None:
     bench.put("f.parquet", pa.table({"clicks": pa.array([], pa.list_(pa.float64())), "id": pa.array([], pa.int64())}))
     assert bench.score(model=small(bench), keep=["id"], allow_empty=True).totals.read == 0
-
-
-def zeros(lengths: np.ndarray) -> pa.Table:
-    """Return rows of so many steps of one number."""
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    return pa.table({"clicks": pa.ListArray.from_arrays(offsets, pa.array(np.zeros(int(lengths.sum()))))})
-
-
-def test_a_row_that_is_too_long_for_the_memory_is_named_with_its_length(bench: Bench) -> None:
-    allowed = max(160 * MIB, current_bytes()) + 48 * MIB
-    lengths = np.full(400, 4)
-    lengths[123] = 3_000_000
-    bench.put("f.parquet", zeros(lengths), row_group_size=100)
-    with pytest.raises(MemoryBudgetError) as caught:
-        bench.score(model=small(bench), memory=allowed)
-    assert caught.value.exit_code == 71
-    assert (caught.value.row, caught.value.column) == (124, "clicks")
-    first, remedy = str(caught.value).splitlines()
-    assert first.startswith(
-        "f.parquet: row 124, column clicks: a list of 3,000,000 members, which take 23.2 MiB decoded"
-    )
-    assert remedy == "raise --memory, or lower --workers"
-    assert bench.score(model=small(bench, steps=5), memory=allowed + 200 * MIB, max_bad=1).totals.bad == 1
-
-
-def test_a_batch_of_long_rows_is_made_smaller_until_it_fits(bench: Bench) -> None:
-    allowed = max(160 * MIB, current_bytes()) + 60 * MIB
-    lengths = np.full(1_200, 2)
-    lengths[1_080:1_110] = 60_000
-    bench.put("f.parquet", zeros(lengths))
-    path = small(bench, steps=10)
-    report = bench.score(model=path, memory=allowed, max_bad=30)
-    assert (report.totals.scored, report.totals.bad) == (1_170, 30)
 
 
 def test_the_inputs_of_a_wide_step_count_towards_the_memory(bench: Bench) -> None:

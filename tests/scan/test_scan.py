@@ -397,6 +397,39 @@ def test_batches_that_prove_too_large_are_made_smaller_once(tmp_path: Path, widt
                 opened.reduce(add_up, operator.add)
 
 
+@pytest.mark.parametrize("longest", [60_000, 400_000])
+@pytest.mark.parametrize("type_", [pa.list_(pa.float64()), pa.large_list(pa.list_(pa.float64(), 1))], ids=str)
+def test_batches_of_long_lists_are_made_smaller_until_one_list_is_too_long_itself(
+    tmp_path: Path, type_: pa.DataType, longest: int
+) -> None:
+    lengths = np.full(20_000, 1)
+    lengths[[18_000, 18_020, 18_040, 18_060]] = 60_000
+    lengths[18_080] = longest
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]))
+    numbers = pa.array(np.zeros(int(lengths.sum())))
+    inner = numbers if pa.types.is_list(type_) else pa.FixedSizeListArray.from_arrays(numbers, 1)
+    lists = pa.LargeListArray.from_arrays(offsets, inner)
+    pq.write_table(pa.table({"t": lists.cast(type_)}), tmp_path / "a.parquet")
+    scan = prepared(tmp_path, "t", chunk_size="100000", scheduler="sync")
+    # A batch may take 1 MiB: two of the long lists do not fit, one does.
+    scan = replace(scan, resources=replace(scan.resources, allowed_bytes=1, batch_rows=65_536))
+    outcomes: list[Outcome[list[Any]]] = []
+    with open_scan(scan) as opened:
+        if longest == 60_000:
+            opened.run(describe, opened.agenda(outcomes.append))
+            assert [(outcome.payload or [])[1] for outcome in outcomes] == [16]
+            assert accounts(outcomes) == [(0, 20_000, 20_000)]
+            return
+        with pytest.raises(MemoryBudgetError) as caught:
+            opened.reduce(add_up, operator.add)
+    assert (caught.value.exit_code, caught.value.row, caught.value.column) == (71, 18_081, "t")
+    takes = "which take 3.1 MiB decoded, but may take only 1 MiB"
+    assert str(caught.value).splitlines() == [
+        f"a.parquet: row 18,081, column t: a list of 400,000 members, {takes}",
+        "raise --memory, or lower --workers",
+    ]
+
+
 def test_a_file_without_columns_or_rows_is_a_chunk_without_rows(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "header.csv").write_text("x\n")
