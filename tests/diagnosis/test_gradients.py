@@ -27,6 +27,7 @@ from pipeline.models.network.compute import network_of
 from pipeline.models.network.model import NetworkModel
 from tests.diagnosis.torch_gradients import WIDTHS, by_autograd, stored_rows
 from tests.models.network.networks import FUNCTIONS, categorical, columns, drawn, layers, numeric, written
+from tests.seeds import seeds
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored_gradients.json").read_text())["gradients"]
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_data"
@@ -69,9 +70,8 @@ def test_gradients_are_those_that_autograd_computed(function: str, outputs: int,
     assert_near(logitstream.diagnose_gradients(tmp_path / "in.parquet", model), stored["unit"])
 
 
-@pytest.mark.slow
 @needs_torch
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60, slow=12))
 def test_gradients_of_drawn_networks_are_those_of_autograd(seed: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(seed)
     outputs = int(generator.choice([1, 2, 5]))

@@ -19,6 +19,7 @@ from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence
 from pipeline.errors import MemoryBudgetError, SchemaError
 from tests.diagnosis.torch_step_gradients import CASES, LENGTHS, by_autograd, stored_rows
 from tests.models.network.networks import drawn_steps, sequence, step_layers, written
+from tests.seeds import seeds
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored_step_gradients.json").read_text())
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
@@ -68,9 +69,8 @@ def test_gradients_through_time_are_those_that_autograd_computed(
     assert [layer.place for layer in found.layers] == [0, 1, 3]
 
 
-@pytest.mark.slow
 @needs_torch
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30, slow=10))
 def test_gradients_through_time_of_drawn_networks_are_those_of_autograd(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from tests.models.network.networks import (
     numeric,
     written,
 )
+from tests.seeds import seeds
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored.json").read_text())["raw_prediction"]
 LIMITS = {"float64": 1e-12, "float32": 1e-6}
@@ -61,8 +62,7 @@ def test_raw_predictions_are_those_that_torch_computed(function: str, dtype: str
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-found)), rtol=1e-14)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(100, slow=30))
 def test_a_hundred_drawn_networks_are_scored_as_torch_scores_them(seed: int, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     generator = np.random.default_rng(seed)

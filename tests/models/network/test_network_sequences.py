@@ -17,6 +17,7 @@ from pipeline.models import ScoreRequest, load_model, score_block
 from pipeline.types.blocks import Values
 from tests.models.network import stored_steps
 from tests.models.network.networks import drawn_steps, sequence, step_layers, steps_by_torch, written
+from tests.seeds import seeds
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored_steps.json").read_text())["raw_prediction"]
 LIMITS = {"float64": 1e-12, "float32": 1e-6}
@@ -131,9 +132,8 @@ def test_a_row_has_the_same_bits_in_every_batch_beside_rows_of_any_length(
     assert shuffled[kept].tobytes() == whole[order][kept].tobytes()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(100, slow=15))
 def test_a_hundred_drawn_recurrent_networks_are_scored_as_torch_scores_them(seed: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(seed)
     kind, pooling = str(generator.choice(["lstm", "gru"])), str(generator.choice(["last", "mean", "max"]))
