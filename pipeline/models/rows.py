@@ -29,7 +29,7 @@ def batches(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
     Accepted are Arrow tables and record batches, anything with ``__arrow_c_stream__`` (dataframes), mappings from names
     to arrays, and NumPy arrays of shape (rows, columns) in the order of the needs. Sequences of one length may be an
     array of shape (rows, numbers) or (rows, steps, numbers of a step) in a mapping; where they are the one need, also
-    by themselves.
+    by themselves, of shape (rows, steps, numbers of a step).
 
     Raises
     ------

@@ -199,6 +199,52 @@ def test_columns_that_are_no_sequences_are_refused_before_the_first_row(bench: B
     ]
 
 
+def tensors(count: int, shape: tuple[int, ...], order: list[int] | None = None) -> tuple[pa.Array, pa.Array]:
+    """Return tensors of drawn numbers, some null, and the same numbers as lists."""
+    generator, size = np.random.default_rng(7), int(np.prod(shape))
+    mask = pa.array(generator.random(count) < 0.1)
+    numbers = pa.array(generator.normal(size=count * size).astype(np.float32))
+    storage = pa.FixedSizeListArray.from_arrays(numbers, size, mask=mask)
+    type_ = pa.fixed_shape_tensor(pa.float32(), shape, permutation=order)
+    return pa.ExtensionArray.from_storage(type_, storage), storage.cast(pa.list_(pa.float32()))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (12,)], ids=str)
+@pytest.mark.parametrize("order", [None, "identity"])
+def test_tensors_of_the_shape_of_the_steps_are_scored_as_lists_are(
+    shape: tuple[int, ...], order: str | None, tmp_path: Path
+) -> None:
+    path = model(tmp_path / "models")
+    given, same = tensors(2_000, shape, list(range(len(shape))) if order else None)
+    for name, cells in (("tensors", given), ("lists", same)):
+        table = pa.table({"id": np.arange(2_000), "clicks": cells})
+        pq.write_table(table, tmp_path / f"{name}.parquet", row_group_size=900)
+        score(tmp_path / f"{name}.parquet", path, tmp_path / name, chunk_size=300)
+    found, expected = (pq.read_table(tmp_path / name) for name in ("tensors", "lists"))
+    assert found.equals(expected)
+    assert len(set(found["probability"].to_pylist())) > 1_500
+
+
+@pytest.mark.parametrize(
+    ("shape", "order", "words"),
+    [
+        ((4, 6), None, ("float>[6]>[4], but a step has 3 numbers",)),
+        ((3, 4), [1, 0], ("of the shape [3, 4] with the permutation [1, 0]", "write lists")),
+        ((2, 2, 3), None, ("float>[3]>[2]>[2], but a sequence feature is a list of integers or floats",)),
+    ],
+    ids=str,
+)
+def test_tensors_of_another_shape_or_order_than_the_steps_are_refused_before_the_first_row(
+    shape: tuple[int, ...], order: list[int] | None, words: tuple[str, ...], bench: Bench
+) -> None:
+    bench.put("f.parquet", pa.table({"clicks": tensors(10, shape, order)[0]}))
+    message = bench.refused(SchemaError, model=model(bench.folder / "models"))
+    _, sentence, remedy = message.splitlines()
+    assert sentence.replace('"', "'").startswith("  f.parquet: column 'clicks' ")
+    assert all(each in sentence for each in words)
+    assert remedy == "fix the files, or use other columns"
+
+
 def test_a_file_without_the_column_has_no_scores_where_that_is_allowed(bench: Bench) -> None:
     bench.put("a.parquet", pa.table({"clicks": [[0.5]], "id": [1]}))
     bench.put("b.parquet", pa.table({"id": [2]}))

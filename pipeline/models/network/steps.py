@@ -13,12 +13,15 @@ from pipeline.models.columns import Mask, Rows
 from pipeline.models.lists import Sequences, StepBlock
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.policies import Impute, settle
-from pipeline.models.network.recurrence import Counts, Tile
+from pipeline.models.network.recurrence import Counts, Tile, tiles_of
 from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.tally import BatchColumn, RowTally
 
 # The bytes of a row of a batch: its place and its length; of each sequence where it begins, and what is odd in it.
 ROW_BYTES, SEQUENCE_ROW_BYTES = 16, 48
+
+# So many numbers of a row that is not computed are looked at together, or one step: no more than of one that is.
+_LOOKED_AT = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +53,14 @@ class _Sequence:
         ):
             if odd is not None:
                 flags[rows[odd]] = True
+
+    def look(self, rows: Rows) -> None:
+        """Note what is odd in all steps of some rows, whose inputs are not made."""
+        counts, at_once = self.cells.counts, max(1, _LOOKED_AT // self.feature.width)
+        for tile in tiles_of(rows):
+            for first in range(0, int(counts[tile].max()), at_once):
+                here = tile[counts[tile] > first]
+                self.note(here, self.cells.block(here, first, at_once))
 
     def inputs(self, found: StepBlock) -> npt.NDArray[Any]:
         """Return the inputs that some steps are: computed in float64, where anything is computed."""
@@ -91,6 +102,7 @@ class PreparedSteps:
     rows: Rows
     lengths: Counts
     _sequences: list[_Sequence] = field(default_factory=list)
+    _unscored: Rows = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
     @classmethod
     def read(cls, features: tuple[SequenceInput, ...], most: int | None, batch: BatchColumns) -> PreparedSteps:
@@ -107,7 +119,9 @@ class PreparedSteps:
             differs = live & (each.cells.counts != lengths)
             batch.tally.add_bad(np.flatnonzero(differs), each.column, "steps differ")
             live &= ~differs
-        return cls(np.flatnonzero(live), lengths, sequences)
+        unscored = ~live
+        unscored[batch.tally.bad] = False
+        return cls(np.flatnonzero(live), lengths, sequences, np.flatnonzero(unscored))
 
     def fill(self, block: Tile, rows: Rows, first: int) -> None:
         """Write the inputs of some steps of some rows; see :class:`pipeline.models.network.recurrence.StepSource`."""
@@ -123,6 +137,8 @@ class PreparedSteps:
     def settle(self, tally: RowTally) -> None:
         """Apply the policies for what is in the steps; after all of them have been made."""
         for each in self._sequences:
+            # A row without a score is bad nevertheless where another of its lists is.
+            each.look(self._unscored)
             each.settle(tally)
 
 

@@ -50,8 +50,8 @@ class ParquetSource:
     """Reads Parquet files: whole row groups, only the needed columns, memory that does not grow with a row group.
 
     ``kept`` and ``numeric`` columns have the type of the file. A ``categorical`` column of text is a dictionary of
-    int32 and text, so that a level is looked up once a dictionary. A ``sequence`` of tensors is delivered as the lists
-    that they are stored in. A need with a type is cast to it safely. Partitions
+    int32 and text, so that a level is looked up once a dictionary. A ``sequence`` of tensors of a fixed shape is
+    delivered as lists, one in the other for each dimension. A need with a type is cast to it safely. Partitions
     are constants (see :mod:`pipeline.sources.partitions`). May be shared between threads; every reader opens its own
     descriptor.
 
@@ -434,6 +434,8 @@ def _column(
             array = array.storage
         if array.type == field.type:
             return array
+        if isinstance(array, pa.FixedShapeTensorArray) and pa.types.is_fixed_size_list(field.type):
+            return _as_lists(array.storage, field.type)
         if pa.types.is_null(array.type):
             return pa.nulls(len(array), field.type)
         if pa.types.is_dictionary(array.type):
@@ -483,12 +485,34 @@ def _delivered_type(type_: pa.DataType, need: Need) -> pa.DataType:
         return unpacked(need.unified)
     if need.type is None:
         if need.role == "sequence" and isinstance(type_, pa.BaseExtensionType):
-            return type_.storage_type  # tensors of a fixed shape are lists
+            return _lists_of(type_, need) if isinstance(type_, pa.FixedShapeTensorType) else type_.storage_type
         return LEVELS if need.role == "categorical" and _is_text(type_) else type_
     target = arrow_type(need.type)
     if not can_be_read_as(type_, target):
         raise LookupError(f"column '{escape(need.name)}' is {type_}, which cannot be read as {target}")
     return target
+
+
+def _lists_of(type_: pa.FixedShapeTensorType, need: Need) -> pa.DataType:
+    """Return the type of the lists that tensors are, so that their shape is compared with the steps of a model."""
+    order = type_.permutation
+    if order is not None and list(order) != list(range(len(type_.shape))):
+        raise LookupError(
+            f"column '{escape(need.name)}' has tensors of the shape {type_.shape} with the permutation {list(order)}, "
+            "which are not read as sequences: write lists, the numbers of a step beside each other"
+        )
+    lists = type_.value_type
+    for size in reversed(type_.shape):
+        lists = pa.list_(lists, size)
+    return lists
+
+
+def _as_lists(storage: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return the numbers of tensors as the lists of a type; nothing is copied."""
+    if storage.type == type_:
+        return storage
+    inner = pa.FixedSizeListArray.from_arrays(storage.values, type=type_.value_type)
+    return pa.Array.from_buffers(type_, len(storage), storage.buffers()[:1], offset=storage.offset, children=[inner])
 
 
 def _is_plain_text(type_: pa.DataType) -> bool:

@@ -251,6 +251,36 @@ def test_sequences_of_a_row_that_differ_in_length_are_a_bad_row(tmp_path: Path) 
     assert values.arrays[1].to_pylist()[3] is None
 
 
+ODD: dict[str, tuple[str, list[float | int | None], str]] = {
+    "a missing value that is refused": ("error", [1.0, float("nan")], "missing step refused"),
+    "a missing value that is set aside": ("quarantine", [1.0, None], "missing step set aside"),
+    "an integer that is not exact": ("null", [1, 2**53 + 1], "inexact"),
+    "behind many steps": ("error", [1.0] * 200 + [None], "missing step refused"),
+}
+
+
+@pytest.mark.parametrize("missing", ["null", "quarantine"])
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_bad_list_keeps_a_row_out_though_its_other_list_is_missing(
+    odd: str, missing: str, turned: bool, tmp_path: Path
+) -> None:
+    policy, steps, cause = ODD[odd]
+    features = [sequence("a", missing=missing), sequence("b", missing_step=policy)]
+    columns = [pa.array([[1.0], None, None], pa.list_(pa.float64())), pa.array([steps[:1], steps, steps[:1]])]
+    way = slice(None, None, -1 if turned else 1)
+    layers = step_layers("lstm", 1, "max")
+    block = block_of(written(tmp_path, drawn_steps("lstm", (2, 4, 1)), features=features[way], layers=layers))
+    values = block.block(columns[way])
+    is_first = missing == "null" or cause != "missing step set aside" or turned
+    expected = [(1, "b", cause) if is_first else (1, "a", "missing set aside")]
+    assert [(cell.record, cell.column, cell.cause) for cell in values.rejected] == [
+        *expected,
+        *([(2, "a", "missing set aside")] if missing == "quarantine" else []),
+    ]
+    assert values.null == (1 if missing == "null" else 0)
+
+
 def test_what_lies_behind_a_null_is_not_read(tmp_path: Path) -> None:
     block = policies(tmp_path)
     numbers = pa.array([1.0, 2.0, np.inf, np.nan, np.inf, 3.0, 4.0, 5.0])

@@ -101,6 +101,8 @@ def test_sequences_are_lists_or_arrays(tmp_path: Path) -> None:
         model.probability({"s": rows[..., None]})
     with pytest.raises(ValueError, match="shape"):
         model.probability(rows[..., None])
+    with pytest.raises(ValueError, match=r"shape \(rows, 1\).*got \(50, 12\)"):
+        model.probability(rows.reshape(50, 12))
 
 
 def test_a_dask_array_gives_a_dask_array_with_the_same_bits(tmp_path: Path) -> None:
