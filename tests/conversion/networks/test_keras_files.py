@@ -93,7 +93,7 @@ def with_settings(name: str, position: int, path: Path, **settings: Any) -> Path
 def test_a_normalisation_along_the_units_counts_their_axis_from_either_end(
     name: str, axis: int, tmp_path: Path
 ) -> None:
-    found = [
+    found: list[Any] = [
         pipeline.import_model(with_settings(name, 1, tmp_path / f"{name}{each}.keras", axis=each))
         for each in (axis, -1)
     ]
