@@ -53,6 +53,17 @@ def recurrent(**changed: Any) -> Members:
     return configured(lambda config: config["config"]["layers"][1]["config"].update(changed), "lstm")
 
 
+def normed_steps(axis: int) -> Members:
+    """Return the members of ``gru`` for rows of as many steps as a step has numbers, normalised along an axis."""
+
+    def change(config: dict[str, Any]) -> None:
+        steps, norm = (each["config"] for each in config["config"]["layers"][:2])
+        steps["batch_shape"] = [None, 3, 3]
+        norm["axis"] = axis
+
+    return configured(change, "gru")
+
+
 def weighted(change: Callable[[Any], object]) -> Members:
     """Return the members with other weights."""
     import h5py
@@ -151,6 +162,16 @@ FAULTS: dict[str, tuple[Callable[[], Members], tuple[str, ...]]] = {
     ),
     "quantised weights": (lambda: layer(2, quantization_config={"mode": "int8"}), ("is quantised",)),
     "another axis": (lambda: layer(1, axis=2), ("normalises axis 2",)),
+    "an axis that is a list": (lambda: layer(1, axis=[2]), ("has [2] for axis",)),
+    "the axis of the steps": (lambda: normed_steps(1), ("(BatchNormalization) normalises axis 1, not that",)),
+    "a softmax over another axis": (
+        lambda: layer(6, module="keras.layers", class_name="Softmax", axis=[0]),
+        ("(Softmax) works over another axis",),
+    ),
+    "a precision that is damaged": (
+        lambda: layer(2, dtype={"module": "keras", "class_name": "DTypePolicy", "config": None}),
+        ("(Dense) has {'module': 'keras', 'class_name'", "for dtype", "write it again with Keras 3"),
+    ),
     "a setting of another type": (lambda: layer(2, units="6"), ("has '6' for units",)),
     "other units": (
         lambda: layer(2, units=7),

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,72 @@ def test_check_compares_with_keras_and_stores_the_difference(tmp_path: Path) -> 
         assert (facts["from"], facts["rows"]) == ("keras", 8)
         assert facts["largest_difference"] < 1e-6
         assert facts["tool"].startswith("keras 3.")
+
+
+def with_settings(name: str, position: int, path: Path, **settings: Any) -> Path:
+    """Write a file with other settings of a layer; return where it is."""
+    with zipfile.ZipFile(FILES / f"{name}.keras") as file:
+        members = {each.filename: file.read(each) for each in file.infolist()}
+    config = json.loads(members["config.json"])
+    entry = config["config"]["layers"][position]
+    entry["class_name"] = settings.pop("class_name", entry["class_name"])
+    entry["config"].update(settings)
+    with zipfile.ZipFile(path, "w") as file:
+        for member, content in {**members, "config.json": json.dumps(config)}.items():
+            file.writestr(member, content)
+    return path
+
+
+@pytest.mark.parametrize(("name", "axis"), [("gru", 2), ("normed", 1)])
+def test_a_normalisation_along_the_units_counts_their_axis_from_either_end(
+    name: str, axis: int, tmp_path: Path
+) -> None:
+    found: list[Any] = [
+        pipeline.import_model(with_settings(name, 1, tmp_path / f"{name}{each}.keras", axis=each))
+        for each in (axis, -1)
+    ]
+    rows = stored(name)["rows"]
+    ours, theirs = (np.asarray(each.predict_proba(rows)) for each in found)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_softmax_may_have_its_axis_in_a_list(tmp_path: Path) -> None:
+    for axis in (-1, 1, [-1], [1]):
+        path = with_settings("normed", 6, tmp_path / "model.keras", class_name="Softmax", axis=axis)
+        model: Any = pipeline.import_model(path)
+        assert [layer.function for layer in model.file.layers] == ["relu", "softmax", None]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch, its backend, is not installed")
+def test_keras_normalises_the_axis_that_the_file_names_where_rows_are_compared(tmp_path: Path) -> None:
+    path = with_settings("gru", 0, tmp_path / "square.keras", batch_shape=[None, 3, 3])
+    program = (
+        "import json, pathlib, sys\n"
+        "from pipeline.conversion.networks.keras.archive import read_archive\n"
+        "from pipeline.conversion.networks.keras.config import model_of\n"
+        "from pipeline.conversion.networks.keras.scoring import keras_scorer\n"
+        "path, rows = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])\n"
+        "archive, found = read_archive(path, path.read_bytes()), []\n"
+        "for axis in (-1, 2, 1):\n"
+        "    archive.config['config']['layers'][1]['config']['axis'] = axis\n"
+        "    score = keras_scorer(model_of(archive.config), archive.weights, ['clicks'], is_raw=False)\n"
+        "    found.append(score({'clicks': rows}).tolist())\n"
+        "print(json.dumps(found))"
+    )
+    rows = json.dumps([cell[:3] for cell in stored("gru")["rows"]["clicks"]])
+    done = subprocess.run(
+        [sys.executable, "-c", program, path, rows],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+    )
+    assert done.returncode == 0, done.stderr
+    last, second, first = (np.array(each) for each in json.loads(done.stdout.splitlines()[-1]))
+    np.testing.assert_array_equal(last, second)
+    assert np.abs(last - first).max() > 1e-3
 
 
 def test_layers_and_functions_are_those_of_the_file() -> None:

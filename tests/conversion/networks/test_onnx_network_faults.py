@@ -86,6 +86,28 @@ def after_steps(*nodes: Node) -> Graph:
     return graph(Node("LSTM", ("X", "W", "R"), ("Y",), {}), *nodes, *rest, inputs=(SEQUENCE,), constants=STEPS)
 
 
+def joined_states(*nodes: Node) -> Graph:
+    """Return a network whose nodes make ``t`` of the last states ``h_n`` of two layers, joined along axis 0."""
+    constants = {**STEPS, "W2": np.full((1, 8, 2), 0.5), "second": np.array([1]), "last axis": np.array([-1])}
+    layers = (
+        Node("LSTM", ("X", "W", "R"), ("Y", "one"), {}),
+        Node("Squeeze", ("Y", "second"), ("y",)),
+        Node("LSTM", ("y", "W2", "R"), ("", "other"), {}),
+        Node("Concat", ("one", "other"), ("h_n",), {"axis": 0}),
+    )
+    rest = (
+        Node("Squeeze", ("t", "first"), ("h",)),
+        Node("MatMul", ("h", "v"), ("z",)),
+        Node("Sigmoid", ("z",), ("p",)),
+    )
+    return graph(*layers, *nodes, *rest, inputs=(SEQUENCE,), constants=constants)
+
+
+def cut_states(*axes: str) -> Graph:
+    """Return a network that takes place 1 of an axis of the joined states."""
+    return joined_states(Node("Slice", ("h_n", "second", "two", *axes), ("t",), {}, CORE, "my Slice"))
+
+
 FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     "a convolution": (between(one("Conv")), ('"my Conv" (Conv) is an operator that logitstream does not read',)),
     "a plain recurrent layer": (
@@ -124,6 +146,22 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     "some of the steps": (
         after_steps(Node("Slice", ("Y", "first", "two", "first"), ("t",), {}, CORE, "my Slice")),
         ('"my Slice" (Slice) cuts out some of the rows, steps or outputs',),
+    ),
+    "one of the rows of joined states": (
+        cut_states("second"),
+        ('"my Slice" (Slice) cuts out some of the rows or units of joined states',),
+    ),
+    "one of the units of joined states": (
+        cut_states("last axis"),
+        ('"my Slice" (Slice) cuts out some of the rows or units of joined states',),
+    ),
+    "one place of another axis of joined states": (
+        joined_states(
+            *(Node("Unsqueeze", (name, "first"), (f"long {name}",)) for name in ("one", "other")),
+            Node("Concat", ("long one", "long other"), ("states",), {"axis": 1}),
+            Node("Gather", ("states", "first"), ("t",), {"axis": 0}, CORE, "my Gather"),
+        ),
+        ('"my Gather" (Gather) chooses several layers, rows or steps',),
     ),
     "the mean over the rows": (
         after_steps(Node("ReduceMean", ("Y", "two"), ("t",), {}, CORE, "my mean")),
@@ -286,6 +324,12 @@ def test_a_graph_that_is_damaged_anywhere_is_read_or_refused(name: str) -> None:
         except ModelError:
             refused += 1
     assert refused > 30
+
+
+@pytest.mark.parametrize("axes", [(), ("first",)])
+def test_one_of_joined_states_is_cut_out_along_the_axis_that_joins_them(axes: tuple[str, ...]) -> None:
+    document = read_network(cut_states(*axes)).found.document
+    assert [layer["kind"] for layer in document["layers"]] == ["lstm", "lstm", "last", "dense"]
 
 
 def test_a_graph_without_a_function_between_two_layers_is_no_network() -> None:

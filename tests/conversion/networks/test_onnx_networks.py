@@ -140,6 +140,17 @@ def test_a_scaler_before_the_first_layer_becomes_centers_and_scales() -> None:
     assert document["classes"] == [0, 1, 2]
 
 
+def test_columns_that_the_graph_names_are_not_said_to_have_no_names() -> None:
+    plain = stored("functions_dynamo_dynamic")["graph"]
+    without = read_network(from_plain(plain)).found
+    names = [f"mine {place}" for place in range(len(without.unnamed))]
+    found = read_network(from_plain({**plain, "metadata": {"columns": json.dumps(names)}})).found
+    assert found.notes == ("the graph gives raw predictions, no probabilities; so does the model",)
+    assert [each["column"] for each in found.document["features"]] == names
+    assert (len(without.unnamed), found.unnamed) == (len(names), ())
+    assert len(names) > 1
+
+
 def test_classes_and_the_kind_of_output_are_those_of_the_graph() -> None:
     two = read_network(from_plain(stored("sklearn_two_float32")["graph"])).found.document
     assert two["target"] == {"negative": "late", "positive": "on time"}

@@ -47,7 +47,10 @@ class KerasLayer:
     def precision(self) -> str:
         """What it computes in, as Keras names it."""
         dtype = self.settings.get("dtype", "float32")
-        return str(dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype)
+        policy = dtype.get("config", {}) if isinstance(dtype, dict) else {"name": dtype}
+        if not isinstance(policy, dict):
+            raise self.refused(f"has {escape(repr(dtype), 40)} for dtype", _AGAIN)
+        return str(policy.get("name"))
 
     def refused(self, why: str, remedy: str) -> ModelError:
         """Return an error that names the layer."""

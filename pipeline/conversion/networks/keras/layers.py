@@ -48,6 +48,11 @@ class KerasStep:
             raise self.layer.refused(f"has weights of the shapes {said}, not {', '.join(map(str, shapes))}", _TORN)
         return found
 
+    @property
+    def units_axes(self) -> tuple[int, int]:
+        """The numbers of the axis of the units: behind the rows, and the steps of a sequence."""
+        return (-1, 2 if self.stack.is_sequence else 1)
+
     def activated(self, stack: Stack, name: str = "activation") -> Stack:
         """Return a stack with the function behind it that a setting names."""
         function = self.layer.settings.get(name, "linear")
@@ -91,9 +96,9 @@ def _dense(step: KerasStep) -> Stack:
 def _normalised(step: KerasStep) -> Stack:
     """Return a batch normalisation with the statistics of the training, which is straight."""
     layer, units = step.layer, step.stack.units
-    axis = layer.settings.get("axis", -1)
-    if axis not in {-1, 1} and axis not in ([-1], [1]):
-        raise layer.refused(f"normalises axis {axis!r:.20}, not that of the units", _LEAVE_OUT)
+    axis = layer.setting("axis", int, -1)
+    if axis not in step.units_axes:
+        raise layer.refused(f"normalises axis {axis}, not that of the units", _LEAVE_OUT)
     is_scaled, is_centered = layer.setting("scale", bool, True), layer.setting("center", bool, True)
     found = [*step.arrays(*[(units,)] * (2 + is_scaled + is_centered))]
     scale = found.pop(0) if is_scaled else np.ones(units)
@@ -170,7 +175,8 @@ def _elu(step: KerasStep) -> Stack:
 
 
 def _softmax(step: KerasStep) -> Stack:
-    if step.layer.settings.get("axis", -1) not in {-1, 1}:
+    axis = step.layer.setting("axis", (int, list), -1)
+    if axis not in step.units_axes and axis not in [[each] for each in step.units_axes]:
         raise step.layer.refused("works over another axis than that of the units", _LEAVE_OUT)
     return step.stack.function("softmax")
 

@@ -26,12 +26,12 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "GRU": ("units", "use_bias", "return_sequences", "reset_after"),
     "GlobalAveragePooling1D": (),
     "GlobalMaxPooling1D": (),
-    "BatchNormalization": ("epsilon", "center", "scale"),
+    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
     "Activation": ("activation",),
     "ReLU": ("negative_slope",),
     "LeakyReLU": ("negative_slope",),
     "ELU": ("alpha",),
-    "Softmax": (),
+    "Softmax": ("axis",),
 }
 
 

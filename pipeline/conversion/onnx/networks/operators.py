@@ -278,9 +278,10 @@ def _concat(step: NetworkStep) -> NetworkValue:
     parts = tuple(step.tensor(position) for position in range(len(step.inputs)))
     if any(each.axes != parts[0].axes for each in parts):
         raise step.refused("joins tensors of different axes")
-    joined = parts[0].axes[_axis(step, step.attribute("axis", 1), len(parts[0].axes))]
+    axis = _axis(step, step.attribute("axis", 1), len(parts[0].axes))
+    joined = parts[0].axes[axis]
     if joined == ONE:
-        return LayerStates(parts)
+        return LayerStates(parts, axis)
     if joined != UNITS:
         raise step.refused("joins rows or steps, not columns")
     if all(each.formula.stack is not None and each.formula.stack.is_bare for each in parts):
@@ -309,7 +310,7 @@ def _gathered(step: NetworkStep) -> NetworkValue:
 def _state(step: NetworkStep, states: LayerStates, places: Constant, axis: int) -> NetworkTensor:
     tensor = states.parts[0]
     at = _axis(step, axis, len(tensor.axes))
-    if tensor.axes[at] != ONE or places.size != 1:
+    if at != states.axis or places.size != 1:
         raise step.refused("chooses several layers, rows or steps")
     tensor = states.parts[int(places.ravel()[0])]
     return tensor if places.ndim else tensor.with_axes((*tensor.axes[:at], *tensor.axes[at + 1 :]))
@@ -343,6 +344,8 @@ def _sliced(step: NetworkStep) -> NetworkValue:
     axes = step.whole(3, "axes", range(len(starts)))
     by = step.whole(4, "steps", [1] * len(starts))
     if isinstance(value, LayerStates) and len(axes) == 1:
+        if _axis(step, axes[0], len(value.parts[0].axes)) != value.axis:
+            raise step.refused("cuts out some of the rows or units of joined states")
         (picked,) = value.parts[starts[0] : ends[0] : by[0]]
         return picked
     tensor = step.tensor()

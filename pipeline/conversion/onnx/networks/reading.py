@@ -116,6 +116,7 @@ def read_network(graph: Graph) -> ReadNetwork:
     """
     check_operators(graph)
     columns, notes = _inputs(graph)
+    unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
     output = probabilities_of(graph)
     value = _followed(graph, columns, output)
     result = _result(value, output)
@@ -130,7 +131,6 @@ def read_network(graph: Graph) -> ReadNetwork:
     if head.is_raw:
         notes.append("the graph gives raw predictions, no probabilities; so does the model")
     is_single = is_float32(graph)
-    unnamed = tuple(name for names in columns.values() if len(names) > 1 for name in names) if notes else ()
     found = ReadGraph(
         document,
         tuple(notes),

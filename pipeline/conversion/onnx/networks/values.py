@@ -81,9 +81,10 @@ class SideBySide:
 
 @dataclass(frozen=True, slots=True)
 class LayerStates:
-    """The last states of several recurrent layers, one behind the other along their first axis."""
+    """The last states of several recurrent layers, one behind the other along an axis that is 1 long in each."""
 
     parts: tuple[NetworkTensor, ...]
+    axis: int
 
 
 @dataclass(frozen=True, slots=True)
