@@ -42,7 +42,7 @@ def _numbers(cell: Sequence[Any], width: int, *, is_nested: bool) -> Floats | No
     return np.array(cell, dtype=np.float64).reshape(-1, width)
 
 
-def scored_by_length(cells: Sequence[Any], width: int, steps: int | None, score: Scored) -> Floats:
+def scored_by_length(cells: Sequence[Any], width: int, steps: int | None, outputs: int, score: Scored) -> Floats:
     """Return the outputs of a tool for the lists of a column, shape (rows, outputs); NaN where a list has no score.
 
     A list has none that is missing, has no steps or a number missing, or that :func:`step_numbers` has nothing for.
@@ -54,6 +54,7 @@ def scored_by_length(cells: Sequence[Any], width: int, steps: int | None, score:
     width : int
     steps : int or None
         As many as the tool takes, if it takes no other number.
+    outputs : int
     score : callable
 
     Raises
@@ -63,7 +64,7 @@ def scored_by_length(cells: Sequence[Any], width: int, steps: int | None, score:
     """
     read = enumerate(step_numbers(cells, width))
     known = {row: each for row, each in read if each is not None and not np.isnan(each).any()}
-    found: Floats = np.full((len(cells), 1), np.nan)
+    found: Floats = np.full((len(cells), outputs), np.nan)
     for length in sorted({len(each) for each in known.values()} - {0}):
         rows = [row for row, each in known.items() if len(each) == length]
         if steps not in {None, length}:
@@ -72,8 +73,5 @@ def scored_by_length(cells: Sequence[Any], width: int, steps: int | None, score:
                 f"file takes {steps}",
                 "give rows of that length, or leave out the rows to check",
             )
-        made = score(np.stack([known[row] for row in rows]))
-        if made.shape[1] != found.shape[1]:
-            found = np.full((len(cells), made.shape[1]), np.nan)
-        found[rows] = made
+        found[rows] = score(np.stack([known[row] for row in rows]))
     return found

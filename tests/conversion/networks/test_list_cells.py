@@ -46,7 +46,7 @@ def test_a_list_is_read_as_steps_or_has_no_score(case: str) -> None:
 @pytest.mark.parametrize("case", COLUMNS)
 def test_a_tool_gets_only_the_lists_that_have_a_score(case: str, tmp_path: Path) -> None:
     type_, cells, expected = COLUMNS[case]
-    found = scored_by_length(pa.array(cells, type_).to_pylist(), 2, None, lambda values: values.sum(axis=1)[:, :1])
+    found = scored_by_length(pa.array(cells, type_).to_pylist(), 2, None, 1, lambda values: values.sum(axis=1)[:, :1])
     path = written(
         tmp_path,
         drawn_steps("lstm", (2, 3, 1)),
@@ -60,6 +60,18 @@ def test_a_tool_gets_only_the_lists_that_have_a_score(case: str, tmp_path: Path)
     assert gap.absolute < 1
     scored = [each is not None and len(each) > 0 and not np.isnan(each).any() for each in expected]
     assert (~np.isnan(found[:, 0])).tolist() == scored
+
+
+def test_rows_without_any_list_are_compared_with_a_softmax_of_three(tmp_path: Path) -> None:
+    network = {"features": [sequence("x", width=2)], "head": "softmax", "classes": ["a", "b", "c"]}
+    path = written(tmp_path, drawn_steps("lstm", (2, 3, 3)), layers=step_layers("lstm", 1, "last"), **network)
+    model: Any = load_model(path)
+    gap = difference(
+        model,
+        in_memory({"x": pa.array([None, []], NESTED)}),
+        lambda rows: scored_by_length(rows["x"], 2, None, 3, lambda values: values[:, 0]),
+    )
+    assert (gap.rows, gap.absolute) == (2, 0.0)
 
 
 @pytest.mark.slow
