@@ -15,7 +15,7 @@ import pytest
 
 import pipeline as logitstream
 from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, step_summing
-from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence
+from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence, step_sentences
 from pipeline.errors import MemoryBudgetError, SchemaError
 from tests.diagnosis.torch_step_gradients import CASES, LENGTHS, by_autograd, stored_rows
 from tests.models.network.networks import drawn_steps, sequence, step_layers, written
@@ -190,3 +190,10 @@ LAST = LayerGradient(2, 2, "dense", 1, "sigmoid", 1.0, 1.0, 0.1, 0.5)
 def test_a_sentence_says_what_becomes_of_the_signal_through_time(layer: LayerGradient, told: str, helps: str) -> None:
     assert told in step_sentence(layer)
     assert helps in gradient_advice((layer, LAST), 1.0)
+
+
+def test_without_an_error_at_the_output_nothing_is_told_of_the_steps_and_nothing_helps() -> None:
+    layers = (replace(LAYER, norm=0.0, steps=(0.0, 0.0)), replace(LAST, norm=0.0))
+    assert step_sentences(layers) == ()
+    assert gradient_advice(layers, 0.0) == "Nothing needs to change: all probabilities are right."
+    assert len(step_sentences((LAYER, LAST))) == 1
