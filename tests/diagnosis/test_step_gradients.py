@@ -18,7 +18,7 @@ from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, st
 from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence, step_sentences
 from pipeline.errors import MemoryBudgetError, SchemaError
 from tests.diagnosis.torch_step_gradients import CASES, LENGTHS, by_autograd, stored_rows
-from tests.models.network.networks import drawn_steps, sequence, step_layers, written
+from tests.models.network.networks import dense, drawn_steps, sequence, step_layers, written
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored_step_gradients.json").read_text())
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
@@ -138,6 +138,26 @@ def test_saturated_gates_are_counted_in_the_steps_that_a_row_has(tmp_path: Path)
     (layer, _) = logitstream.diagnose_gradients(tmp_path / "in.parquet", model).layers
     assert layer.saturated == 0.5
     assert layer.mean_activation == 0.0
+
+
+def test_steps_that_no_counted_row_has_are_not_told(tmp_path: Path) -> None:
+    tensors = {
+        "r0.input_weight": np.full((4, 1), 10.0),
+        "r0.hidden_weight": np.zeros((4, 1)),
+        "r0.input_bias": np.zeros(4),
+        "r0.hidden_bias": np.zeros(4),
+        "0.weight": np.full((1, 1), 1e200),
+        "0.bias": np.full(1, -1e199),
+        "1.weight": np.full((1, 1), 1e200),
+        "1.bias": np.zeros(1),
+    }
+    described = [*step_layers("lstm", 1, "last")[:-1], dense("0", "relu"), dense("1")]
+    model = written(tmp_path, tensors, features=[sequence("x")], layers=described)
+    # The raw prediction of the row of four steps is beyond float64; the relu is off in the others.
+    write(tmp_path / "in.parquet", [[[0.0]], [[50.0]] * 4, [[0.0], [0.0]]])
+    found = logitstream.diagnose_gradients(tmp_path / "in.parquet", model)
+    assert (found.rows["used"], found.rows["not_finite"]) == (2, 1)
+    assert found.layers[0].steps == (0.0, 0.0)
 
 
 def test_a_row_that_is_too_long_is_refused_with_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
