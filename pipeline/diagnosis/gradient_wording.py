@@ -37,6 +37,11 @@ def has_steps(layer: LayerGradient) -> bool:
     return len(layer.steps) > 1
 
 
+def step_sentences(layers: Sequence[LayerGradient]) -> tuple[str, ...]:
+    """Return a sentence for each layer with a signal through time; none where no signal comes in at the output."""
+    return tuple(map(step_sentence, filter(has_steps, layers))) if layers[-1].norm else ()
+
+
 def step_sentence(layer: LayerGradient) -> str:
     """Return what becomes of the signal through the steps of a recurrent layer."""
     ratio = through_time(layer)
@@ -106,10 +111,10 @@ def gradient_advice(layers: Sequence[LayerGradient], ratio: float) -> str:
     """Return what helps a network whose error signal has this ratio of the first layer to the last."""
     kept, stuck, dead = state(ratio) == KEPT, _stuck(layers), _dead(layers)
     flat = [layer.function for layer in layers[:-1] if layer.function and not _passes_on(layer.function)]
-    if helps := _through_time_helps(layers):
-        return f"What helps: {helps}."
     if not layers[-1].norm:
         return "Nothing needs to change: all probabilities are right."
+    if helps := _through_time_helps(layers):
+        return f"What helps: {helps}."
     if kept and not stuck and not dead:
         return f"Nothing needs to change: the error signal {KEPT}."
     if not kept and ratio > 1:

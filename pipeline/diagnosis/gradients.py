@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.choices import ABSENT, MISSING_TARGET
 from pipeline.diagnosis.findings import GradientReport, LayerGradient
-from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence, has_steps, step_sentence
+from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence, step_sentences
 from pipeline.diagnosis.measuring import GradientWishes, MeasuredGradients, measure_gradients
 from pipeline.diagnosis.reading import gradient_layers
 from pipeline.diagnosis.summing import GradientLayers
@@ -158,7 +158,7 @@ def _report(target: str | None, file: NetworkFile, layers: GradientLayers, found
         },
         layers=measured,
         ratio=ratio,
-        sentences=(gradient_sentence(measured, ratio), *map(step_sentence, filter(has_steps, measured))),
+        sentences=(gradient_sentence(measured, ratio), *step_sentences(measured)),
         advice=gradient_advice(measured, ratio),
         notes=found.notes,
     )

@@ -107,7 +107,9 @@ class StepSummer:
         if not finite.all():
             self.sums.not_finite += int(np.count_nonzero(~finite))
             if finite.any():
-                self._add_tile(inputs[:, :, finite], lengths[finite], None if codes is None else codes[finite])
+                # No row may have the steps of one that is left out.
+                inputs, lengths = inputs[: lengths[finite].max(), :, finite], lengths[finite]
+                self._add_tile(inputs, lengths, None if codes is None else codes[finite])
             return
         signal = self._adder.add(passes, codes)
         error = pooled_error(top.hidden, top.active, pooling, dense_error(self._network.layers[0], signal).T)

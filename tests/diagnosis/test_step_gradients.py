@@ -15,10 +15,10 @@ import pytest
 
 import pipeline as logitstream
 from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, step_summing
-from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence
+from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence, step_sentences
 from pipeline.errors import MemoryBudgetError, SchemaError
 from tests.diagnosis.torch_step_gradients import CASES, LENGTHS, by_autograd, stored_rows
-from tests.models.network.networks import drawn_steps, sequence, step_layers, written
+from tests.models.network.networks import dense, drawn_steps, sequence, step_layers, written
 from tests.seeds import seeds
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "stored_step_gradients.json").read_text())
@@ -140,6 +140,26 @@ def test_saturated_gates_are_counted_in_the_steps_that_a_row_has(tmp_path: Path)
     assert layer.mean_activation == 0.0
 
 
+def test_steps_that_no_counted_row_has_are_not_told(tmp_path: Path) -> None:
+    tensors = {
+        "r0.input_weight": np.full((4, 1), 10.0),
+        "r0.hidden_weight": np.zeros((4, 1)),
+        "r0.input_bias": np.zeros(4),
+        "r0.hidden_bias": np.zeros(4),
+        "0.weight": np.full((1, 1), 1e200),
+        "0.bias": np.full(1, -1e199),
+        "1.weight": np.full((1, 1), 1e200),
+        "1.bias": np.zeros(1),
+    }
+    described = [*step_layers("lstm", 1, "last")[:-1], dense("0", "relu"), dense("1")]
+    model = written(tmp_path, tensors, features=[sequence("x")], layers=described)
+    # The raw prediction of the row of four steps is beyond float64; the relu is off in the others.
+    write(tmp_path / "in.parquet", [[[0.0]], [[50.0]] * 4, [[0.0], [0.0]]])
+    found = logitstream.diagnose_gradients(tmp_path / "in.parquet", model)
+    assert (found.rows["used"], found.rows["not_finite"]) == (2, 1)
+    assert found.layers[0].steps == (0.0, 0.0)
+
+
 def test_a_row_that_is_too_long_is_refused_with_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_summing, "STEP_TILE_BYTES", 10_000)
     model = network(tmp_path, "lstm", (1, 4, 1), "last")
@@ -190,3 +210,10 @@ LAST = LayerGradient(2, 2, "dense", 1, "sigmoid", 1.0, 1.0, 0.1, 0.5)
 def test_a_sentence_says_what_becomes_of_the_signal_through_time(layer: LayerGradient, told: str, helps: str) -> None:
     assert told in step_sentence(layer)
     assert helps in gradient_advice((layer, LAST), 1.0)
+
+
+def test_without_an_error_at_the_output_nothing_is_told_of_the_steps_and_nothing_helps() -> None:
+    layers = (replace(LAYER, norm=0.0, steps=(0.0, 0.0)), replace(LAST, norm=0.0))
+    assert step_sentences(layers) == ()
+    assert gradient_advice(layers, 0.0) == "Nothing needs to change: all probabilities are right."
+    assert len(step_sentences((LAYER, LAST))) == 1

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.conversion.agreement import squashed
 from pipeline.conversion.importing import Floats, Score
+from pipeline.conversion.networks.sequences import step_numbers
 from pipeline.models.logistic.policies import Impute
 from pipeline.models.network.file import DenseSection, NetworkFile
 from pipeline.models.network.inputs import input_values
@@ -57,7 +58,10 @@ def _plain(file: NetworkFile, tensors: Mapping[str, Any], rows: Mapping[str, Any
 
 def _steps(file: NetworkFile, tensors: Mapping[str, Any], rows: Mapping[str, Any]) -> Floats:
     """Return raw predictions of rows of sequences, shape (rows, outputs); NaN where a row has none."""
-    parts = [[_inputs(feature, cell) for cell in rows[feature.column]] for feature in file.sequences]
+    parts = [
+        [_inputs(feature, numbers, file.steps) for numbers in step_numbers(rows[feature.column], feature.width)]
+        for feature in file.sequences
+    ]
     joined = [_joined(cells) for cells in zip(*parts, strict=True)]
     found: Floats = np.full((len(joined), file.outputs), np.nan)
     for length in sorted({len(each) for each in joined if each is not None}):
@@ -67,14 +71,12 @@ def _steps(file: NetworkFile, tensors: Mapping[str, Any], rows: Mapping[str, Any
     return found
 
 
-def _inputs(feature: SequenceInput, cell: Any) -> Floats | None:
+def _inputs(feature: SequenceInput, values: Floats | None, most: int | None) -> Floats | None:
     """Return the inputs that a list makes, shape (steps, width); ``None`` where the row has no score."""
-    if not cell and feature.missing != "empty":
+    if values is None or (not len(values) and feature.missing != "empty"):
         return None
-    numbers = np.array([] if cell is None else cell, dtype=np.float64).ravel()
-    if numbers.size % feature.width:
+    if most is not None and len(values) > most:
         return None
-    values = numbers.reshape(-1, feature.width)
     if isinstance(feature.missing_step, Impute):
         values = np.where(np.isnan(values), feature.missing_step.impute, values)
     made: Floats = (values - np.asarray(feature.center)) / np.asarray(feature.scale)

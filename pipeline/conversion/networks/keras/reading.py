@@ -62,7 +62,7 @@ def _network(archive: KerasArchive) -> ImportedNetwork:
         tensors_of(stack, np.float64 if any(layer.precision == "float64" for layer in model.layers) else np.float32),
         tuple(notes),
         TOLERANCE,
-        keras_scorer(model, archive.weights, columns, is_raw=is_raw),
+        keras_scorer(model, archive.weights, columns, outputs=stack.units, is_raw=is_raw),
         columns if len(columns) > 1 else (),
     )
 

@@ -35,8 +35,13 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def keras_scorer(model: KerasModel, weights: bytes, columns: Sequence[str], *, is_raw: bool) -> Score | None:
-    """Return what scores named columns with Keras; ``None`` if Keras is not installed."""
+def keras_scorer(
+    model: KerasModel, weights: bytes, columns: Sequence[str], *, outputs: int, is_raw: bool
+) -> Score | None:
+    """Return what scores named columns with Keras; ``None`` if Keras is not installed.
+
+    ``outputs`` are those of its last layer.
+    """
     if find_spec("keras") is None:
         return None
     made = cache(partial(_made, model, weights))
@@ -47,7 +52,7 @@ def keras_scorer(model: KerasModel, weights: bytes, columns: Sequence[str], *, i
     def score(rows: Mapping[str, Any]) -> Floats:
         if len(model.shape) == 2:
             steps, width = model.shape
-            found = scored_by_length(rows[model.input], width or 1, steps, predicted)
+            found = scored_by_length(rows[model.input], width or 1, steps, outputs, predicted)
         else:
             found = predicted(np.column_stack([_numbers(rows[name]) for name in columns]))
         found = found[:, 0] if found.shape[1] == 1 else found

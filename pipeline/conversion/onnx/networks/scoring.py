@@ -28,13 +28,16 @@ def sequence_scorer(path: Path, graph: Graph, found: ReadGraph, rows_axis: int) 
     session = cache(partial(session_of, path, graph, found.output, any_rows=False))
     width, steps = port.shape[2], port.shape[1 - rows_axis]
     assert width is not None
+    # Of two classes a graph may give both.
+    outputs = len(found.document.get("classes", [None]))
+
+    def picked(values: Floats) -> Floats:
+        return _scored(session(), port, rows_axis, values)[:, -outputs:]
 
     def score(rows: Mapping[str, Any]) -> Floats:
-        made = scored_by_length(
-            rows[port.name], width, steps, lambda values: _scored(session(), port, rows_axis, values)
-        )
-        picked = made[:, -1] if "classes" not in found.document else made
-        return squashed(picked) if found.is_raw else picked
+        made = scored_by_length(rows[port.name], width, steps, outputs, picked)
+        made = made[:, 0] if outputs == 1 else made
+        return squashed(made) if found.is_raw else made
 
     return score
 
