@@ -280,7 +280,7 @@ def export_model(
     Raises
     ------
     UsageError
-        ``output`` is the model file itself, or not given for a network.
+        ``output``, or what goes with it, is the model file itself; or it is not given for a network.
     OutputError
         ``output`` is another file that exists, and ``if_exists`` is ``"fail"``.
     """

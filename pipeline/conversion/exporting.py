@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipeline.choices import DIALECT, TO
-from pipeline.errors import ModelError, UsageError
+from pipeline.errors import LogitstreamError, ModelError, UsageError
+from pipeline.models.document import read
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.network.model import NetworkModel
-from pipeline.models.store import write_file
+from pipeline.models.store import read_file, write_file
 from pipeline.units import escape
 
 Write = Callable[[ModelFile], bytes]
@@ -134,7 +137,7 @@ def network_files(model: NetworkModel, kind: str, path: str | os.PathLike[str] |
     ModelError
         The target cannot express the network, or a part of it; the message names it.
     UsageError
-        There is no such target, no path, or one that does not fit it.
+        There is no such target, no path, one that does not fit it, or a file of the network itself would be replaced.
     ConfigurationError
         A package that the target needs is not installed.
     """
@@ -143,7 +146,30 @@ def network_files(model: NetworkModel, kind: str, path: str | os.PathLike[str] |
         raise ModelError(f"a network cannot be written as {kind}", f"export it as {' or '.join(_OF_NETWORKS)}")
     if path is None:
         raise UsageError("a network is not written as text", "name a file with --output")
-    return write(model, os.fspath(path))
+    files = write(model, os.fspath(path))
+    for name, data in files.items():
+        _check_apart(model, name, data)
+    return files
+
+
+def _check_apart(model: NetworkModel, path: str, data: bytes) -> None:
+    """Refuse to replace a file that the network is made of: its weights by other bytes, or a model file with them."""
+    place = Path(path).resolve()
+    is_weights = model.held is None and place == Path(model.path).resolve() and data != model.weights()
+    if is_weights or _names_weights(path, model.file.weights.sha256):
+        what = "its weights" if is_weights else "its model file"
+        raise UsageError(f"the export of the network would replace {what}, {escape(path)}", "give it another name")
+
+
+def _names_weights(path: str, sha256: str) -> bool:
+    """Return whether a file is the model file of a network whose weights have this SHA-256."""
+    if not Path(path).is_file():
+        return False
+    with suppress(LogitstreamError):
+        said = read(read_file(path)).value
+        weights = said.get("weights") if isinstance(said, dict) else None
+        return isinstance(weights, dict) and weights.get("sha256") == sha256
+    return False
 
 
 def export_network(model: NetworkModel, kind: str, path: str | os.PathLike[str]) -> None:

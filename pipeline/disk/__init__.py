@@ -26,6 +26,7 @@ from pipeline.disk.system import (
     set_mode,
     status,
     sync,
+    take_over,
     truncate,
     try_lock,
     umask,
@@ -34,6 +35,7 @@ from pipeline.disk.system import (
     write_at,
 )
 from pipeline.disk.whole import (
+    draft_name,
     facts,
     file_sha256,
     make_folders,
@@ -52,6 +54,7 @@ __all__ = [
     "NewFile",
     "OpenFile",
     "door",
+    "draft_name",
     "entries",
     "facts",
     "file_sha256",
@@ -75,6 +78,7 @@ __all__ = [
     "show",
     "status",
     "sync",
+    "take_over",
     "temporary_folder",
     "translated",
     "truncate",

@@ -168,6 +168,11 @@ class Folder:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         os.rename(name, new_name, src_dir_fd=self.descriptor, dst_dir_fd=target.descriptor)
 
+    def replace(self, name: str, new_name: str) -> None:
+        """Rename a file within the folder, in one step, in the place of the file that has the name."""
+        with door("rename to", self.path, new_name):
+            os.rename(name, new_name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
     def exchange(self, name: str, target: Folder, other_name: str) -> None:
         """Swap two names in one step."""
         with door("exchange", target.path, other_name):
@@ -318,6 +323,13 @@ def release(descriptor: int) -> None:
     """
     with suppress(OSError):
         os.close(descriptor)
+
+
+def take_over(descriptor: int, other: int, path: Path) -> None:
+    """Let a descriptor mean the open file of another, with its lock; the other one is closed, and the file before."""
+    with door("open", path):
+        os.dup2(other, descriptor, inheritable=False)
+    release(other)
 
 
 def try_lock(descriptor: int, path: Path, *, shared: bool = False) -> bool:

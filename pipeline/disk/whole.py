@@ -36,8 +36,7 @@ def write_file(path: Path, content: bytes) -> None:
     A file that is replaced passes its mode on; a new one has 0666 less the umask. A symbolic link is replaced, not
     followed. The file and its name are synced.
     """
-    # A name has at most 255 bytes, and a character may take four of them.
-    draft = path.with_name(f"{_draft_begin(path)}{secrets.token_hex(6)}")
+    draft = path.with_name(draft_name(path))
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
@@ -53,6 +52,11 @@ def write_file(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def draft_name(path: Path) -> str:
+    """Return a new name for a file beside ``path`` that will take its place; :func:`remove_drafts` knows it."""
+    return f"{_draft_begin(path)}{secrets.token_hex(6)}"
+
+
 def remove_drafts(path: Path) -> None:
     """Remove what killed processes have left of writing a file; no other process may be writing it."""
     begin = _draft_begin(path)
@@ -62,6 +66,7 @@ def remove_drafts(path: Path) -> None:
 
 
 def _draft_begin(path: Path) -> str:
+    # A name has at most 255 bytes, and a character may take four of them.
     return f".{path.name[:50]}."
 
 

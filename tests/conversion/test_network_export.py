@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,38 @@ def test_the_command_writes_weights_and_layers(tmp_path: Path, capsys: pytest.Ca
     assert described.read_text() == "{}"
     assert run([*export, "--if-exists", "replace"]) == 0
     assert described.read_text() != "{}"
+
+
+@pytest.mark.parametrize("by_command", [True, False])
+@pytest.mark.parametrize(
+    ("source", "kind", "made", "what"),
+    [
+        ("net.layers.json", "safetensors", "net.safetensors", "its model file, .*net.layers.json"),
+        pytest.param("net.json", "onnx", "model.safetensors", "its weights, .*model.safetensors", marks=needs_onnx),
+    ],
+)
+def test_an_export_does_not_replace_the_network_itself(
+    source: str, kind: str, made: str, what: str, by_command: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_functions(tmp_path, "tanh", np.float32)
+    path = (tmp_path / "model.json").rename(tmp_path / source)
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    if by_command:
+        output = ["--output", str(tmp_path / made), "--if-exists", "replace"]
+        assert run(["model", "export", str(path), "--to", kind, *output]) == 2
+        assert re.search(what, capsys.readouterr().err)
+    else:
+        with pytest.raises(UsageError, match=what):
+            NetworkModel.load(path).export(kind, tmp_path / made)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
+def test_weights_that_are_exported_to_where_they_are_stay(tmp_path: Path) -> None:
+    model = of_functions(tmp_path, "tanh", np.float32)
+    before = Path(model.path).read_bytes()
+    model.export("safetensors", model.path)
+    assert Path(model.path).read_bytes() == before
+    assert NetworkModel.load(tmp_path / "model.json") == model
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

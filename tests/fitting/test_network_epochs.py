@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 
 import pipeline as logitstream
+from pipeline.choices import Optimizer
 from pipeline.fitting.network.hidden import parse_hidden
 from pipeline.fitting.network.layers import NetworkShape, drawn, loss_and_gradient, raw_predictions, row_losses
+from pipeline.fitting.network.learning import Progress
 from pipeline.fitting.network.order import WINDOW_ROWS, BatchCutter, chunk_order
+from pipeline.fitting.network.passes import VECTORS
 from pipeline.fitting.network.rows import LearningRows, joined
 from pipeline.fitting.network.wishes import LearningWishes
 from tests.fitting.stored_network import CASES, STORED, fit_options, write
@@ -53,6 +57,25 @@ def test_the_stored_weights_are_those_of_pytorch() -> None:
     stored = json.loads(STORED.read_text())
     for name, arrays in json.loads(printed).items():
         assert difference(list(map(np.array, arrays)), list(map(np.array, stored[name]))) < 1e-12, name
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_keeping_an_epoch_takes_no_more_vectors_than_a_fit_counts(optimizer: Optimizer) -> None:
+    size = 100_000
+    learning = LearningWishes(parse_hidden("2 tanh"), optimizer=optimizer)
+    tracemalloc.start()
+    try:
+        progress = Progress.begin(np.zeros(size), learning)
+        content = progress.packed()
+        packing = tracemalloc.get_traced_memory()[1] / (8 * size)
+        del progress
+        tracemalloc.reset_peak()
+        Progress.unpacked(content)
+        unpacking = tracemalloc.get_traced_memory()[1] / (8 * size)
+    finally:
+        tracemalloc.stop()
+    print(f"{packing:.2f} vectors while an epoch is packed, {unpacking:.2f} while it is unpacked")
+    assert max(packing, unpacking) < VECTORS + 0.1
 
 
 @pytest.mark.parametrize("classes", [2, 3])

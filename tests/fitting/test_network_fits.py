@@ -313,6 +313,41 @@ def test_files_that_exist_are_replaced_only_if_asked_for(data: Path, tmp_path: P
     assert logitstream.NetworkModel.load(tmp_path / "m.json").kind == "network"
 
 
+@pytest.mark.parametrize("name", ["m.json", "m.safetensors"])
+def test_a_file_that_appears_during_the_fit_is_not_replaced_unless_asked_for(
+    data: Path, tmp_path: Path, name: str
+) -> None:
+    def appear(_: object) -> None:
+        (tmp_path / name).write_text("precious")
+
+    with pytest.raises(OutputError, match=f"{name} exists and is another file"):
+        fit(data, output=tmp_path / "m.json", epochs=1, observe=appear)
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {name: "precious"}
+    report = fit(data, output=tmp_path / "m.json", epochs=1, observe=appear, if_exists="replace")
+    assert logitstream.NetworkModel.load(tmp_path / "m.json") == report.model
+
+
+@pytest.mark.parametrize("left", [["m.safetensors"], ["m.json", "m.safetensors"]], ids=str)
+def test_a_fit_killed_while_it_wrote_its_files_ends_well_when_run_again(
+    data: Path, tmp_path: Path, left: list[str]
+) -> None:
+    output = tmp_path / "m.json"
+    state = tmp_path / state_name(str(output))
+    kept: list[bytes] = []
+
+    def keep(_: object) -> None:
+        if state.exists():
+            kept.append(state.read_bytes())
+
+    fit(data, output=output, observe=keep)
+    made = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    for name in made.keys() - left:
+        (tmp_path / name).unlink()
+    state.write_bytes(kept[-1])
+    fit(data, output=output)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == made
+
+
 @pytest.mark.slow
 def test_memory_stays_within_the_budget_however_many_rows_there_are(tmp_path: Path) -> None:
     chance = np.random.Generator(np.random.Philox(3))

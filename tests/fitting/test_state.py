@@ -147,6 +147,7 @@ def test_what_a_kill_left_of_the_model_file_is_removed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(output, Counted(killed_at=2))
     (tmp_path / ".model.json.0123456789ab").write_text("{")
+    (tmp_path / f".{state_name(str(output))}.0123456789ab").write_text("logitstream-fit 1")
     others = {".model.json.notes", ".model.json.0123456789abc", "other.json.0123456789ab"}
     for name in others:
         (tmp_path / name).write_text("")
@@ -222,6 +223,70 @@ def test_a_state_that_grows_too_large_is_given_up_and_the_fit_goes_on(
     again = Counted()
     assert fit(output, again) == undisturbed[0]
     assert again.asked > 1
+
+
+def renewed(output: Path, contents: Sequence[bytes], note: Callable[[str], Any] = print) -> list[int]:
+    """Keep contents one after the other, as epochs do, until a kill; return the sizes that the file had."""
+    sizes = []
+    with contextlib.suppress(KeyboardInterrupt), open_state(str(output), "a" * 64, note) as state:
+        state.keep_learnt(LEARNT, SAMPLE, np.zeros(3, dtype=np.int64))
+        for content in contents:
+            state.renew(content)
+            sizes.append((output.parent / state_name(str(output))).stat().st_size)
+        with pytest.raises(TemporaryError, match="another fit"), open_state(str(output), "a" * 64, print):
+            pass
+        raise KeyboardInterrupt
+    return sizes
+
+
+def latest(output: Path) -> bytes | None:
+    found = None
+    with contextlib.suppress(KeyboardInterrupt), open_state(str(output), "a" * 64, print) as state:
+        found = state.latest()
+        raise KeyboardInterrupt
+    return found
+
+
+EPOCHS = [bytes([number]) * 1_000 for number in range(60)]
+
+
+def test_however_many_epochs_there_were_the_last_is_kept_and_the_state_stays_small(tmp_path: Path) -> None:
+    output = tmp_path / "model.json"
+    for count in (1, 16, 17, 18, 40, 60):
+        sizes = renewed(output, EPOCHS[:count])
+        assert latest(output) == EPOCHS[count - 1]
+        assert max(sizes) < 22_000
+        (state,) = tmp_path.iterdir()
+        assert state.stat().st_mode & 0o777 == 0o600
+        state.unlink()
+
+
+@pytest.mark.parametrize("before", [16, 17])
+def test_an_epoch_that_the_disk_has_no_room_for_leaves_the_one_before_it(tmp_path: Path, before: int) -> None:
+    output = tmp_path / "model.json"
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from tests.fitting.test_state import EPOCHS, renewed\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "renewed(Path(sys.argv[1]), [*EPOCHS[: int(sys.argv[2])], bytes(80_000), b'lost'])\n"
+    )
+    command = [sys.executable, "-c", code, str(output), str(before)]
+    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+    assert b"are not kept" in done.stdout
+    assert [each.name for each in tmp_path.iterdir()] == [state_name(str(output))]
+    assert latest(output) == EPOCHS[before - 1]
+
+
+def test_epochs_take_the_place_of_older_ones_before_the_state_grows_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_module, "MOST_BYTES", 6_000)
+    output = tmp_path / "model.json"
+    notes: list[str] = []
+    assert max(renewed(output, EPOCHS, notes.append)) <= 6_000
+    assert latest(output) == EPOCHS[-1]
+    assert notes == []
 
 
 def test_without_an_output_nothing_is_kept() -> None:

@@ -27,8 +27,9 @@ from pipeline.types.work import Outcome
 
 # Rows whose losses are computed at once.
 _MEASURED_ROWS = 1_024
-# Vectors as long as the parameters: the parameters, the best ones, a gradient, two moments, and temporary ones.
-_VECTORS = 8
+# Vectors as long as the parameters while an epoch is packed to be kept, when there are most: parameters, best ones and
+# two moments, all as arrays, as bytes, and as bytes that are joined.
+VECTORS = 12
 _SMALLER = "lower --chunk-size (a Parquet file is cut between row groups: write smaller ones), or read fewer columns"
 
 
@@ -183,6 +184,6 @@ def network_costs(
         step_bytes=tile + measured,
         gathered_bytes=(WINDOW_ROWS + chunk + batch) * row_bytes(layout),
         shared_bytes=settings_bytes(settings) if settings is not None else 0,
-        table_bytes=_VECTORS * 8 * shape.size + rows_bytes(shape.widths, batch),
+        table_bytes=VECTORS * 8 * shape.size + rows_bytes(shape.widths, batch),
         travels=True,
     )

@@ -38,8 +38,10 @@ from pipeline.fitting.report import EpochDone, NetworkPlan, NetworkReport, PassD
 from pipeline.fitting.telling import FitTeller, Observe
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.kernels.blas import blas_tag, one_thread
+from pipeline.models.network.making import files_of
 from pipeline.models.network.model import WEIGHTS_SUFFIX, NetworkModel
 from pipeline.models.network.weights import weights_file
+from pipeline.models.store import write_new_files
 from pipeline.scan import open_scan
 from pipeline.types.report import Noted
 from pipeline.units import escape
@@ -219,7 +221,12 @@ class NetworkRun:
         )
 
     def _written(self, model: NetworkModel) -> NetworkModel:
-        return model if self.job.fit.output is None else model.save(self.job.fit.output)
+        if self.job.fit.output is None:
+            return model
+        # Files that a killed try of this fit has written have these bytes, and stay.
+        stored, files = files_of(model, self.job.fit.output)
+        write_new_files(files, self.job.fit.if_exists)
+        return stored
 
 
 def worthless_notes(learnt: Learnt, log_loss: float) -> Iterator[str]:

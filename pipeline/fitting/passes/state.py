@@ -7,7 +7,8 @@ Records are appended and synced one by one, and read again up to the first that 
 run again, they ask for the same sums in the same order, and get those that are there without a pass over the rows. So
 the model file has the same bytes, whenever the fit was killed.
 
-A network has a record for each epoch in place of those of passes: all that the next epoch depends on.
+A network has a record for each epoch in place of those of passes: all that the next epoch depends on. Where there are
+many of them, a new file with the last one alone takes the place of the file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -39,7 +41,7 @@ from pipeline.kernels.blas import blas_tag
 from pipeline.plan import job_id
 from pipeline.scan import PreparedScan
 from pipeline.types.inputs import Integers
-from pipeline.units import GIB, escape, format_bytes
+from pipeline.units import GIB, MIB, escape, format_bytes
 
 _MAGIC = b"logitstream-fit 1\n"
 _LENGTH = struct.Struct("<q")
@@ -52,6 +54,7 @@ MOST_BYTES = 2 * GIB
 # Records after the first pass, where each takes the place of the one before it.
 _MOST_RENEWED = 16
 _OPEN = os.O_RDWR | os.O_CREAT
+_COPIED_BYTES = MIB
 # The same fit would end so again.
 _FINAL = (DataError, OutputError, ThresholdError, UsageError)
 
@@ -85,12 +88,15 @@ class StateRecords:
     Parameters
     ----------
     descriptor : int
-        Of the file, open and locked.
-    path : Path
+        Of the file, open and locked. It is never closed here, but may mean another file after :meth:`renew`.
+    folder : Folder
+        Where the file is.
+    name : str
     """
 
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor, self._path = descriptor, path
+    def __init__(self, descriptor: int, folder: Folder, name: str) -> None:
+        self._descriptor, self._folder, self._name = descriptor, folder, name
+        self._path = path = folder.path / name
         self._places: list[tuple[int, int]] = []
         self._size = 0
         size = disk.status(descriptor, path).st_size
@@ -129,13 +135,45 @@ class StateRecords:
             disk.truncate(self._descriptor, 0, self._path)
             disk.write_at(self._descriptor, memoryview(_MAGIC), 0, self._path)
             self._size = len(_MAGIC)
-        frame = _LENGTH.pack(len(content)) + hashlib.sha256(content).digest()
         disk.truncate(self._descriptor, self._size, self._path)
-        disk.write_at(self._descriptor, memoryview(frame), self._size, self._path)
-        disk.write_at(self._descriptor, memoryview(content), self._size + len(frame), self._path)
-        disk.sync(self._descriptor, self._path)
-        self._places.append((self._size + len(frame), len(content)))
-        self._size += len(frame) + len(content)
+        self._write(self._descriptor, content, self._size)
+        self._places.append((self._size + _FRAME_BYTES, len(content)))
+        self._size += _FRAME_BYTES + len(content)
+
+    def renew(self, count: int, content: bytes) -> None:
+        """Keep the first records, and a new one in the place of all that follow, in a new file of the same name.
+
+        Raises
+        ------
+        LogitstreamError
+            It cannot be written; the records that were there stay.
+        """
+        size = sum(self._places[count - 1])
+        draft = disk.draft_name(self._path)
+        descriptor = self._folder.open_file(draft, _OPEN | os.O_EXCL)
+        try:
+            # From the moment it has the name, no other fit may take it.
+            disk.try_lock(descriptor, self._path)
+            for offset in range(0, size, _COPIED_BYTES):
+                piece = self._read(min(_COPIED_BYTES, size - offset), offset)
+                disk.write_at(descriptor, memoryview(piece), offset, self._path)
+            self._write(descriptor, content, size)
+            self._folder.replace(draft, self._name)
+        except BaseException:
+            disk.release(descriptor)
+            with suppress(LogitstreamError):
+                self._folder.unlink(draft)
+            raise
+        disk.take_over(self._descriptor, descriptor, self._path)
+        self._places[count:] = [(size + _FRAME_BYTES, len(content))]
+        self._size = size + _FRAME_BYTES + len(content)
+        self._folder.sync()
+
+    def _write(self, descriptor: int, content: bytes, offset: int) -> None:
+        frame = _LENGTH.pack(len(content)) + hashlib.sha256(content).digest()
+        disk.write_at(descriptor, memoryview(frame), offset, self._path)
+        disk.write_at(descriptor, memoryview(content), offset + len(frame), self._path)
+        disk.sync(descriptor, self._path)
 
     def _whole_at(self, offset: int, size: int) -> int | None:
         """Return the length of the record at an offset, ``None`` where there is none, or not a whole one."""
@@ -226,14 +264,16 @@ class FitState:
     def renew(self, content: bytes) -> None:
         """Keep content from which the fit can go on, in the place of what was kept before.
 
-        It is written behind the older ones, of which the last is good until it is whole; they are dropped when there
-        are too many of them.
+        It is written behind the older ones. Where they are too many or too large, it goes into a new file without
+        them. The last one is good until the new one is whole.
         """
-        if self._records is None:
+        if (records := self._records) is None:
             return
-        if len(self._records) >= 2 + _MOST_RENEWED:
-            self._records.keep(2)
-        self._append(content)
+        is_large = records.size + _FRAME_BYTES + len(content) > MOST_BYTES
+        if len(records) > 2 and (is_large or len(records) >= 2 + _MOST_RENEWED):
+            self._kept(partial(records.renew, 2), content)
+        else:
+            self._append(content)
 
     def passes(self, passes: Passes) -> ReplayedPasses:
         """Return passes that are answered from here as far as they can be, and kept here."""
@@ -265,10 +305,12 @@ class FitState:
             self._append(content)
 
     def _append(self, content: bytes) -> None:
-        if self._records is None:
-            return
+        if self._records is not None:
+            self._kept(self._records.append, content)
+
+    def _kept(self, write: Callable[[bytes], None], content: bytes) -> None:
         try:
-            self._records.append(content)
+            write(content)
         except LogitstreamError as error:
             self._give_up(error.message)
 
@@ -356,7 +398,7 @@ def _locked(folder: Folder, name: str, output: str) -> int:
 
 def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Callable[[str], None]) -> StateRecords:
     path = folder.path / state_name(output)
-    records = StateRecords(descriptor, path)
+    records = StateRecords(descriptor, folder, path.name)
     size = disk.status(descriptor, path).st_size
     begin = disk.read_at(descriptor, len(_MAGIC), 0, path)
     if size and not _MAGIC.startswith(begin):
@@ -365,9 +407,10 @@ def _records(descriptor: int, folder: Folder, output: str, digest: str, note: Ca
             "move it away, or name another output",
         )
     if len(records):
-        # The fit before this one was killed, perhaps while it wrote the model.
+        # The fit before this one was killed, perhaps while it wrote the model or a new file for its state.
         with suppress(OSError):
             disk.remove_drafts(Path(output).absolute())
+            disk.remove_drafts(path)
     if len(records) and records[0].decode(errors="replace") == digest:
         return records
     if len(records):

@@ -127,7 +127,8 @@ class NetworkModel(RowModel):
         ModelError
             The target cannot express a part of the network; the message names it, and nothing is written.
         UsageError
-            There is no such target, or ``path`` does not end as its files do.
+            There is no such target, ``path`` does not end as its files do, or a file of the network itself would be
+            replaced.
         ConfigurationError
             A package that the target needs is not installed.
         InputMissingError, PermissionDeniedError, StorageError
