@@ -205,9 +205,7 @@ def imported_model(
     if isinstance(made, LogisticModel):
         write_new_file(output, made.to_json().encode(), if_exists)
         return made
-    from pipeline.models.network.making import files_of  # noqa: PLC0415 - no run needs it
-
-    stored, files = files_of(made, output)
+    stored, files = made.files(output)
     write_new_files(files, if_exists)
     return stored
 

@@ -10,7 +10,17 @@ import click
 
 from jobs.options import completion, values
 from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, Decorator, JobArgument, load_config, option
-from pipeline.choices import ABSENT, COMPRESSION, DURABILITY, FINGERPRINT, FORMAT, IF_EXISTS, PRECISION, listed
+from pipeline.choices import (
+    ABSENT,
+    COMPRESSION,
+    DURABILITY,
+    FINGERPRINT,
+    FORMAT,
+    IF_EXISTS,
+    MISSING_TARGET,
+    PRECISION,
+    listed,
+)
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application, refuse_repeated
 from pipeline.options import meaning
@@ -51,6 +61,17 @@ def plot_to(help_: str) -> Decorator:
 
 
 # Options whose meaning differs from command to command.
+model_with = partial(
+    option, "-m", "--model", section=WHAT, required=True, type=values.PATH, metavar="FILE", is_path=True
+)
+missing_target_with = partial(
+    option,
+    "--missing-target",
+    section=WHAT,
+    type=click.Choice(MISSING_TARGET.words),
+    default="error",
+    show_default=True,
+)
 limit_with = partial(option, "--limit", section=WHAT, type=values.COUNT, metavar="ROWS")
 max_bad_with = partial(
     option, "--max-bad", section=WHAT, type=values.MAX_BAD, default="0", show_default=True, metavar="N|P%"
@@ -115,16 +136,7 @@ def _functions() -> str:
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", cls=JobArgument)
 
-model = option(
-    "-m",
-    "--model",
-    section=WHAT,
-    required=True,
-    type=values.PATH,
-    metavar="FILE",
-    is_path=True,
-    help="The model, a JSON file.",
-)
+model = model_with(help="The model, a JSON file.")
 apply = option(
     "--apply",
     section=WHAT,

@@ -7,7 +7,7 @@ import click
 from jobs import options
 from jobs.options import completion, values
 from jobs.options.command import WHAT, option
-from pipeline.choices import INITIALISATION, MISSING_TARGET
+from pipeline.choices import INITIALISATION
 from pipeline.options import OF_GRADIENTS, meaning
 from pipeline.registry import LAYER_FUNCTIONS
 
@@ -61,16 +61,7 @@ INITIALISATIONS = (
     options.json_,
 )
 
-model = option(
-    "-m",
-    "--model",
-    section=WHAT,
-    required=True,
-    type=values.PATH,
-    metavar="FILE",
-    is_path=True,
-    help="The network, a JSON file with its weights beside it.",
-)
+model = options.model_with(help="The network, a JSON file with its weights beside it.")
 target = option(
     "--target",
     section=WHAT,
@@ -79,14 +70,7 @@ target = option(
     metavar="COL",
     help="The column of the classes: the loss is the log loss. Without it, it is the sum of the raw predictions.",
 )
-missing_target = option(
-    "--missing-target",
-    section=WHAT,
-    type=click.Choice(MISSING_TARGET.words),
-    default="error",
-    show_default=True,
-    help=meaning("missing_target", OF_GRADIENTS),
-)
+missing_target = options.missing_target_with(help=meaning("missing_target", OF_GRADIENTS))
 
 _ROWS = (
     *(missing_target, options.absent),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from jobs import options
 from jobs.options import completion, values
 from jobs.options.command import FITTING, HOW, OUTPUT, WHAT, Decorator, option
-from pipeline.choices import BALANCED, INITIALISATION, MISSING, MISSING_TARGET, OPTIMIZER, SOLVER, listed
+from pipeline.choices import BALANCED, INITIALISATION, MISSING, OPTIMIZER, SOLVER, listed
 from pipeline.options import DEFAULTS_OF_A_NETWORK, OF_A_FIT, OF_A_NETWORK, OPTIONS, meaning
 from pipeline.registry import LAYER_FUNCTIONS
 
@@ -46,7 +47,8 @@ target = option(
     help="The column to predict.",
 )
 positive = option("--positive", section=WHAT, metavar="VALUE", help=meaning("positive"))
-features = option(
+_features_with = partial(
+    option,
     "--features",
     section=WHAT,
     required=True,
@@ -55,17 +57,17 @@ features = option(
     callback=_parsed,
     shell_complete=completion.features,
     metavar="TEXT",
+)
+_column = partial(option, type=values.PATH, shell_complete=completion.column, metavar="COL")
+_holdout_with = partial(option, "--holdout", section=FITTING, shell_complete=completion.column, metavar="P%|TEST")
+features = _features_with(
     help="What to predict it from, separated by commas: columns of numbers; C(x) for levels; a:b for a product, a*b "
     "for a, b and a:b; B(x, bins=20), B(x, edges=[1, 2.5]) or B(x, woe=true, monotone=up) for intervals; M(x) for 1 "
     "where x is missing; log(x), log1p(x), sqrt(x), square(x), clip(x, 0, 9); * for every other numeric column. "
     "Repeatable.",
 )
-weight = option(
-    "--weight", section=WHAT, type=values.PATH, shell_complete=completion.column, metavar="COL", help=meaning("weight")
-)
-offset = option(
-    "--offset", section=WHAT, type=values.PATH, shell_complete=completion.column, metavar="COL", help=meaning("offset")
-)
+weight = _column("--weight", section=WHAT, help=meaning("weight"))
+offset = _column("--offset", section=WHAT, help=meaning("offset"))
 class_weight = option(
     "--class-weight",
     section=WHAT,
@@ -77,15 +79,9 @@ class_weight = option(
     help=f"{meaning('class_weight')}  [default: none]",
 )
 prior = option("--prior", section=WHAT, type=values.OPEN_SHARE, metavar="P", help=meaning("prior"))
-missing_target = option(
-    "--missing-target",
-    section=WHAT,
-    type=click.Choice(MISSING_TARGET.words),
-    default="error",
-    show_default=True,
-    help=meaning("missing_target"),
-)
-missing = option(
+missing_target = options.missing_target_with(help=meaning("missing_target"))
+_missing_with = partial(
+    option,
     "--missing",
     section=WHAT,
     multiple=True,
@@ -93,8 +89,8 @@ missing = option(
     callback=_joined,
     shell_complete=completion.columns_with(*MISSING.words, alone=MISSING.words),
     metavar="[COL=]DO",
-    help=f"{meaning('missing')} Repeatable.  [default: error]",
 )
+missing = _missing_with(help=f"{meaning('missing')} Repeatable.  [default: error]")
 exact_median = option("--exact-median", section=WHAT, is_flag=True, help=meaning("exact_median"))
 min_count = option(
     "--min-count",
@@ -157,12 +153,8 @@ l2 = option(
 )
 path = option("--path", section=FITTING, type=values.COUNT_OF_SEVERAL, metavar="N", help=meaning("path"))
 folds = option("--folds", section=FITTING, type=values.COUNT_OF_SEVERAL, metavar="K", help=meaning("folds"))
-holdout = option(
-    "--holdout", section=FITTING, shell_complete=completion.column, metavar="P%|TEST", help=meaning("holdout")
-)
-key = option(
-    "--key", section=FITTING, type=values.PATH, shell_complete=completion.column, metavar="COL", help=meaning("key")
-)
+holdout = _holdout_with(help=meaning("holdout"))
+key = _column("--key", section=FITTING, help=meaning("key"))
 one_standard_error = option("--one-standard-error", section=FITTING, is_flag=True, help=meaning("one_standard_error"))
 solver = option(
     "--solver",
@@ -191,14 +183,7 @@ iterations = option(
     help=meaning("iterations"),
 )
 robust = option("--robust", section=FITTING, is_flag=True, help=meaning("robust"))
-robust_groups = option(
-    "--robust-groups",
-    section=FITTING,
-    type=values.PATH,
-    shell_complete=completion.column,
-    metavar="COL",
-    help=meaning("robust_groups"),
-)
+robust_groups = _column("--robust-groups", section=FITTING, help=meaning("robust_groups"))
 effects = option("--effects", section=FITTING, is_flag=True, help=meaning("effects"))
 
 scratch = option(
@@ -242,15 +227,7 @@ hidden = option(
     help="The units and the function of each hidden layer, separated by commas: '64 sigmoid, 32 sigmoid'. FUNCTION is "
     f"{listed(LAYER_FUNCTIONS)}.",
 )
-network_features = option(
-    "--features",
-    section=WHAT,
-    required=True,
-    multiple=True,
-    type=values.FEATURES,
-    callback=_parsed,
-    shell_complete=completion.features,
-    metavar="TEXT",
+network_features = _features_with(
     help="What to predict it from, separated by commas: columns of numbers, which are standardised; C(x) for levels, "
     "one input each; * for every other numeric column. Repeatable.",
 )
@@ -265,27 +242,11 @@ def _of_network(name: str, type_: Any, metavar: str | None, default: Any = None,
 
 _NETWORK_ROWS = (
     _of_network("positive", None, "VALUE", section=WHAT),
-    option(
-        "--weight",
-        section=WHAT,
-        type=values.PATH,
-        shell_complete=completion.column,
-        metavar="COL",
-        help=meaning("weight", OF_A_NETWORK),
-    ),
+    _column("--weight", section=WHAT, help=meaning("weight", OF_A_NETWORK)),
     class_weight,
     _of_network("prior", values.OPEN_SHARE, "P", section=WHAT),
     missing_target,
-    option(
-        "--missing",
-        section=WHAT,
-        multiple=True,
-        type=values.RULES,
-        callback=_joined,
-        shell_complete=completion.columns_with(*MISSING.words, alone=MISSING.words),
-        metavar="[COL=]DO",
-        help=f"{meaning('missing', OF_A_NETWORK)} Repeatable.  [default: error]",
-    ),
+    _missing_with(help=f"{meaning('missing', OF_A_NETWORK)} Repeatable.  [default: error]"),
     exact_median,
     _of_network("min_count", values.COUNT, "N", 1, WHAT),
     _of_network("max_levels", values.COUNT, "N", 1_000, WHAT),
@@ -302,33 +263,12 @@ _NETWORK_LEARNING = (
     _of_network("gain", values.POSITIVE, "F"),
     _of_network("l2", values.NOT_NEGATIVE, "F", 0.0),
     _of_network("seed", values.COUNT_OR_NONE, "N", 0),
-    option(
-        "--holdout",
-        section=FITTING,
-        shell_complete=completion.column,
-        metavar="P%|TEST",
-        help=meaning("holdout", OF_A_NETWORK),
-    ),
-    option(
-        "--key",
-        section=FITTING,
-        type=values.PATH,
-        shell_complete=completion.column,
-        metavar="COL",
-        help=meaning("key", OF_A_NETWORK),
-    ),
+    _holdout_with(help=meaning("holdout", OF_A_NETWORK)),
+    _column("--key", section=FITTING, help=meaning("key", OF_A_NETWORK)),
     _of_network("patience", values.COUNT, "N"),
 )
 _NETWORK_RUN = (
-    option(
-        "--chunk-size",
-        section=HOW,
-        type=values.CHUNK_SIZE,
-        default=str(DEFAULTS_OF_A_NETWORK["chunk_size"]),
-        show_default=True,
-        metavar="SIZE",
-        help=meaning("chunk_size", OF_A_NETWORK),
-    ),
+    options.chunk_size_with(default=str(DEFAULTS_OF_A_NETWORK["chunk_size"]), help=meaning("chunk_size", OF_A_NETWORK)),
     *_RUN[1:],
 )
 network_output = options.output_to(

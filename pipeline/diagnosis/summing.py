@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from pipeline import kernels
 from pipeline.diagnosis.signals import SATURATED_SHARE, Floats, LayerPass, backward, forward, largest_slope, row_norms
-from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, RecurrentLayer, dense_weight_gradient, log_loss_signal
+from pipeline.kernels.layers import (
+    LAYER_ROWS,
+    DenseLayer,
+    RecurrentLayer,
+    dense_weight_gradient,
+    log_loss_signal,
+    log_losses,
+)
 
 Codes = npt.NDArray[np.intp]
 Integers = npt.NDArray[np.int64]
@@ -199,8 +206,8 @@ class DenseAdder:
         if codes is None:
             signal = np.ones_like(raw)
         else:
-            signal, losses = log_loss_signal(self.network.head, raw, codes)
-            sums.loss += float(losses.sum())
+            signal = log_loss_signal(self.network.head, raw, codes)
+            sums.loss += float(log_losses(self.network.head, raw, codes).sum())
         number = len(passes)
         for found in backward(self.network.layers, passes, signal):
             number -= 1

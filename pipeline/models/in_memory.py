@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,7 +71,7 @@ class RowScorer(Protocol):
         ...
 
 
-class RowModel(Tabular):
+class RowModel(Tabular, ABC):
     """Scores rows in memory. Subclasses are frozen data classes; all methods may be called from several threads.
 
     Rows may be an Arrow table or record batch, a dataframe (anything with ``__arrow_c_stream__``), or a mapping from
@@ -83,12 +84,13 @@ class RowModel(Tabular):
     """
 
     @property
+    @abstractmethod
     def _content(self) -> ModelContent:
-        raise NotImplementedError
+        """The content of the model file."""
 
+    @abstractmethod
     def block(self, column: Column) -> RowScorer:
         """Return what makes the columns of one word of ``output.columns`` from Arrow columns."""
-        raise NotImplementedError
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the content of the model, however its file is laid out."""

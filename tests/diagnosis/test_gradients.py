@@ -21,7 +21,7 @@ from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_senten
 from pipeline.diagnosis.reading import gradient_layers
 from pipeline.diagnosis.summing import GradientSummer
 from pipeline.errors import BadCellsError, DataError, MemoryBudgetError, ModelError, SchemaError, UsageError
-from pipeline.kernels.layers import log_loss_signal
+from pipeline.kernels.layers import log_loss_signal, log_losses
 from pipeline.models import load_model
 from pipeline.models.network.compute import network_of
 from pipeline.models.network.model import NetworkModel
@@ -231,10 +231,12 @@ def test_classes_are_found_by_value_where_they_are_spelled_otherwise(tmp_path: P
 
 def test_the_log_loss_has_all_its_digits_where_a_probability_is_near_one() -> None:
     raw = np.array([[50.0], [50.0], [-40.0]])
-    signal, loss = log_loss_signal("sigmoid", raw, np.array([1, 0, 1]))
+    codes = np.array([1, 0, 1])
+    signal, loss = log_loss_signal("sigmoid", raw, codes), log_losses("sigmoid", raw, codes)
     np.testing.assert_allclose(signal[:, 0], [-math.exp(-50), 1.0, -1.0], rtol=1e-14)
     np.testing.assert_allclose(loss, [math.exp(-50), 50.0, 40.0], rtol=1e-14)
-    signal, loss = log_loss_signal("softmax", np.array([[0.0, 50.0, 1.0]]), np.array([1]))
+    raw, codes = np.array([[0.0, 50.0, 1.0]]), np.array([1])
+    signal, loss = log_loss_signal("softmax", raw, codes), log_losses("softmax", raw, codes)
     others = np.array([math.exp(-50), math.exp(-49)])
     np.testing.assert_allclose(signal, [[others[0], -others.sum(), others[1]]], rtol=1e-14)
     np.testing.assert_allclose(loss, 0.0, atol=1e-15)

@@ -16,12 +16,13 @@ import pytest
 import pipeline as logitstream
 from pipeline.choices import Optimizer
 from pipeline.fitting.network.hidden import parse_hidden
-from pipeline.fitting.network.layers import NetworkShape, drawn, loss_and_gradient, raw_predictions, row_losses
+from pipeline.fitting.network.layers import NetworkShape, drawn, loss_and_gradient, raw_predictions
 from pipeline.fitting.network.learning import Progress
 from pipeline.fitting.network.order import WINDOW_ROWS, BatchCutter, chunk_order
 from pipeline.fitting.network.passes import VECTORS
 from pipeline.fitting.network.rows import LearningRows, joined
 from pipeline.fitting.network.wishes import LearningWishes
+from pipeline.kernels.layers import log_losses
 from tests.fitting.stored_network import CASES, STORED, fit_options, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +89,7 @@ def test_gradients_are_the_slopes_of_the_loss(classes: int, weighted: bool) -> N
     weights = chance.uniform(0, 2, 17) if weighted else None
 
     def loss(moved: np.ndarray) -> float:
-        losses = row_losses(raw_predictions(shape, moved, rows), y)
+        losses = log_losses(shape.head, raw_predictions(shape, moved, rows), y)
         return float(np.average(losses, weights=weights))
 
     found, slopes = loss_and_gradient(shape, parameters, rows, y, weights)
@@ -101,8 +102,8 @@ def test_gradients_are_the_slopes_of_the_loss(classes: int, weighted: bool) -> N
 @pytest.mark.parametrize("raw", [-800.0, -30.0, 0.0, 30.0, 800.0])
 def test_losses_of_certain_rows_are_exact(raw: float) -> None:
     exact = max(-raw, 0) + math.log1p(math.exp(-abs(raw)))
-    assert row_losses(np.array([[raw]]), np.array([1]))[0] == pytest.approx(exact, rel=1e-14)
-    assert row_losses(np.array([[0.0, raw]]), np.array([1]))[0] == pytest.approx(exact, rel=1e-14, abs=1e-14)
+    assert log_losses("sigmoid", np.array([[raw]]), np.array([1]))[0] == pytest.approx(exact, rel=1e-14)
+    assert log_losses("softmax", np.array([[0.0, raw]]), np.array([1]))[0] == pytest.approx(exact, rel=1e-14, abs=1e-14)
 
 
 def test_initial_weights_have_the_gain_that_is_asked_for() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.conversion.importing import Floats, Score
+from pipeline.conversion.networks.sequences import step_numbers
 from pipeline.conversion.onnx.graph import Graph
 from pipeline.conversion.onnx.recurrent_nodes import STEPS
 from pipeline.conversion.onnx.scoring import refusals, session_of
@@ -27,7 +28,9 @@ def padded_scorer(path: Path, graph: Graph, file: NetworkFile) -> Score | None:
     session = cache(partial(session_of, path, graph, "probability"))
 
     def score(rows: Mapping[str, Any]) -> Floats:
-        columns = {each.column: [_steps(cell, each.width) for cell in rows[each.column]] for each in file.sequences}
+        read = {each.column: step_numbers(rows[each.column], each.width) for each in file.sequences}
+        torn = np.array([any(cell is None for cell in row) for row in zip(*read.values(), strict=True)], dtype=bool)
+        columns = {name: [_TORN if cell is None else cell for cell in cells] for name, cells in read.items()}
         counts = np.array([[len(cell) for cell in cells] for cells in columns.values()], dtype=np.int64)
         feeds: dict[str, Any] = {
             each.column: _padded(columns[each.column], each.width, int(counts.max(initial=1)))
@@ -36,7 +39,6 @@ def padded_scorer(path: Path, graph: Graph, file: NetworkFile) -> Score | None:
         with refusals():
             (made,) = session().run(None, {**feeds, STEPS: counts[0][:, np.newaxis]})
         found: Floats = np.array(made, dtype=np.float64)
-        torn = [any(cell is _TORN for cell in row) for row in zip(*columns.values(), strict=True)]
         found[torn | (counts != counts[0]).any(axis=0)] = np.nan
         return found if file.classes is not None else found[:, -1]
 
@@ -44,17 +46,6 @@ def padded_scorer(path: Path, graph: Graph, file: NetworkFile) -> Score | None:
 
 
 _TORN: Floats = np.empty((0, 1))
-
-
-def _steps(cell: Sequence[Any] | None, width: int) -> Floats:
-    """Return the numbers of a list, shape (steps, width), NaN where one is missing."""
-    given = cell or ()
-    # A step is a list of its own, or the numbers of all steps follow each other.
-    is_nested = any(isinstance(each, list) for each in given)
-    none = [None] * width
-    parts = ((none if each is None else each) if is_nested else [each] for each in given)
-    numbers = [number for part in parts for number in part]
-    return _TORN if len(numbers) % width else np.array(numbers, dtype=np.float64).reshape(-1, width)
 
 
 def _padded(cells: Sequence[Floats], width: int, steps: int) -> Floats:

@@ -15,7 +15,14 @@ import numpy as np
 from pipeline.fitting.network.wishes import LearningWishes
 from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.kernels.activations import evaluate, gradient
-from pipeline.kernels.layers import default_gain, glorot, he, normal
+from pipeline.kernels.layers import (
+    default_gain,
+    glorot,
+    he,
+    log_loss_signal,
+    log_losses,
+    normal,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,11 @@ class NetworkShape:
         """Return the shape of a network of so many inputs and classes."""
         units = (layer.units for layer in learning.hidden)
         return cls((inputs, *units, 1 if classes == 2 else classes), tuple(each.function for each in learning.hidden))
+
+    @property
+    def head(self) -> str:
+        """What makes probabilities of the raw predictions: sigmoid or softmax."""
+        return "sigmoid" if self.widths[-1] == 1 else "softmax"
 
     @property
     def size(self) -> int:
@@ -87,18 +99,6 @@ def raw_predictions(shape: NetworkShape, parameters: Floats, inputs: Floats) -> 
     return _sums(values, *layers[-1])
 
 
-def row_losses(raw: Floats, classes: Codes) -> Floats:
-    """Return the log loss of each row, from raw predictions of any size."""
-    if raw.shape[1] == 1:
-        signed = np.where(classes == 1, -raw[:, 0], raw[:, 0])
-        losses: Floats = np.maximum(signed, 0.0) + np.log1p(np.exp(-np.abs(signed)))
-        return losses
-    top = raw.max(axis=1)
-    sums = np.log(np.exp(raw - top[:, np.newaxis]).sum(axis=1))
-    found: Floats = top + sums - raw[np.arange(len(raw)), classes]
-    return found
-
-
 def loss_and_gradient(
     shape: NetworkShape, parameters: Floats, inputs: Floats, classes: Codes, weights: Floats | None
 ) -> tuple[float, Floats]:
@@ -114,7 +114,7 @@ def loss_and_gradient(
     raw = _sums(values[-1], *layers[-1])
     shares = _shares(len(classes), weights)
     slopes = np.empty(shape.size)
-    signal = _head_signal(raw, classes) * shares[:, np.newaxis]
+    signal = log_loss_signal(shape.head, raw, classes) * shares[:, np.newaxis]
     found = shape.views(slopes)
     for number in range(len(layers) - 1, -1, -1):
         weight_slope, bias_slope = found[number]
@@ -122,7 +122,7 @@ def loss_and_gradient(
         signal.sum(axis=0, out=bias_slope)
         if number:
             signal = np.dot(signal, layers[number][0]) * gradient(shape.functions[number - 1], sums[number - 1])
-    return float(np.dot(row_losses(raw, classes), shares)), slopes
+    return float(np.dot(log_losses(shape.head, raw, classes), shares)), slopes
 
 
 def add_penalty(shape: NetworkShape, parameters: Floats, slopes: Floats, l2: float) -> None:
@@ -142,18 +142,6 @@ def _shares(rows: int, weights: Floats | None) -> Floats:
         return np.full(rows, 1.0 / rows)
     total = float(weights.sum())
     shares: Floats = weights / total if total else np.zeros(rows)
-    return shares
-
-
-def _head_signal(raw: Floats, classes: Codes) -> Floats:
-    """Return the derivative of the loss of each row by its raw predictions: the probability minus what it should be."""
-    if raw.shape[1] == 1:
-        signal = evaluate("sigmoid", raw)
-        signal[:, 0] -= classes
-        return signal
-    shares: Floats = np.exp(raw - raw.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    shares[np.arange(len(raw)), classes] -= 1.0
     return shares
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.fitting.designs.design import FitDesign
-from pipeline.fitting.network.layers import NetworkShape, raw_predictions, row_losses, rows_bytes
+from pipeline.fitting.network.layers import NetworkShape, raw_predictions, rows_bytes
 from pipeline.fitting.network.order import WINDOW_ROWS, BatchCutter, chunk_order
 from pipeline.fitting.network.rows import LearningRows, fitted_rows, pieces, row_bytes, rows_of
 from pipeline.fitting.network.wishes import LearningWishes
@@ -22,6 +22,7 @@ from pipeline.fitting.passes.scanning import encoder_of, later_scan, paths_of
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.fitting.tiles.layout import FitLayout, Floats
 from pipeline.kernels.blas import blas_tag, one_thread
+from pipeline.kernels.layers import log_losses
 from pipeline.scan import CHUNKS_AHEAD, ChunkContext, PreparedScan, Scan, StepCosts, open_scan, settings_bytes
 from pipeline.types.work import Outcome
 
@@ -93,7 +94,7 @@ def measure_rows(context: ChunkContext) -> Outcome[LossSums]:
 def _summed(shape: NetworkShape, parameters: Floats, rows: LearningRows, layout: FitLayout) -> tuple[float, float]:
     loss = weight = 0.0
     for piece in pieces(rows, _MEASURED_ROWS):
-        losses = row_losses(raw_predictions(shape, parameters, piece.inputs(layout)), piece.classes)
+        losses = log_losses(shape.head, raw_predictions(shape, parameters, piece.inputs(layout)), piece.classes)
         weights = np.ones(len(piece)) if piece.weights is None else piece.weights
         loss += float(np.dot(losses, weights))
         weight += float(weights.sum())

@@ -8,11 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline import memory
-from pipeline.errors import MemoryBudgetError, OutputError, UsageError
+from pipeline.errors import MemoryBudgetError, OutputError
 from pipeline.fitting.asking.planning import needs_places
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
 from pipeline.fitting.asking.terms import CategoryTerm
@@ -38,8 +37,7 @@ from pipeline.fitting.report import EpochDone, NetworkPlan, NetworkReport, PassD
 from pipeline.fitting.telling import FitTeller, Observe
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.kernels.blas import blas_tag, one_thread
-from pipeline.models.network.making import files_of
-from pipeline.models.network.model import WEIGHTS_SUFFIX, NetworkModel
+from pipeline.models.network.model import NetworkModel, weights_beside
 from pipeline.models.network.weights import weights_file
 from pipeline.models.store import write_new_files
 from pipeline.scan import open_scan
@@ -111,9 +109,7 @@ def check_outputs(job: NetworkJob, *, unfinished: bool = False) -> None:
     check_output(job.fit, unfinished=unfinished)
     if job.fit.output is None:
         return
-    weights = Path(job.fit.output).with_suffix(WEIGHTS_SUFFIX)
-    if weights == Path(job.fit.output):
-        raise UsageError(f"{escape(str(weights))} is the name of a file of weights", "name the model file m.json")
+    weights = weights_beside(job.fit.output)
     if weights.is_dir():
         raise OutputError(f"{escape(str(weights))} is a folder, where the weights go", "choose another name")
     if job.fit.if_exists == "fail" and os.path.lexists(weights) and not unfinished:
@@ -224,7 +220,7 @@ class NetworkRun:
         if self.job.fit.output is None:
             return model
         # Files that a killed try of this fit has written have these bytes, and stay.
-        stored, files = files_of(model, self.job.fit.output)
+        stored, files = model.files(self.job.fit.output)
         write_new_files(files, self.job.fit.if_exists)
         return stored
 

@@ -10,6 +10,7 @@ from pipeline.kernels.layers.backward import (
     dense_slopes,
     dense_weight_gradient,
     log_loss_signal,
+    log_losses,
 )
 from pipeline.kernels.layers.clipping import clip_gradients
 from pipeline.kernels.layers.dense import DenseLayer
@@ -41,6 +42,7 @@ __all__ = [
     "glorot",
     "he",
     "log_loss_signal",
+    "log_losses",
     "normal",
     "padded",
     "pooled_error",

@@ -62,8 +62,17 @@ def dense_error(layer: DenseLayer, signal: Tile) -> Tile:
     return found
 
 
-def log_loss_signal(head: str, raw: Tile, codes: npt.NDArray[np.intp]) -> tuple[Tile, Tile]:
-    """Return dL/dz of the log loss, shape (rows, outputs), and the loss of each row.
+def log_losses(head: str, raw: Tile, codes: npt.NDArray[np.integer[Any]]) -> Tile:
+    """Return the log loss of each row, from raw predictions of any size; parameters as of :func:`log_loss_signal`."""
+    if head == "sigmoid":
+        return -log_sigmoid((2.0 * codes[:, np.newaxis] - 1.0) * raw)[:, 0]
+    above = raw - raw.max(axis=1, keepdims=True)
+    losses: Tile = np.log(np.exp(above).sum(axis=1)) - above[np.arange(len(raw)), codes]
+    return losses
+
+
+def log_loss_signal(head: str, raw: Tile, codes: npt.NDArray[np.integer[Any]]) -> Tile:
+    """Return dL/dz of the log loss, shape (rows, outputs).
 
     With the probabilities p it is p - 1 for the class of the row, and p for the others. Where p is near 1, p - 1 is
     computed from the others, so that nothing cancels.
@@ -72,16 +81,15 @@ def log_loss_signal(head: str, raw: Tile, codes: npt.NDArray[np.intp]) -> tuple[
     ----------
     head : {"sigmoid", "softmax"}
     raw : ndarray, shape (rows, outputs)
-    codes : ndarray of intp, shape (rows,)
+    codes : ndarray of integers, shape (rows,)
         The number of the class of each row: 0 or 1 with the sigmoid.
     """
     if head == "sigmoid":
         sign = 1.0 - 2.0 * codes[:, np.newaxis]
-        against = sign * raw
-        return sign * evaluate("sigmoid", against), -log_sigmoid(-against)[:, 0]
+        found: Tile = sign * evaluate("sigmoid", sign * raw)
+        return found
     rows = np.arange(len(raw))
     signal = softmax(raw)
     signal[rows, codes] = 0.0
     signal[rows, codes] = -signal.sum(axis=1)
-    above = raw - raw.max(axis=1, keepdims=True)
-    return signal, np.log(np.exp(above).sum(axis=1)) - above[rows, codes]
+    return signal

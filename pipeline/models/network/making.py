@@ -16,8 +16,8 @@ from pipeline.errors import UsageError
 from pipeline.models.document import Problem, locate, read
 from pipeline.models.judging import FORMAT
 from pipeline.models.kinds import examine_model
-from pipeline.models.network.file import KIND, VERSIONS, WeightsFile
-from pipeline.models.network.model import WEIGHTS_SUFFIX, NetworkModel
+from pipeline.models.network.file import KIND, VERSIONS
+from pipeline.models.network.model import NetworkModel
 from pipeline.models.network.parsing import judge_content
 from pipeline.models.network.weights import weights_content, weights_file
 from pipeline.models.store import read_file
@@ -53,22 +53,6 @@ def network_in_memory(said: Mapping[str, Any], tensors: Mapping[str, npt.NDArray
     if isinstance(found, list):
         raise model_error(name, [replace(each, line=0, column=0) for each in found])
     return NetworkModel(found, "", held)
-
-
-def files_of(model: NetworkModel, path: str) -> tuple[NetworkModel, dict[str, bytes]]:
-    """Return a network as its files make it, and the content of the two: the weights beside a model file, and that.
-
-    Raises
-    ------
-    UsageError
-        The path has the ending of the weights.
-    """
-    beside = Path(path).with_suffix(WEIGHTS_SUFFIX)
-    if beside == Path(path):
-        raise UsageError(f"{escape(path)} is the name of a file of weights, not of a model file", "end it in .json")
-    weights = WeightsFile(file=beside.name, sha256=model.file.weights.sha256)
-    stored = NetworkModel(model.file.model_copy(update={"weights": weights}), str(beside.absolute()))
-    return stored, {str(beside): model.weights(), path: stored.file.to_json().encode()}
 
 
 def network_of_state(weights: str, layers: str, output: str) -> tuple[NetworkModel, bytes]:

@@ -22,7 +22,22 @@ from pipeline.models.store import write_file
 from pipeline.types.tabular import Summary
 from pipeline.units import escape
 
-WEIGHTS_SUFFIX = ".safetensors"
+_SUFFIX = ".safetensors"
+
+
+def weights_beside(path: str | os.PathLike[str]) -> Path:
+    """Return where the weights go that belong to a model file.
+
+    Raises
+    ------
+    UsageError
+        The path itself has the name of a file of weights.
+    """
+    beside = Path(path).with_suffix(_SUFFIX)
+    if beside == Path(path):
+        shown = escape(os.fspath(path))
+        raise UsageError(f"{shown} is the name of a file of weights, not of a model file", "end it in .json")
+    return beside
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -100,15 +115,20 @@ class NetworkModel(RowModel):
         PermissionDeniedError, StorageError
             A file cannot be written.
         """
-        beside = Path(path).with_suffix(WEIGHTS_SUFFIX)
-        if beside == Path(path):
-            shown = escape(os.fspath(path))
-            raise UsageError(f"{shown} is the name of a file of weights", 'name the model file: save("model.json")')
-        weights = WeightsFile(file=beside.name, sha256=self.file.weights.sha256)
-        saved = NetworkModel(self.file.model_copy(update={"weights": weights}), str(beside.absolute()))
-        write_file(beside, self.weights())
-        write_file(path, saved.file.to_json().encode())
+        saved, files = self.files(path)
+        for name, content in files.items():
+            write_file(name, content)
         return saved
+
+    def files(self, path: str | os.PathLike[str]) -> tuple[NetworkModel, dict[str, bytes]]:
+        """Return the network with its weights beside a path, and the content of its files: the weights come first.
+
+        Parameters and errors are those of :meth:`save`, which writes them.
+        """
+        beside = weights_beside(path)
+        weights = WeightsFile(file=beside.name, sha256=self.file.weights.sha256)
+        stored = NetworkModel(self.file.model_copy(update={"weights": weights}), str(beside.absolute()))
+        return stored, {str(beside): self.weights(), os.fspath(path): stored.file.to_json().encode()}
 
     def export(self, kind: str, path: str | os.PathLike[str]) -> None:
         """Write the network for another tool.

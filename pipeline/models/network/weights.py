@@ -20,6 +20,7 @@ from pipeline.errors import ConfigurationError, InputMissingError, ModelError, P
 from pipeline.units import GIB, escape, format_bytes
 
 SIZE_LIMIT = 2 * GIB
+_TOO_LARGE, _SMALLER = f"the weights are larger than {format_bytes(SIZE_LIMIT)}", "use a smaller network"
 
 _EXTRA = "pip install 'logitstream[network]'"
 _WRITE = "write it with save_file of safetensors.torch or safetensors.numpy"
@@ -117,6 +118,8 @@ def weights_file(tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
 
     Raises
     ------
+    ModelError
+        They are larger than a file of weights may be.
     ConfigurationError
         safetensors is not installed.
     """
@@ -124,6 +127,8 @@ def weights_file(tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
         from safetensors.numpy import save  # noqa: PLC0415 - an extra
     except ImportError:
         raise ConfigurationError("safetensors is not installed, which writes weights", _EXTRA) from None
+    if sum(values.nbytes for values in tensors.values()) > SIZE_LIMIT:
+        raise ModelError(_TOO_LARGE, _SMALLER)
     content: bytes = save({name: np.ascontiguousarray(values) for name, values in tensors.items()})
     return content
 
@@ -146,5 +151,5 @@ def weights_content(path: str) -> bytes:
     except OSError as error:
         raise StorageError(f"{shown}: {error.strerror or error}") from error
     if len(data) > SIZE_LIMIT:
-        raise ModelError(f"{shown}: the weights are larger than {format_bytes(SIZE_LIMIT)}", "use a smaller network")
+        raise ModelError(f"{shown}: {_TOO_LARGE}", _SMALLER)
     return data

@@ -111,6 +111,12 @@ def _shared(config: dict[str, Any]) -> None:
     layers[-1]["inbound_nodes"][0]["args"].append(layers[1]["inbound_nodes"][0]["args"][0])
 
 
+def _of_two_inputs(config: dict[str, Any]) -> None:
+    said = config["config"]
+    (first,) = said["input_layers"] if isinstance(said["input_layers"][0], list) else [said["input_layers"]]
+    said["input_layers"] = [first, ["other", 0, 0]]
+
+
 def _of_version_2(made: Members) -> Members:
     return {**made, "metadata.json": b'{"keras_version": "2.15.0"}'}
 
@@ -180,6 +186,10 @@ FAULTS: dict[str, tuple[Callable[[], Members], tuple[str, ...]]] = {
     "layers that are joined": (
         lambda: configured(_shared, "functional"),
         ("takes several outputs, or shares them", "each layer must take the outputs of the one before"),
+    ),
+    "two inputs": (
+        lambda: configured(_of_two_inputs, "functional"),
+        ("the model has 2 inputs and 1 outputs, not one each",),
     ),
     "an input of several axes": (
         lambda: layer(0, batch_shape=[None, 4, 4, 4]),

@@ -15,6 +15,7 @@ from pipeline import disk
 from pipeline.errors import ConfigurationError, InputMissingError, LogitstreamError, ModelError, PermissionDeniedError
 from pipeline.modelling import checked_model, scorecard_of, upgraded_model
 from pipeline.models import LogisticModel, load_model
+from pipeline.models.network.weights import weights_file
 from tests.models.network.networks import Tensors, categorical, content_of, dense, drawn, layers, numeric, written
 
 Document = dict[str, Any]
@@ -162,6 +163,14 @@ def test_weights_cut_anywhere_are_refused(tmp_path: Path) -> None:
     whole = content_of(tensors())
     for length in range(0, len(whole), 7):
         refused(model(tmp_path, whole[:length]))
+
+
+def test_weights_beyond_the_limit_are_neither_written_nor_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = model(tmp_path)
+    monkeypatch.setattr("pipeline.models.network.weights.SIZE_LIMIT", 100)
+    with pytest.raises(ModelError, match="the weights are larger than 2 GiB"):
+        weights_file(tensors())
+    assert "model.safetensors: the weights are larger than 2 GiB; use a smaller network" in " ".join(refused(path))
 
 
 def test_weights_that_are_not_there_are_an_input_that_is_missing(tmp_path: Path) -> None:

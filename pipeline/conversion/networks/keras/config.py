@@ -150,8 +150,11 @@ def _chain(
 ) -> list[KerasLayer]:
     """Return the layers of a functional model in the order of its graph."""
     behind: dict[str, KerasLayer] = {}
-    (first,) = _ends(said["input_layers"])
-    (last,) = _ends(said["output_layers"])
+    (first, *others), (last, *more) = _ends(said["input_layers"]), _ends(said["output_layers"])
+    if others or more:
+        raise ModelError(
+            f"the model has {1 + len(others)} inputs and {1 + len(more)} outputs, not one each", _ONE_CHAIN
+        )
     for entry, layer in zip(entries, layers, strict=True):
         nodes = entry["inbound_nodes"]
         sources = [*_sources(nodes)]
