@@ -114,7 +114,7 @@ class DenseLayer(NetworkLayer):
             Numbers of any type; NaN and infinity are values.
         """
         with np.errstate(all="ignore"):
-            return self.activate(self.raw(tile)).astype(self.dtype, copy=False)
+            return self.activate(self.raw(tile).astype(self.dtype, copy=False))
 
     def activate(self, sums: Tile) -> Tile:
         """Replace sums, as :meth:`raw` returns them, by the values of the function, and return them."""
