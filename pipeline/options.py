@@ -153,6 +153,7 @@ class NetworkOptions(ReadOptions, total=False):
 
     positive: bool | int | float | str | None
     weight: str | None
+    offset: str | None
     class_weight: str | Mapping[str, float] | Sequence[str] | None
     prior: float | None
     missing_target: MissingTarget
@@ -160,6 +161,7 @@ class NetworkOptions(ReadOptions, total=False):
     exact_median: bool
     min_count: int
     max_levels: int
+    control: str | Sequence[str]
     strict: bool
     l2: float
     holdout: str | None
@@ -512,11 +514,12 @@ OF_A_NETWORK: Mapping[str, str] = {
     "positive": "The value of the target that is the positive class. By default that is true, 1, or the larger of two "
     "other values. With more than two values, the network has an output for each class.",
     "weight": "A column with the weight of each row: how often it counts.",
+    "offset": "A column that is added to the raw prediction of two classes as it is, in the fit and in scoring.",
     "prior": "The true share of positives, if it differs from the share in the rows: the last bias is corrected for "
     "it.",
     "missing": "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
-    "``impute-mean``; ``impute-median``; ``indicator``, a level of its own, for levels alone; ``drop`` to leave the "
-    "row out. Levels are imputed with the most frequent one. The model file gets the same policies.",
+    "``impute-mean``; ``impute-median``; ``indicator``, the mean with one more input, or a level of its own; ``drop`` "
+    "to leave the row out. Levels are imputed with the most frequent one. The model file gets the same policies.",
     "min_count": "How often a level must occur to get an input; rarer levels share one.",
     "max_levels": "How many levels of a column get an input: the most frequent ones. The others share one.",
     "strict": "Refuse columns that are constant, which are left out otherwise.",

@@ -111,6 +111,13 @@ def test_the_command_line_has_the_same_options(command: str, arguments: tuple[st
     assert named == get_type_hints(options).keys() - {"observe"}
 
 
+def test_a_fit_of_a_network_has_every_option_of_a_fit_about_inputs_missing_values_and_targets() -> None:
+    of_coefficients = {"sign", "intercept", "effects", "robust", "robust_groups", "solver", "iterations"}
+    of_an_optimum = {"l1", "path", "folds", "one_standard_error", "allow_unconverged"}
+    lacking = get_type_hints(FitOptions).keys() - get_type_hints(NetworkOptions).keys()
+    assert lacking == of_coefficients | of_an_optimum
+
+
 def test_the_command_line_has_the_same_defaults() -> None:
     words = ("in.csv", "--output", "o")
     assert interface.score_job("in.csv", MODEL, "o") == score_job(parsed("score", *words, "--model", str(MODEL)))

@@ -229,7 +229,7 @@ hidden = option(
 )
 network_features = _features_with(
     help="What to predict it from, separated by commas: columns of numbers, which are standardised; C(x) for levels, "
-    "one input each; * for every other numeric column. Repeatable.",
+    "one input each; M(x) for 1 where x is missing; * for every other numeric column. Repeatable.",
 )
 
 
@@ -243,6 +243,7 @@ def _of_network(name: str, type_: Any, metavar: str | None, default: Any = None,
 _NETWORK_ROWS = (
     _of_network("positive", None, "VALUE", section=WHAT),
     _column("--weight", section=WHAT, help=meaning("weight", OF_A_NETWORK)),
+    _column("--offset", section=WHAT, help=meaning("offset", OF_A_NETWORK)),
     class_weight,
     _of_network("prior", values.OPEN_SHARE, "P", section=WHAT),
     missing_target,
@@ -250,6 +251,7 @@ _NETWORK_ROWS = (
     exact_median,
     _of_network("min_count", values.COUNT, "N", 1, WHAT),
     _of_network("max_levels", values.COUNT, "N", 1_000, WHAT),
+    control,
     option("--strict", section=WHAT, is_flag=True, help=meaning("strict", OF_A_NETWORK)),
 )
 _NETWORK_LEARNING = (

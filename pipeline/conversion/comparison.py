@@ -22,7 +22,6 @@ from pipeline.models.logistic.model import LogisticModel
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.network.inputs import PlainInput, input_values
 from pipeline.models.network.model import NetworkModel
-from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.rows import batches
 from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell
@@ -231,10 +230,12 @@ def _scored(model: AnyModel, parts: Sequence[list[pa.Array]], bad: Sequence[BadC
 
 
 def _added(model: AnyModel, places: Mapping[str, int]) -> list[Added]:
-    """Return what each column adds: of a logistic model a term, of a network the inputs of the first layer."""
+    """Return what each column adds: of a logistic model a term, of a network what it gives to the layers."""
     if isinstance(model, NetworkModel):
-        plain = (feature for feature in model.features if not isinstance(feature, SequenceInput))
-        return [partial(_inputs, feature, places) for feature in plain]
+        offset = model.file.offset
+        plain = (*model.file.plain, *(() if offset is None else (offset.number,)))
+        read = dict.fromkeys(feature.column for feature in plain)
+        return [partial(_inputs, [each for each in plain if each.column == name], places[name]) for name in read]
     return [partial(_term, _alone(model.file, name), places) for name in places]
 
 
@@ -242,8 +243,8 @@ def _term(block: ScoreBlock, places: Mapping[str, int], arrays: Sequence[pa.Arra
     return score_values(block, [arrays[places[need.name]] for need in block.columns()])
 
 
-def _inputs(feature: PlainInput, places: Mapping[str, int], arrays: Sequence[pa.Array]) -> Floats:
-    return input_values(feature, arrays[places[feature.column]])
+def _inputs(features: Sequence[PlainInput], place: int, arrays: Sequence[pa.Array]) -> Floats:
+    return np.concatenate([input_values(feature, arrays[place]) for feature in features], axis=1)
 
 
 def _alone(file: ModelFile, name: str) -> ScoreBlock:

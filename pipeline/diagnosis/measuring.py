@@ -44,6 +44,8 @@ from pipeline.units import format_count
 _FLOAT = 8
 # Of each layer on the way forward: sums, values, slopes, and the error signal on the way back with its products.
 _TILE_ARRAYS = 6
+# The steps of a tile, and what is made of them for a moment.
+_STEP_COPIES = 2
 _ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
 
@@ -129,7 +131,7 @@ def reader_of(settings: Mapping[str, Any]) -> GradientReader:
             "use workers with one kind of CPU and one numpy",
         )
     block = cast("NetworkBlock", restore(settings["block"], settings["beside"]))
-    return GradientReader(block, settings["target"], settings["missing_target"])
+    return GradientReader(block, settings["target"], settings["missing_target"], settings["row_bytes"])
 
 
 def prepare_gradients(wishes: GradientWishes, layers: GradientLayers) -> tuple[PreparedScan, tuple[str, ...]]:
@@ -175,10 +177,18 @@ def measure_gradients(wishes: GradientWishes, layers: GradientLayers) -> Measure
     prepared, notes = prepare_gradients(wishes, layers)
     pass_ = _GradientPass(prepared, wishes.max_bad)
     with one_thread():
-        sums = pass_.sums(wishes.settings()) or GradientSums.empty(layers)
+        settings = {**wishes.settings(), "row_bytes": _row_bytes(prepared)}
+        sums = pass_.sums(settings) or GradientSums.empty(layers)
     if not sums.rows:
         raise DataError(f"no row is left to measure: {_left_out(sums, pass_)}", "check the inputs and the columns")
     return MeasuredGradients(sums, pass_.read, pass_.bad, pass_.set_aside, notes)
+
+
+def _row_bytes(prepared: PreparedScan) -> int:
+    """Return what the steps of a row may take: as much as a tile, and what the budget leaves to each worker."""
+    resources = prepared.resources
+    spare = max(0, resources.allowed_bytes - resources.projected_bytes) // resources.workers
+    return STEP_TILE_BYTES + spare // _STEP_COPIES
 
 
 def _left_out(sums: GradientSums, done: _GradientPass) -> str:
@@ -197,7 +207,9 @@ def _left_out(sums: GradientSums, done: _GradientPass) -> str:
 def _costs(wishes: GradientWishes, layers: GradientLayers) -> StepCosts:
     weights = _FLOAT * sum(weights_of(layer).size for layer in layers.all_layers)
     units = layers.inputs + sum(layer.units for layer in layers.all_layers)
-    steps = 2 * STEP_TILE_BYTES + _FLOAT * LAYER_ROWS * NUMBER_FLOATS * layers.inputs if layers.recurrent else 0
+    steps = (
+        _STEP_COPIES * STEP_TILE_BYTES + _FLOAT * LAYER_ROWS * NUMBER_FLOATS * layers.inputs if layers.recurrent else 0
+    )
     settings = wishes.settings()
     return StepCosts(
         # Besides what is prepared of the features: the class of each row, and which rows are used.

@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.choices import MissingTarget
 from pipeline.diagnosis.sources import InputRows, StepRows
-from pipeline.diagnosis.step_summing import STEP_TILE_BYTES, StepSummer
-from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer
+from pipeline.diagnosis.step_summing import StepSummer, step_bytes
+from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer, RowSides
 from pipeline.errors import MemoryBudgetError
 from pipeline.flow.write import of_file
 from pipeline.kernels.layers import DenseLayer, RecurrentLayer
@@ -64,11 +64,14 @@ class GradientReader:
     target : str or None
         The column of the classes, the last one of a batch.
     missing_target : {"error", "drop"}
+    row_bytes : int
+        What the steps of a row may take on the way forward and back.
     """
 
     block: NetworkBlock
     target: str | None
     missing_target: MissingTarget
+    row_bytes: int
     layers: GradientLayers = field(init=False)
     _tables: Mapping[bool, LevelTable] = field(init=False)
     _recent: RecentLevels = field(init=False, default_factory=RecentLevels)
@@ -87,14 +90,16 @@ class GradientReader:
         """Return what adds up the rows of one chunk."""
         if self.layers.recurrent:
             return StepSummer(self.layers)
-        return GradientSummer(self.layers, with_target=self.target is not None)
+        return GradientSummer(self.layers)
 
     def add(self, batch: Batch, file: InputFile, needs: Sequence[Need], summer: GradientSummer | StepSummer) -> None:
         """Add the rows of a batch that have inputs and a class, after the others were booked."""
         columns, tally = batch.data.columns, RowTally(batch.data.num_rows)
         features = columns if self.target is None else columns[:-1]
         block = cast("NetworkBlock", of_file(self.block, file, needs[: len(features)]))
-        source = self._source(block.batch_of(features, tally))
+        read = block.batch_of(features, tally)
+        source, offset = self._source(read), self.block.model.offset
+        added = None if offset is None else offset.values(read)
         codes, without = None, np.zeros(tally.rows, dtype=np.bool_)
         if self.target is not None:
             column = BatchColumn(len(features), self.target, columns[-1])
@@ -106,8 +111,10 @@ class GradientReader:
         summer.sums.without_target += int(np.count_nonzero(without & used))
         used &= ~without
         if isinstance(source, StepRows) and isinstance(summer, StepSummer):
-            _refuse_longer(source.first_longer(used, summer.most), summer.most, batch, file.path)
-        summer.sums.not_finite += source.add(used, codes, summer)
+            self._refuse_longer(source, used, batch, file.path)
+        # What is added up on the way is counted there, too.
+        left_out = source.add(used, RowSides(codes, added), summer)
+        summer.sums.not_finite += left_out
 
     def _source(self, batch: BatchColumns) -> InputRows | StepRows:
         """Return the inputs of a batch, with the policies applied."""
@@ -115,6 +122,18 @@ class GradientReader:
         if model.sequences:
             return StepRows(batch, model)
         return InputRows(batch, model)
+
+    def _refuse_longer(self, source: StepRows, used: Mask, batch: Batch, path: str) -> None:
+        """Refuse the first row with more steps than the memory can keep for the way back, if there is one."""
+        most = self.row_bytes // step_bytes(self.layers)
+        if (found := source.first_longer(used, most)) is None:
+            return
+        row = int(batch.places()[found[0]]) + 1
+        raise MemoryBudgetError(
+            f"{escape(path)}: row {row:,}: a sequence of {format_count(found[1])} steps, but the gradients of at most "
+            f"{format_count(most)} steps of this network fit the {format_bytes(self.row_bytes)} that a row may take",
+            "raise --memory, lower --workers, or cut such sequences",
+        ).at(path, row=row)
 
     def _codes(self, column: BatchColumn, table: LevelTable, tally: RowTally, without: Mask) -> Codes:
         """Return the class of each row; note in ``without`` which have no target where those are left out."""
@@ -130,15 +149,3 @@ class GradientReader:
         else:
             tally.add_bad(np.flatnonzero(missing), column, "target missing")
         return codes
-
-
-def _refuse_longer(found: tuple[int, int] | None, most: int, batch: Batch, path: str) -> None:
-    """Refuse a row with more steps than can be kept for the way back, if there is one: its number, and its steps."""
-    if found is None:
-        return
-    row = int(batch.places()[found[0]]) + 1
-    raise MemoryBudgetError(
-        f"{escape(path)}: row {row:,}: a sequence of {format_count(found[1])} steps, but the gradients of at most "
-        f"{format_count(most)} steps of this network fit {format_bytes(STEP_TILE_BYTES)}",
-        "leave such rows out, or cut their sequences",
-    ).at(path, row=row)

@@ -8,14 +8,13 @@ import numpy as np
 
 from pipeline.diagnosis.signals import Floats
 from pipeline.diagnosis.step_summing import StepSummer
-from pipeline.diagnosis.summing import Codes, GradientSummer
+from pipeline.diagnosis.summing import Codes, GradientSummer, RowSides
 from pipeline.kernels.layers import LAYER_ROWS
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.network.compute import filled
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.recurrence import Counts, tiles_of
-from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.network.steps import PreparedSteps
 
 # The inputs of so many steps of a tile are looked at together: these bytes, or one step.
@@ -27,18 +26,17 @@ class InputRows:
 
     def __init__(self, batch: BatchColumns, model: NetworkFile) -> None:
         self._count, self._width = batch.tally.rows, model.inputs
-        plain = (feature for feature in model.features if not isinstance(feature, SequenceInput))
-        self._inputs = [feature.prepare(batch) for feature in plain]
+        self._inputs = [feature.prepare(batch) for feature in model.plain]
 
-    def add(self, used: Mask, codes: Codes | None, summer: GradientSummer | StepSummer) -> int:
-        """Add some rows with their classes, and return how many of them are left out: an input is not finite."""
+    def add(self, used: Mask, sides: RowSides, summer: GradientSummer | StepSummer) -> int:
+        """Add some rows, and return how many of them are left out: an input is not finite."""
         assert isinstance(summer, GradientSummer)
         left_out = 0
         for here, tile in self._tiles():
             chosen = used[here].copy()
             chosen[chosen] = np.isfinite(tile[chosen]).all(axis=1)
             left_out += int(np.count_nonzero(used[here]) - np.count_nonzero(chosen))
-            summer.add(tile[chosen], None if codes is None else codes[here][chosen])
+            summer.add(tile[chosen], sides.taken(here).taken(chosen))
         return left_out
 
     def _tiles(self) -> Iterator[tuple[slice, Floats]]:
@@ -66,14 +64,14 @@ class StepRows:
         rows = np.flatnonzero(used & self._finite & (self._steps.lengths > most))
         return (int(rows[0]), int(self._steps.lengths[rows[0]])) if len(rows) else None
 
-    def add(self, used: Mask, codes: Codes | None, summer: GradientSummer | StepSummer) -> int:
-        """Add some rows with their classes, and return how many of them are left out: an input is not finite."""
+    def add(self, used: Mask, sides: RowSides, summer: GradientSummer | StepSummer) -> int:
+        """Add some rows, and return how many of them are left out: an input is not finite."""
         assert isinstance(summer, StepSummer)
         rows = np.flatnonzero(used & self._finite)
         lengths = self._steps.lengths[rows]
         for first, last in summer.cuts(lengths):
             here, counts = rows[first:last], lengths[first:last]
-            summer.add(self._filled(here, counts), counts, None if codes is None else codes[here])
+            summer.add(self._filled(here, counts), counts, sides.taken(here))
         return int(np.count_nonzero(used) - len(rows))
 
     def _filled(self, rows: Codes, lengths: Counts) -> Floats:

@@ -1,7 +1,8 @@
 """What the rows of a chunk add up to where they are sequences: back through the steps of recurrent layers.
 
 What recurrent layers have in each step is kept for the way back, so a tile has as many rows as fit 32 MiB, at most
-1,024. Which rows are in a tile depends on the rows of the chunk before them alone, whatever the batches are.
+1,024, and a row that takes more is a tile by itself. Which rows are in a tile depends on the rows of the chunk before
+them alone, whatever the batches and the memory are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.diagnosis.signals import SATURATED_SHARE, Floats
-from pipeline.diagnosis.summing import Codes, DenseAdder, GradientLayers, GradientSums, Integers
+from pipeline.diagnosis.summing import DenseAdder, GradientLayers, GradientSums, Integers, RowSides
 from pipeline.kernels.layers import (
     LAYER_ROWS,
     RecurrentLayer,
@@ -43,16 +44,14 @@ class StepSummer:
     Attributes
     ----------
     sums : GradientSums
-    most : int
-        The most steps that a row may have.
     """
 
     def __init__(self, network: GradientLayers) -> None:
         self._adder = DenseAdder(network)
         self.sums = self._adder.sums
         self._network = network
-        self.most = STEP_TILE_BYTES // step_bytes(network)
-        self._pieces: list[tuple[Floats, Integers, Codes | None]] = []
+        self._most = STEP_TILE_BYTES // step_bytes(network)
+        self._pieces: list[tuple[Floats, Integers, RowSides]] = []
         self._count = self._longest = 0
 
     def cuts(self, lengths: Integers) -> Iterator[tuple[int, int]]:
@@ -61,12 +60,12 @@ class StepSummer:
         Parameters
         ----------
         lengths : ndarray of int64, shape (rows,)
-            The steps of each row, at most ``most``.
+            The steps of each row.
         """
         start = 0
         for row, length in enumerate(lengths.tolist()):
             longest = max(self._longest, length)
-            if self._count and (self._count == LAYER_ROWS or (self._count + 1) * longest > self.most):
+            if self._count and (self._count == LAYER_ROWS or (self._count + 1) * longest > self._most):
                 if start < row:
                     yield start, row
                 start, longest = row, length
@@ -75,9 +74,9 @@ class StepSummer:
         if start < len(lengths):
             yield start, len(lengths)
 
-    def add(self, steps: Floats, lengths: Integers, codes: Codes | None) -> None:
-        """Add rows to the tile: their steps, shape (steps, inputs, rows), all finite, and their classes."""
-        self._pieces.append((steps, lengths, codes))
+    def add(self, steps: Floats, lengths: Integers, sides: RowSides) -> None:
+        """Add rows to the tile: their steps, shape (steps, inputs, rows), all finite, and what they have besides."""
+        self._pieces.append((steps, lengths, sides))
 
     def done(self) -> GradientSums:
         """Return the sums, after the last row."""
@@ -95,23 +94,22 @@ class StepSummer:
         for steps, of_piece, _ in pieces:
             inputs[: len(steps), :, first : first + len(of_piece)] = steps
             first += len(of_piece)
-        given = [each for _, _, each in pieces if each is not None]
         with np.errstate(all="ignore"):
-            self._add_tile(inputs, lengths, np.concatenate(given) if given else None)
+            self._add_tile(inputs, lengths, RowSides.joined([each for _, _, each in pieces]))
 
-    def _add_tile(self, inputs: Floats, lengths: Integers, codes: Codes | None) -> None:
+    def _add_tile(self, inputs: Floats, lengths: Integers, sides: RowSides) -> None:
         records = self._records(inputs, lengths)
         top, pooling = records[-1], str(self._network.pooling)
-        passes = self._adder.forward(pooled_states(top.hidden, top.active, pooling).T)
+        passes = self._adder.forward(pooled_states(top.hidden, top.active, pooling).T, sides)
         finite = np.isfinite(passes[-1].values).all(axis=1)
         if not finite.all():
             self.sums.not_finite += int(np.count_nonzero(~finite))
             if finite.any():
                 # No row may have the steps of one that is left out.
                 inputs, lengths = inputs[: lengths[finite].max(), :, finite], lengths[finite]
-                self._add_tile(inputs, lengths, None if codes is None else codes[finite])
+                self._add_tile(inputs, lengths, sides.taken(finite))
             return
-        signal = self._adder.add(passes, codes)
+        signal = self._adder.add(passes, sides.codes)
         error = pooled_error(top.hidden, top.active, pooling, dense_error(self._network.layers[0], signal).T)
         for number in reversed(range(len(records))):
             found = records[number].backward(error)

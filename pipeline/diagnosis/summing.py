@@ -7,7 +7,7 @@ sums of a chunk have the same bits however it is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +69,35 @@ class GradientLayers:
         if number == len(self.all_layers) - 1:
             return self.head, {}
         return (layer.function, dict(layer.parameters)) if isinstance(layer, DenseLayer) else (None, {})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowSides:
+    """What rows have besides their inputs.
+
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (rows,), or None
+        The class of each row; ``None`` without a target.
+    offset : ndarray of float64, shape (rows,), or None
+        What is added to the raw prediction of each row.
+    """
+
+    codes: Codes | None = None
+    offset: Floats | None = None
+
+    def taken(self, rows: Any) -> RowSides:
+        """Return those of some of the rows: a slice, their numbers, or where they are."""
+        return RowSides(
+            None if self.codes is None else self.codes[rows], None if self.offset is None else self.offset[rows]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowSides]) -> RowSides:
+        """Return those of the rows of all parts, which all have them, or none."""
+        codes = [part.codes for part in parts if part.codes is not None]
+        offset = [part.offset for part in parts if part.offset is not None]
+        return cls(np.concatenate(codes) if codes else None, np.concatenate(offset) if offset else None)
 
 
 @dataclass(slots=True, eq=False)
@@ -190,9 +219,12 @@ class DenseAdder:
         shown = [network.shown(number) for number in range(self._first, len(network.all_layers))]
         self._limits = SATURATED_SHARE * np.array([largest_slope(*each) for each in shown])
 
-    def forward(self, rows: Floats) -> list[LayerPass]:
-        """Return what each dense layer has of some rows."""
-        return list(forward(self.network.layers, rows))
+    def forward(self, rows: Floats, sides: RowSides) -> list[LayerPass]:
+        """Return what each dense layer has of some rows; the last one has raw predictions, with the offset."""
+        *hidden, last = forward(self.network.layers, rows)
+        if sides.offset is not None:
+            last = replace(last, values=last.values + sides.offset[:, np.newaxis])
+        return [*hidden, last]
 
     def add(self, passes: Sequence[LayerPass], codes: Codes | None) -> Floats:
         """Add rows, and return dL/dz of the first dense layer.
@@ -223,26 +255,26 @@ class GradientSummer:
     ----------
     network : GradientLayers
         Without recurrent layers.
-    with_target : bool
-        Whether rows have a class: the loss is the log loss. Without, it is the sum of the raw predictions.
     """
 
-    def __init__(self, network: GradientLayers, *, with_target: bool) -> None:
+    def __init__(self, network: GradientLayers) -> None:
         self._adder = DenseAdder(network)
         self.sums = self._adder.sums
         self._rows = np.empty((LAYER_ROWS, network.inputs))
-        self._codes = np.zeros(LAYER_ROWS, dtype=np.intp) if with_target else None
+        self._sides: list[RowSides] = []
         self._filled = 0
 
-    def add(self, rows: Floats, codes: Codes | None) -> None:
-        """Add rows, shape (rows, inputs), all finite, each with the number of its class where there is a target."""
+    def add(self, rows: Floats, sides: RowSides) -> None:
+        """Add rows, shape (rows, inputs), all finite, with what they have besides.
+
+        Where they have a class the loss is the log loss. Without, it is the sum of the raw predictions.
+        """
         start = 0
         while start < len(rows):
             count = min(len(rows) - start, LAYER_ROWS - self._filled)
             here, there = slice(self._filled, self._filled + count), slice(start, start + count)
             self._rows[here] = rows[there]
-            if self._codes is not None and codes is not None:
-                self._codes[here] = codes[there]
+            self._sides.append(sides.taken(there))
             self._filled, start = here.stop, there.stop
             if self._filled == LAYER_ROWS:
                 self._flush()
@@ -253,19 +285,19 @@ class GradientSummer:
         return self.sums
 
     def _flush(self) -> None:
-        count, self._filled = self._filled, 0
+        (count, self._filled), (parts, self._sides) = (self._filled, 0), (self._sides, [])
         if not count:
             return
-        rows, codes = self._rows[:count], None if self._codes is None else self._codes[:count]
+        rows, sides = self._rows[:count], RowSides.joined(parts)
         with np.errstate(all="ignore"):
-            passes = self._adder.forward(rows)
+            passes = self._adder.forward(rows, sides)
             finite = np.isfinite(passes[-1].values).all(axis=1)
             if not finite.all():
                 self.sums.not_finite += int(np.count_nonzero(~finite))
-                codes = None if codes is None else codes[finite]
-                passes = self._adder.forward(rows[finite])
+                sides = sides.taken(finite)
+                passes = self._adder.forward(rows[finite], sides)
             if finite.any():
-                self._adder.add(passes, codes)
+                self._adder.add(passes, sides.codes)
 
 
 def _with_head(done: LayerPass, head: Head) -> LayerPass:

@@ -42,9 +42,11 @@ def one_thread() -> Iterator[None]:
 def blas_tag() -> str:
     """Return what the bits of sums depend on besides the rows: the versions of numpy and BLAS, and its kernel."""
     found = [library for library in _controller().info() if library["user_api"] == "blas"]
-    folder = Path(np.__file__).parent.parent
+    # Either path may go through a link, such as that of a folder with the packages.
+    folder = Path(np.__file__).resolve().parent.parent
     # Other packages bring a BLAS of their own; what numpy calls is beside it, or the only one there is.
-    own = [library for library in found if Path(library["filepath"]).parent.parent == folder and _of_numpy(library)]
+    places = [(library, Path(library["filepath"]).resolve().parent) for library in found]
+    own = [library for library, place in places if place.parent == folder and place.name.startswith("numpy")]
     names = {_name(library) for library in own or found}
     return " ".join((f"numpy-{np.__version__}", *sorted(names)))
 
@@ -53,10 +55,6 @@ def blas_tag() -> str:
 def _controller() -> ThreadpoolController:
     """Return what sets the threads of the libraries that are loaded; looking for them takes a millisecond."""
     return ThreadpoolController()
-
-
-def _of_numpy(library: dict[str, Any]) -> bool:
-    return Path(library["filepath"]).parent.name.startswith("numpy")
 
 
 def _name(library: dict[str, Any]) -> str:

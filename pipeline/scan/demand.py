@@ -110,9 +110,9 @@ def demand_of(
 ) -> Demand:
     """Return how much memory a plan needs.
 
-    Fixed-width columns are exact. Text and nested columns count with their mean width by the footer; wider values are
-    noticed when they are read. ``ahead`` is how many payloads wait for each worker, in addition to those of the open
-    nodes of a tree over all chunks.
+    Fixed-width columns are exact, and so is the mean width of lists of numbers. Text and other nested columns count
+    with their mean width by the footer; wider values are noticed when they are read. ``ahead`` is how many payloads
+    wait for each worker, in addition to those of the open nodes of a tree over all chunks.
     """
     widths = _column_widths(csv, files, needs)
     # The rows of a CSV are an estimate. Lines at its ends may be so many times as long as the others.
@@ -218,7 +218,8 @@ def _value_width(csv: CsvOptions, facts: FileFacts, need: Need) -> tuple[float, 
     try:
         return float(type_.bit_width) / 8 + 1 / 8, True
     except ValueError:
-        decoded = next((c.decoded_bytes for c in facts.columns if c.field.name == need.name), 0)
+        sizes = (max(c.decoded_bytes, c.member_bytes) for c in facts.columns if c.field.name == need.name)
+        decoded = next(sizes, 0)
         return 4 + (decoded / facts.rows if facts.rows else _UNKNOWN_WIDTH), False
 
 

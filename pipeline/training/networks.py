@@ -77,7 +77,8 @@ def fit_network(
     target : str
         The column to predict: two classes get a sigmoid, several a softmax.
     features : str or sequence of str
-        What to predict it from: columns of numbers, which are standardised, and ``C(x)`` for levels, one input each.
+        What to predict it from: columns of numbers, which are standardised, ``C(x)`` for levels, one input each, and
+        ``M(x)`` for 1 where x is missing.
     hidden : str
         The units and the function of each hidden layer: ``"64 sigmoid, 32 sigmoid"``.
     output : path, optional

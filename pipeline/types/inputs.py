@@ -108,11 +108,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """One top-level column of a file: its Arrow field, and its bytes in the file and decoded (0 where unknown)."""
+    """One top-level column of a file: its Arrow field, and its bytes in the file and decoded (0 where unknown).
+
+    ``decoded_bytes`` are those of its pages, which a dictionary makes smaller than the values; ``member_bytes`` those
+    of the numbers in its lists as they are in memory, 0 where it has none.
+    """
 
     field: pa.Field
     encoded_bytes: int
     decoded_bytes: int
+    member_bytes: int = 0
 
     @property
     def logical(self) -> str:
@@ -127,12 +132,13 @@ class FileColumns(Sequence[ColumnFacts]):
     Attributes
     ----------
     fields : tuple of pyarrow.Field
-    encoded, decoded : ndarray of int64, shape (columns,)
+    encoded, decoded, members : ndarray of int64, shape (columns,)
     """
 
     fields: tuple[pa.Field, ...]
     encoded: Integers
     decoded: Integers
+    members: Integers
 
     def __len__(self) -> int:
         """Return the number of columns."""
@@ -144,9 +150,10 @@ class FileColumns(Sequence[ColumnFacts]):
     def __getitem__(self, number: slice) -> Sequence[ColumnFacts]: ...
     def __getitem__(self, number: int | slice) -> ColumnFacts | Sequence[ColumnFacts]:
         """Return the facts of a column, or of some."""
+        sizes = (self.encoded, self.decoded, self.members)
         if isinstance(number, slice):
-            return FileColumns(self.fields[number], self.encoded[number], self.decoded[number])
-        return ColumnFacts(self.fields[number], int(self.encoded[number]), int(self.decoded[number]))
+            return FileColumns(self.fields[number], *(of_columns[number] for of_columns in sizes))
+        return ColumnFacts(self.fields[number], *(int(of_columns[number]) for of_columns in sizes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from pipeline.conversion.sklearn.reading import linear_of
 from pipeline.models import LogisticModel, ScoreBlock
 from pipeline.models.logistic.file import ModelFile
 from pipeline.models.logistic.parsing import from_mapping
+from pipeline.models.network.model import NetworkModel
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
 
 Floats = npt.NDArray[np.float64]
 EPS = 2.0**-53
+NETWORK_LIMIT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ def by_scikit_learn(function: Callable[[Any], Any], rows: pd.DataFrame) -> Float
 
 def by_model(file: ModelFile, column: Any, rows: pd.DataFrame) -> Floats:
     """Return the scores of a model, NaN in rows that it refuses or gives none."""
-    block = ScoreBlock(file, (column,), 0.5)
+    return by_block(ScoreBlock(file, (column,), 0.5), rows)
+
+
+def by_block(block: Any, rows: pd.DataFrame) -> Floats:
     parts = []
     for arrays in batches(rows, block.columns()):
         tally = RowTally(len(arrays[0]))
@@ -90,8 +95,12 @@ def allowed(linear: Linear, rows: pd.DataFrame) -> Floats:
     return 16 * EPS * np.column_stack(bounds)
 
 
-def difference(model: LogisticModel, estimator: Any, rows: pd.DataFrame, *, is_float32: bool = False) -> Difference:
+def difference(
+    model: LogisticModel | NetworkModel, estimator: Any, rows: pd.DataFrame, *, is_float32: bool = False
+) -> Difference:
     """Return the differences; raises where a row is scored by one alone, or a decision differs for no reason."""
+    if isinstance(model, NetworkModel):
+        return _of_network(model, estimator, rows)
     linear = linear_of(estimator, [str(name) for name in rows.columns])
     bound = np.full((len(rows), 1), 1e-6) if is_float32 else allowed(linear, rows)
     ours = by_model(model.file, "raw_prediction", rows)
@@ -124,6 +133,21 @@ def difference(model: LogisticModel, estimator: Any, rows: pd.DataFrame, *, is_f
     return Difference(raw, probability, max(share), int((~refused).sum()), int(refused.sum()), zeros)
 
 
+def _of_network(model: NetworkModel, estimator: Any, rows: pd.DataFrame) -> Difference:
+    """Return the differences of a network, whose probabilities may differ by 1e-12."""
+    theirs = by_scikit_learn(estimator.predict_proba, rows)
+    theirs = theirs[:, 1:] if theirs.shape[1] == 2 else theirs
+    ours, raw = (by_block(model.block(column), rows) for column in ("probability", "raw_prediction"))
+    refused = np.isnan(ours).any(axis=1)
+    _same_rows(refused, np.isnan(theirs).any(axis=1))
+    probability = float(np.abs(ours - theirs)[~refused].max(initial=0.0))
+    bound = np.full((int((~refused).sum()), 1), NETWORK_LIMIT)
+    zeros = _check_decisions(model, estimator, rows.iloc[np.flatnonzero(~refused)], raw[~refused], bound)
+    return Difference(
+        np.nan, probability, probability / NETWORK_LIMIT, int((~refused).sum()), int(refused.sum()), zeros
+    )
+
+
 def _same_rows(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> None:
     wrong = np.flatnonzero(ours != theirs)
     if wrong.size:
@@ -131,7 +155,9 @@ def _same_rows(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> No
         raise AssertionError(f"{wrong.size} rows are refused by {who} alone, the first of them row {wrong[0]}")
 
 
-def _check_decisions(model: LogisticModel, estimator: Any, rows: pd.DataFrame, raw: Floats, bound: Floats) -> int:
+def _check_decisions(
+    model: LogisticModel | NetworkModel, estimator: Any, rows: pd.DataFrame, raw: Floats, bound: Floats
+) -> int:
     """Compare decisions; return the rows whose raw prediction is exactly 0, which are counted apart."""
     if not len(rows):
         return 0
@@ -149,7 +175,7 @@ def _check_decisions(model: LogisticModel, estimator: Any, rows: pd.DataFrame, r
     return int(apart.sum())
 
 
-def _edge(model: LogisticModel) -> float:
+def _edge(model: LogisticModel | NetworkModel) -> float:
     """Return the raw prediction at the threshold."""
     threshold = 0.5 if model.output.threshold is None else model.output.threshold
     parameters = model.output.parameters

@@ -19,6 +19,7 @@ from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeClassifier, SGDClassifier
 from sklearn.metrics import f1_score, make_scorer
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -502,4 +503,45 @@ def categories() -> list[Case]:
     ]
 
 
-CASES: Sequence[Case] = [*estimators(), *columns(), *numbers(), *categories()]
+def networks() -> list[Case]:
+    def case(title: str, make: Callable[[], Any], columns: Sequence[str] = ALL, **options: Any) -> Case:
+        return Case("networks", title, make, columns, **options)
+
+    def mlp(**options: Any) -> Any:
+        return MLPClassifier(**{"hidden_layer_sizes": (8, 5), "max_iter": 30, "random_state": 0, **options})
+
+    flags = SimpleImputer(add_indicator=True)
+    threshold = model_selection.FixedThresholdClassifier
+    return [
+        case("MLPClassifier, relu", mixed(mlp())),
+        case("MLPClassifier, logistic, 3 classes", mixed(mlp(activation="logistic")), classes=3),
+        case("MLPClassifier, tanh, 4 classes", mixed(mlp(activation="tanh")), classes=4),
+        case("MLPClassifier, identity", mixed(mlp(activation="identity"))),
+        case("MLPClassifier without a hidden layer", mixed(mlp(hidden_layer_sizes=()))),
+        case("MLPClassifier behind SimpleImputer, add_indicator", after(flags, StandardScaler(), last=mlp()), NUMBERS),
+        case("MLPClassifier behind PCA", filled(PCA(3), last=mlp(activation="tanh")), NUMBERS),
+        case("MLPClassifier in a FixedThresholdClassifier", lambda: threshold(mixed(mlp())(), threshold=0.3)),
+        case("MLPClassifier in a GridSearchCV", lambda: model_selection.GridSearchCV(mixed(mlp())(), {}, cv=2)),
+        case(
+            "MLPClassifier behind KBinsDiscretizer",
+            after(KBinsDiscretizer(3, strategy="uniform"), last=mlp()),
+            FULL,
+            refusal="intervals of numbers",
+        ),
+        case(
+            "MLPClassifier behind a logarithm",
+            after(FunctionTransformer(np.log1p), last=mlp()),
+            FULL,
+            refusal="a function of numbers",
+        ),
+        case(
+            "MLPClassifier for each class",
+            after(SimpleImputer(), StandardScaler(), last=multiclass.OneVsRestClassifier(mlp())),
+            NUMBERS,
+            classes=3,
+            refusal="a network for each class",
+        ),
+    ]
+
+
+CASES: Sequence[Case] = [*estimators(), *columns(), *numbers(), *categories(), *networks()]

@@ -48,6 +48,9 @@ EVERYDAY = {
     "KBinsDiscretizer behind an imputer and scalers",
     "PolynomialFeatures of categories and numbers",
     "PolynomialFeatures of scaled categories and numbers",
+    "MLPClassifier, logistic, 3 classes",
+    "MLPClassifier behind SimpleImputer, add_indicator",
+    "MLPClassifier behind KBinsDiscretizer",
 }
 MARKED = [pytest.param(case, marks=() if case.title in EVERYDAY else pytest.mark.slow) for case in CASES]
 

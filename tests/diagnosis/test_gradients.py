@@ -19,7 +19,7 @@ import pipeline as logitstream
 from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, largest_slope
 from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence
 from pipeline.diagnosis.reading import gradient_layers
-from pipeline.diagnosis.summing import GradientSummer
+from pipeline.diagnosis.summing import GradientSummer, RowSides
 from pipeline.errors import BadCellsError, DataError, MemoryBudgetError, ModelError, SchemaError, UsageError
 from pipeline.kernels.layers import log_loss_signal, log_losses
 from pipeline.models import load_model
@@ -117,9 +117,9 @@ def test_the_sums_of_a_chunk_have_the_same_bits_whatever_its_batches_are(tmp_pat
     measured = gradient_layers(model.file, network_of(model.file, model.path))
 
     def found(*cuts: int) -> bytes:
-        summer = GradientSummer(measured, with_target=True)
+        summer = GradientSummer(measured)
         for part in np.split(np.arange(5_000), cuts):
-            summer.add(rows[part], codes[part])
+            summer.add(rows[part], RowSides(codes[part]))
         sums = summer.done()
         return b"".join(each.tobytes() for each in (sums.norms, sums.activations, sums.saturated, *sums.weights))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,8 @@ import pipeline as logitstream
 from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, step_summing
 from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence, step_sentences
 from pipeline.errors import MemoryBudgetError, SchemaError
+from pipeline.memory import current_bytes
+from pipeline.units import MIB
 from tests.diagnosis.torch_step_gradients import CASES, LENGTHS, by_autograd, stored_rows
 from tests.models.network.networks import dense, drawn_steps, sequence, step_layers, written
 from tests.seeds import seeds
@@ -160,14 +164,47 @@ def test_steps_that_no_counted_row_has_are_not_told(tmp_path: Path) -> None:
     assert found.layers[0].steps == (0.0, 0.0)
 
 
-def test_a_row_that_is_too_long_is_refused_with_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_is_longer_than_a_tile_is_one_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, generator = network(tmp_path, "gru", (1, 4, 1), "mean"), np.random.default_rng(0)
+    write(tmp_path / "in.parquet", [generator.normal(size=(size, 1)) for size in (3, 900, 5, 1, 700)])
+    expected = logitstream.diagnose_gradients(tmp_path / "in.parquet", model)
     monkeypatch.setattr(step_summing, "STEP_TILE_BYTES", 10_000)
+    found = logitstream.diagnose_gradients(tmp_path / "in.parquet", model)
+    assert found.rows == expected.rows
+    for one, other in zip(found.layers, expected.layers, strict=True):
+        assert one.norm == pytest.approx(other.norm, rel=1e-12)
+        np.testing.assert_allclose(one.steps, other.steps, rtol=1e-12)
+
+
+def test_a_row_that_is_too_long_for_the_memory_is_refused_with_what_it_takes(tmp_path: Path) -> None:
     model = network(tmp_path, "lstm", (1, 4, 1), "last")
-    write(tmp_path / "in.parquet", [np.zeros((3, 1)), np.zeros((900, 1))])
+    steps = 800_000
+    offsets = pa.array([0, 3, 3 + steps, 5 + steps], pa.int32())
+    lists = pa.ListArray.from_arrays(offsets, pa.array(np.zeros(5 + steps)))
+    pq.write_table(pa.table({"x": lists}), tmp_path / "in.parquet")
     with pytest.raises(
-        MemoryBudgetError, match=r"in\.parquet: row 2: a sequence of 900 steps, but the gradients of at most"
-    ):
-        logitstream.diagnose_gradients(tmp_path / "in.parquet", model)
+        MemoryBudgetError, match=r"in\.parquet: row 2: a sequence of 800,000 steps, but the gradients of at most"
+    ) as found:
+        logitstream.diagnose_gradients(tmp_path / "in.parquet", model, memory=current_bytes() + 512 * MIB, workers=1)
+    assert found.value.remedy.startswith("raise --memory")
+
+
+@pytest.mark.slow
+def test_a_long_row_stays_within_the_memory(tmp_path: Path) -> None:
+    model = network(tmp_path, "lstm", (1, 16, 1), "mean")
+    write(tmp_path / "in.parquet", [np.zeros((size, 1)) for size in (3, 60_000, 2)])
+    code = (
+        "import sys, pipeline\n"
+        "from pipeline.memory import peak_bytes\n"
+        "report = pipeline.diagnose_gradients(sys.argv[1], sys.argv[2], memory='700MiB', workers=1)\n"
+        "print(report.rows['used'], peak_bytes())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "in.parquet"), str(model)]
+    done = subprocess.run(command, check=True, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+    used, peak = map(int, done.stdout.split())
+    print(f"peak {peak / MIB:.0f} MiB of 700")
+    assert used == 3
+    assert peak <= 700 * MIB
 
 
 def test_a_column_that_is_no_sequence_is_refused_before_any_row(tmp_path: Path) -> None:

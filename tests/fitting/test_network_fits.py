@@ -205,6 +205,95 @@ def test_missing_values_are_treated_at_scoring_as_in_the_fit(data: Path, tmp_pat
     assert np.isnan(dropped.model.probability(holes)).sum() == dropped.rows["dropped"]
 
 
+def test_a_number_may_have_an_input_for_where_it_is_missing(data: Path, tmp_path: Path) -> None:
+    table = pq.read_table(data)
+    x, y = table["x0"].to_numpy().copy(), table["y"].to_numpy()
+    lacks = np.random.default_rng(1).random(ROWS) < np.where(y, 0.6, 0.1)
+    x[lacks] = np.nan
+    path = tmp_path / "holes.parquet"
+    holes = table.set_column(0, "x0", pa.array(x))
+    pq.write_table(holes, path, row_group_size=500)
+    options = {"epochs": 2, "learning_rate": 0.03}
+    report = fit(path, missing="indicator", **options)
+    assert [(each.column, each.kind) for each in report.model.features] == [
+        *(("x0", "numeric"), ("x0", "indicator"), ("x1", "numeric"), ("x2", "numeric"), ("c", "categorical"))
+    ]
+    flag = report.model.features[1]
+    assert flag.center == pytest.approx(lacks.mean(), rel=1e-12)
+    assert flag.scale == pytest.approx(lacks.std(), rel=1e-12)
+    assert report.log_loss == pytest.approx(log_loss(y, report.model.probability(holes)), rel=1e-12)
+    # What is imputed is the mean, but a row with the mean has another score.
+    mean = holes.set_column(0, "x0", pa.array(np.where(lacks, np.nanmean(x), x)))
+    moved = report.model.probability(holes) - report.model.probability(mean)
+    assert moved[lacks].mean() > 0.1
+    assert not moved[~lacks].any()
+    asked = fit(path, features="x0, M(x0), x1, x2, C(c)", missing="impute-mean", workers=2, **options)
+    assert asked.model.file.weights.sha256 == report.model.file.weights.sha256
+    # A column without a missing value needs no indicator.
+    assert len(fit(data, missing="indicator", epochs=1).model.features) == 4
+
+
+def test_an_offset_is_added_in_the_fit_and_in_scoring(data: Path, tmp_path: Path) -> None:
+    table = pq.read_table(data)
+    y = table["y"].to_numpy()
+    offset = 3 * (0.5 - table["x1"].to_numpy() ** 2)
+    path = tmp_path / "offset.parquet"
+    rows = table.append_column("o", pa.array(offset))
+    pq.write_table(rows, path, row_group_size=500)
+    whole = fit(path, offset="o", epochs=1, output=tmp_path / "m.json")
+    assert whole.model == fit(path, offset="o", epochs=1, workers=2, scratch="none").model
+    assert whole.model.columns == ("x0", "x1", "x2", "c", "o")
+    assert whole.log_loss == pytest.approx(log_loss(y, whole.model.probability(rows)), rel=1e-12)
+    # Another offset moves the raw prediction by as much.
+    moved = rows.set_column(5, "o", pa.array(offset + 1))
+    np.testing.assert_allclose(whole.model.raw_prediction(moved), whole.model.raw_prediction(rows) + 1, rtol=1e-12)
+    assert logitstream.NetworkModel.load(tmp_path / "m.json") == whole.model
+    assert fit(path, epochs=1).model.file.weights.sha256 != whole.model.file.weights.sha256
+    lacking = rows.set_column(5, "o", pa.array([None, *offset[1:]]))
+    pq.write_table(lacking, path, row_group_size=500)
+    with pytest.raises(DataError, match="every row needs an offset"):
+        fit(path, offset="o")
+    assert fit(path, offset="o", max_bad=1, epochs=1, limit=1_000).rows["bad"] == 1
+
+
+def test_controls_are_fitted_and_have_a_fixed_value_in_scoring(data: Path, tmp_path: Path) -> None:
+    table = pq.read_table(data)
+    x = table["x0"].to_numpy().copy()
+    x[::9] = np.nan
+    path = tmp_path / "holes.parquet"
+    pq.write_table(table.set_column(0, "x0", pa.array(x)), path, row_group_size=500)
+    options = {"missing": {"x0": "indicator"}, "epochs": 1}
+    whole, report = fit(path, **options), fit(path, **options, control="x0, c", output=tmp_path / "m.json")
+    assert report.log_loss == whole.log_loss
+    assert report.model.columns == ("x1", "x2")
+    training = report.model.training or {}
+    counts = table["c"].value_counts().to_pylist()
+    most = max(counts, key=lambda each: each["counts"])["values"]
+    assert training["controls"] == {"x0": pytest.approx(np.nanmean(x), rel=1e-12), "M(x0)": 0.0, "C(c)": most}
+    fixed = table.set_column(0, "x0", pa.array(np.full(ROWS, training["controls"]["x0"])))
+    fixed = fixed.set_column(3, "c", pa.array([most] * ROWS))
+    np.testing.assert_allclose(
+        report.model.raw_prediction(table), whole.model.raw_prediction(fixed), rtol=0, atol=1e-12
+    )
+    assert logitstream.NetworkModel.load(tmp_path / "m.json") == report.model
+    with pytest.raises(DataError, match="every column is a control"):
+        fit(path, **options, control="x0, x1, x2, c")
+
+
+def test_a_constant_column_that_drops_rows_drops_them_in_scoring_too(data: Path, tmp_path: Path) -> None:
+    table = pq.read_table(data)
+    x, level = np.where(np.arange(ROWS) % 7 == 0, np.nan, 3.0), np.where(np.arange(ROWS) % 11 == 0, None, "one")
+    rows = table.append_column("k", pa.array(x)).append_column("l", pa.array(level.tolist(), pa.string()))
+    path = tmp_path / "rows.parquet"
+    pq.write_table(rows, path, row_group_size=500)
+    report = fit(path, features="k, x0, x1, C(l), C(c)", missing="drop", epochs=1)
+    assert {"k: is 3 in every row: left out", "k is 3 in every row: left out"} & set(report.notes)
+    found = report.model.probability(rows)
+    assert np.isnan(found).sum() == report.rows["dropped"] > 0
+    kept = ~np.isnan(found)
+    assert report.log_loss == pytest.approx(log_loss(table["y"].to_numpy()[kept], found[kept]), rel=1e-12)
+
+
 def test_a_network_that_learns_nothing_says_so(data: Path) -> None:
     assert not [note for note in fit(data, epochs=8).notes if "is not below" in note]
     (note,) = [note for note in fit(data, epochs=1, optimizer="sgd", learning_rate=50).notes if "is not below" in note]
@@ -222,12 +311,14 @@ def test_the_true_share_of_positives_corrects_the_last_bias(data: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"features": "log1p(x0), x1"}, UsageError, r"log1p\(x0\): a network takes columns of numbers and C\(NAME\)"),
+        ({"features": "log1p(x0), x1"}, UsageError, r"log1p\(x0\): a network takes columns of numbers, C\(NAME\)"),
         ({"features": "x0:x1"}, UsageError, "a network takes columns of numbers"),
         ({"features": "B(x0)"}, UsageError, "a network takes columns of numbers"),
-        ({"features": "M(x0)"}, UsageError, "no input for where a number is missing"),
+        ({"features": "M(x0)"}, DataError, "no feature is left"),
+        ({"target": "c", "features": "x0", "offset": "x1"}, UsageError, "--offset is for two classes, but the target"),
+        ({"offset": "y"}, UsageError, "y is both target and offset"),
+        ({"offset": "c"}, DataError, 'column "c" is string, but an offset is'),
         ({"features": "x0, C(x0)"}, UsageError, "x0 is a number and levels among the features"),
-        ({"missing": "indicator"}, UsageError, "no input for where a number is missing"),
         ({"hidden": ""}, UsageError, "'' is not a layer"),
         ({"hidden": "0 tanh"}, UsageError, "'0 tanh' is not a layer"),
         ({"hidden": "8 tanh; 4"}, UsageError, "is not a layer"),
@@ -261,7 +352,7 @@ def test_what_cannot_be_is_refused_by_name(data: Path, options: Any, error: type
 @pytest.mark.parametrize(
     ("options", "name"),
     [({"hidden": 3}, "hidden"), ({"epochs": 1.5}, "epochs"), ({"seed": None}, "seed"), ({"clip": "1"}, "clip"),
-     ({"l2": None}, "l2"), ({"solver": "newton"}, "no option 'solver'"), ({"offset": "x2"}, "no option 'offset'")],
+     ({"l2": None}, "l2"), ({"solver": "newton"}, "no option 'solver'"), ({"offset": 2}, "offset is")],
 )  # fmt: skip
 def test_options_of_another_type_are_refused(data: Path, options: Any, name: str) -> None:
     with pytest.raises(TypeError, match=name):
@@ -320,11 +411,24 @@ def test_a_file_that_appears_during_the_fit_is_not_replaced_unless_asked_for(
     def appear(_: object) -> None:
         (tmp_path / name).write_text("precious")
 
+    told: list[object] = []
     with pytest.raises(OutputError, match=f"{name} exists and is another file"):
-        fit(data, output=tmp_path / "m.json", epochs=1, observe=appear)
-    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {name: "precious"}
-    report = fit(data, output=tmp_path / "m.json", epochs=1, observe=appear, if_exists="replace")
-    assert logitstream.NetworkModel.load(tmp_path / "m.json") == report.model
+        fit(data, output=tmp_path / "m.json", epochs=1, observe=lambda event: (told.append(event), appear(event)))
+    assert (tmp_path / name).read_text() == "precious"
+    assert "what the fit has done is kept" in [each.text for each in told if isinstance(each, Noted)][-1]
+    state = state_name(str(tmp_path / "m.json"))
+    assert sorted(each.name for each in tmp_path.iterdir()) == [state, name]
+    kept = (tmp_path / state).read_bytes()
+    resumed = [fit(data, output=tmp_path / "other.json", epochs=1)]
+    assert (tmp_path / name).read_text() == "precious"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [name, "other.json", "other.safetensors"]
+    (tmp_path / state).write_bytes(kept)
+    resumed.append(fit(data, output=tmp_path / "m.json", epochs=1, observe=appear, if_exists="replace"))
+    assert logitstream.NetworkModel.load(tmp_path / "m.json") == resumed[0].model == resumed[1].model
+    for report in resumed:
+        assert "resuming after epoch 1 of the interrupted fit" in report.notes
+    assert "the interrupted fit had the output m.json" in resumed[0].notes
+    assert not (tmp_path / state).exists()
 
 
 @pytest.mark.parametrize("left", [["m.safetensors"], ["m.json", "m.safetensors"]], ids=str)

@@ -209,6 +209,75 @@ def test_a_fit_that_would_fail_again_leaves_no_state(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def refuse(output: Path, digest: str = "a" * 64, note: Callable[[str], Any] = print) -> None:
+    with open_state(str(output), digest, note) as state:
+        state.keep_learnt(LEARNT, SAMPLE, np.zeros(3, dtype=np.int64))
+        raise OutputError("exists", "choose another name")
+
+
+def test_a_fit_whose_output_has_appeared_goes_on_under_another_name(
+    tmp_path: Path, undisturbed: tuple[bytes, int]
+) -> None:
+    first, other = tmp_path / "model.json", tmp_path / "other.json"
+    with pytest.raises(KeyboardInterrupt):
+        fit(first, Counted(killed_at=undisturbed[1] - 1))
+    notes: list[str] = []
+    with pytest.raises(OutputError):
+        refuse(first, note=notes.append)
+    assert len(notes) == 1
+    assert "run it again with another --output in the same folder, or with --if-exists replace" in notes[0]
+    (tmp_path / f".link{state_name('x')}").symlink_to(tmp_path / state_name(str(first)))
+    (tmp_path / state_name("notes")).write_text("my notes")
+    (tmp_path / state_name("folder")).mkdir()
+    again = Counted()
+    # The state of another job stays where it is.
+    assert fit(tmp_path / "third.json", Counted(), "b" * 64) == undisturbed[0]
+    assert fit(other, again, note=notes.append) == undisturbed[0]
+    assert again.asked == 1
+    assert notes[1:] == ["the interrupted fit had the output model.json"]
+    left = {state_name("notes"), state_name("folder"), f".link{state_name('x')}"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_a_fit_that_is_running_keeps_its_state(tmp_path: Path, undisturbed: tuple[bytes, int]) -> None:
+    with open_state(str(tmp_path / "model.json"), "a" * 64, print) as state:
+        state.keep_learnt(LEARNT, SAMPLE, np.zeros(3, dtype=np.int64))
+        again = Counted()
+        with open_state(str(tmp_path / "other.json"), "a" * 64, print) as other:
+            assert not other.resumed
+        assert (tmp_path / state_name("model.json")).exists()
+        assert fit(tmp_path / "third.json", again) == undisturbed[0]
+    assert again.asked == undisturbed[1]
+
+
+def test_a_fit_that_has_done_nothing_yet_leaves_no_state_where_its_output_exists(tmp_path: Path) -> None:
+    with pytest.raises(OutputError), open_state(str(tmp_path / "model.json"), "a" * 64, print):
+        raise OutputError("exists", "choose another name")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_file_that_appeared_meanwhile_costs_no_pass(tmp_path: Path) -> None:
+    data, output = write(numbers_table(2_000, 2), tmp_path / "data"), tmp_path / "model.json"
+    passes: list[PassDone] = []
+
+    def appear(event: object) -> None:
+        if isinstance(event, PassDone):
+            output.write_text("precious")
+
+    with pytest.raises(OutputError, match="exists and is another file"):
+        run(fit_job(str(data), target="y", features="*", output=output), appear)
+    assert output.read_text() == "precious"
+
+    def count(event: object) -> None:
+        if isinstance(event, PassDone):
+            passes.append(event)
+
+    run(fit_job(str(data), target="y", features="*", output=tmp_path / "other.json"), count)
+    assert passes == []
+    assert (tmp_path / "other.json").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_state_that_grows_too_large_is_given_up_and_the_fit_goes_on(
     tmp_path: Path, undisturbed: tuple[bytes, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ from pipeline.execute import cluster as cluster_module
 from pipeline.types.report import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
+from tests.flow.test_sequence_runs import lists
+from tests.flow.test_sequence_runs import model as model_of_sequences
 from tests.flow.test_version_2_runs import DECIDING, OF_CLASSES, rows_of
 
 pytestmark = pytest.mark.slow
@@ -271,6 +273,21 @@ def test_every_column_of_a_model_of_version_2_is_made_on_a_cluster_as_locally(
         found.append({name: content for name, content in tree(out).items() if name != "_manifest.json"})
     assert totals[0] == totals[1]
     assert found[0] == found[1]
+
+
+def test_a_network_is_scored_on_a_cluster_as_locally(cluster: Cluster, tmp_path: Path) -> None:
+    path = model_of_sequences(tmp_path / "models", offset={"column": "id", "missing": "error"})
+    rows = pa.table({"id": np.arange(3_000) % 5, "clicks": lists(3_000)})
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=400)
+    found = []
+    for name, scheduler in (("local", "sync"), ("out", cluster.address)):
+        report = pipeline.score(
+            tmp_path / "rows.parquet", path, tmp_path / name, scheduler=scheduler, keep=["id"], chunk_size=500
+        )
+        assert report.totals.written == 3_000
+        found.append({name: content for name, content in tree(tmp_path / name).items() if name != "_manifest.json"})
+    assert found[0] == found[1]
+    assert pipeline.verify(tmp_path / "out", sample=2).as_published
 
 
 def test_a_bad_cell_is_told_as_a_local_run_tells_it(cluster: Cluster, tmp_path: Path) -> None:

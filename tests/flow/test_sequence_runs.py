@@ -259,6 +259,23 @@ def test_inputs_without_rows_have_no_scores(bench: Bench) -> None:
     assert bench.score(model=small(bench), keep=["id"], allow_empty=True).totals.read == 0
 
 
+def test_a_dictionary_of_the_numbers_in_lists_changes_no_batch(bench: Bench) -> None:
+    path, rows = small(bench), 12_000
+    clicks = pa.ListArray.from_arrays(
+        np.arange(0, 1_000 * rows + 1, 1_000, dtype=np.int32), np.tile([0.5, 1.5], 500 * rows)
+    )
+    table = pa.table({"clicks": clicks, "id": np.arange(rows)})
+    for name, use_dictionary in (("plain", False), ("dictionary", True)):
+        bench.put(f"{name}.parquet", table, use_dictionary=use_dictionary, row_group_size=rows)
+    memory = max(160 * MIB, current_bytes()) + 160 * MIB
+    one, other = (
+        bench.preview(inputs=bench.inputs / f"{name}.parquet", model=path, memory=memory).resources
+        for name in ("plain", "dictionary")
+    )
+    # Pages with a dictionary are smaller, which leaves room for a larger batch, but not for all rows.
+    assert one.batch_rows <= other.batch_rows < rows
+
+
 def test_the_inputs_of_a_wide_step_count_towards_the_memory(bench: Bench) -> None:
     bench.put("f.parquet", pa.table({"clicks": [[1.0] * 2_000], "x": [1.0]}))
     features = [sequence("clicks", width=2_000)]

@@ -37,6 +37,8 @@ def torch_scorer(model: NetworkModel) -> Score | None:
 
     def score(rows: Mapping[str, Any]) -> Floats:
         made = _steps(model.file, weights(), rows) if model.file.sequences else _plain(model.file, weights(), rows)
+        if (offset := model.file.offset) is not None:
+            made = made + input_values(offset.number, pa.array(rows[offset.column]))
         return squashed(made[:, 0] if made.shape[1] == 1 else made)
 
     return score
@@ -51,8 +53,7 @@ def _tensors(model: NetworkModel) -> dict[str, Any]:
 
 def _plain(file: NetworkFile, tensors: Mapping[str, Any], rows: Mapping[str, Any]) -> Floats:
     """Return raw predictions of rows of numbers and levels, shape (rows, outputs)."""
-    plain = [feature for feature in file.features if not isinstance(feature, SequenceInput)]
-    inputs = np.concatenate([input_values(feature, pa.array(rows[feature.column])) for feature in plain], axis=1)
+    inputs = np.concatenate([input_values(feature, pa.array(rows[feature.column])) for feature in file.plain], axis=1)
     return _dense(file, tensors, inputs)
 
 

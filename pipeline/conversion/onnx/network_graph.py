@@ -22,13 +22,12 @@ from pipeline.conversion.onnx.terms import TermWriter
 from pipeline.conversion.onnx.writing import INSTEAD, OPSETS, OUTPUTS, check_names
 from pipeline.conversion.results import columns_made
 from pipeline.errors import ModelError
-from pipeline.models.logistic.expression import Expression, Lookup, key_of, number, standardised
+from pipeline.models.logistic.expression import Expression, IsMissing, Lookup, key_of, number, standardised
 from pipeline.models.logistic.score import asked_of
 from pipeline.models.network.file import NetworkFile
-from pipeline.models.network.inputs import NumericInput, PlainInput
+from pipeline.models.network.inputs import IndicatorInput, NumericInput, PlainInput
 from pipeline.models.network.making import network_in_memory
 from pipeline.models.network.model import NetworkModel
-from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.request import ScoreRequest
 
 # The key of the metadata of a graph under which the content of the model file is.
@@ -59,7 +58,7 @@ def network_graph(model: NetworkModel) -> Graph:
     """Return the graph of a network, as :func:`write_network` writes it."""
     file = model.file
     wanted, threshold = columns_made(file, OUTPUTS, "a graph"), asked_of(file, ScoreRequest())[1]
-    ports = sequence_ports(file.sequences) if file.sequences else _ports(file)
+    ports = _ports(file)
     check_names(port.name for port in ports)
     made = Construction((*(port.name for port in ports), *OUTPUTS))
     made.width = file.outputs
@@ -114,36 +113,43 @@ def _same_bits(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     return one.tolist() == other.tolist() if one.dtype == object else one.tobytes() == other.tobytes()
 
 
-def _trees(file: NetworkFile) -> list[Expression]:
-    """Return the inputs that each plain feature makes, a column each."""
-    return [_tree(feature) for feature in file.features if not isinstance(feature, SequenceInput)]
+def _trees(file: NetworkFile) -> list[tuple[str, Expression]]:
+    """Return the inputs that each plain feature makes, a column each, and last the offset; with names of columns."""
+    of_offset = () if file.offset is None else (file.offset.number,)
+    return [(feature.column, _tree(feature)) for feature in (*file.plain, *of_offset)]
 
 
 def _tree(feature: PlainInput) -> Expression:
     if isinstance(feature, NumericInput):
         value = number(feature.column, feature.missing, boolean=feature.boolean)
         return standardised(value, feature.center, feature.scale)
+    if isinstance(feature, IndicatorInput):
+        return standardised(IsMissing(feature.column), feature.center, feature.scale)
     rows = zip(feature.categories, np.eye(feature.width).tolist(), strict=True)
     return Lookup((key_of(feature.lookup),), {(name,): tuple(row) for name, row in rows})
 
 
 def _ports(file: NetworkFile) -> tuple[Port, ...]:
-    trees = _trees(file)
+    trees = [tree for _, tree in _trees(file)]
     check_policies(trees, INSTEAD, "a graph")
-    return tuple(Port(name, type_) for name, type_ in input_types(trees).items())
+    plain = tuple(Port(name, type_) for name, type_ in input_types(trees).items())
+    return sequence_ports(file.sequences, plain) if file.sequences else plain
 
 
 def _raw(made: Construction, file: NetworkFile, layers: LayerWriter, ports: Sequence[Port]) -> str:
     """Return the raw predictions, NaN in a row that has no score."""
     is_double = layers.dtype == np.float64
+    terms = TermWriter(made, {port.name: port.type for port in ports})
+    columns = [terms.write(name, tree) for name, tree in _trees(file)]
+    added = None if file.offset is None else columns.pop()
     if file.sequences:
         values, lacks = SequenceWriter(made, layers).pooled(file)
     else:
-        terms = TermWriter(made, {port.name: port.type for port in ports})
-        columns = [terms.write(each.column, tree) for each, tree in zip(file.features, _trees(file), strict=True)]
         inputs = made.add("Concat", *columns, axis=1)
         lacks = made.add("Greater", made.counted(made.add("IsNaN", inputs)), made.whole(0))
         values = inputs if is_double else made.cast(inputs, FLOAT)
     for _, layer in file.dense:
         values = layers.dense(layer, values)
-    return made.add("Where", lacks, made.row(NAN), values if is_double else made.number(values))
+    none, raw = made.row(NAN), values if is_double else made.number(values)
+    # A row without an offset is NaN in the sum.
+    return made.add("Where", lacks, none, raw if added is None else made.add("Add", raw, added))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +36,8 @@ def padded_scorer(path: Path, graph: Graph, file: NetworkFile) -> Score | None:
             each.column: _padded(columns[each.column], each.width, int(counts.max(initial=1)))
             for each in file.sequences
         }
+        if file.offset is not None:
+            feeds[file.offset.column] = _numbers(rows[file.offset.column])
         with refusals():
             (made,) = session().run(None, {**feeds, STEPS: counts[0][:, np.newaxis]})
         found: Floats = np.array(made, dtype=np.float64)
@@ -43,6 +45,11 @@ def padded_scorer(path: Path, graph: Graph, file: NetworkFile) -> Score | None:
         return found if file.classes is not None else found[:, -1]
 
     return score
+
+
+def _numbers(cells: Iterable[Any]) -> Floats:
+    """Return a column of numbers, NaN where one is missing, shape (rows, 1)."""
+    return np.array([[np.nan if cell is None else cell] for cell in cells], dtype=np.float64)
 
 
 _TORN: Floats = np.empty((0, 1))

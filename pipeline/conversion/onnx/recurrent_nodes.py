@@ -28,8 +28,8 @@ _GATES: Mapping[str, Sequence[int]] = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
 _OPERATORS: Mapping[str, str] = {"lstm": "LSTM", "gru": "GRU"}
 
 
-def sequence_ports(features: Sequence[SequenceInput]) -> tuple[Port, ...]:
-    """Return the inputs of a network of sequences: a tensor for each feature, and the steps of each row.
+def sequence_ports(features: Sequence[SequenceInput], others: Sequence[Port] = ()) -> tuple[Port, ...]:
+    """Return the inputs of a network of sequences: a tensor for each feature, the steps of each row, and other inputs.
 
     Raises
     ------
@@ -43,10 +43,11 @@ def sequence_ports(features: Sequence[SequenceInput]) -> tuple[Port, ...]:
                     f'the column "{escape(feature.column)}" has {what} "error", which a graph cannot say',
                     'a graph cannot stop: use "null", which makes the row NaN',
                 )
-        if feature.column == STEPS:
-            message = f'the column "{STEPS}" has the name of the input with the steps of each row'
-            raise ModelError(message, "rename the column in the model")
-    return (*(Port(each.column, DOUBLE, (None, None, each.width)) for each in features), Port(STEPS, INT64))
+    ports = tuple(Port(each.column, DOUBLE, (None, None, each.width)) for each in features)
+    if any(port.name == STEPS for port in (*ports, *others)):
+        message = f'the column "{STEPS}" has the name of the input with the steps of each row'
+        raise ModelError(message, "rename the column in the model")
+    return (*ports, Port(STEPS, INT64), *others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ _NAME = "the estimator"
 _OTHERS: Mapping[str, str] = {
     "transformed": "a function of numbers",
     "binned": "intervals of numbers",
-    "indicator": "an indicator of missing values",
     "product": "a product of columns",
 }
 _REMEDY = (
@@ -71,15 +70,17 @@ def _dense(number: int, function: str | None) -> Json:
 
 
 def _check_features(features: Sequence[Json]) -> None:
-    seen = set[str]()
+    seen = set[tuple[str, bool]]()
     for feature in features:
         if what := _OTHERS.get(feature["kind"]):
             name = feature.get("column") or feature["terms"][0]["column"]
             raise ModelError(f'the steps make {what} of column "{escape(name)}", which a network has not', _REMEDY)
-        if feature["column"] in seen:
+        # Beside its values a column may be an input where they are missing.
+        way = (feature["column"], feature["kind"] == "indicator")
+        if way in seen:
             why = f'the steps use column "{escape(feature["column"])}" in two ways; a network has one for each column'
             raise ModelError(why, "use one of them, or give the column twice, under two names")
-        seen.add(feature["column"])
+        seen.add(way)
 
 
 def _number(feature: Json) -> tuple[Json, Columns]:
@@ -94,4 +95,12 @@ def _levels(feature: Json) -> tuple[Json, Columns]:
     return {**said, "categories": list(coefficients)}, [np.atleast_1d(each).tolist() for each in coefficients.values()]
 
 
-_MADE: Mapping[str, Callable[[Json], tuple[Json, Columns]]] = {"numeric": _number, "categorical": _levels}
+def _flag(feature: Json) -> tuple[Json, Columns]:
+    return {"column": feature["column"], "kind": "indicator"}, [np.atleast_1d(feature["coefficient"]).tolist()]
+
+
+_MADE: Mapping[str, Callable[[Json], tuple[Json, Columns]]] = {
+    "numeric": _number,
+    "categorical": _levels,
+    "indicator": _flag,
+}

@@ -90,28 +90,33 @@ def drawn(shape: NetworkShape, learning: LearningWishes) -> Floats:
     return parameters
 
 
-def raw_predictions(shape: NetworkShape, parameters: Floats, inputs: Floats) -> Floats:
-    """Return raw predictions, shape (rows, outputs)."""
+def raw_predictions(shape: NetworkShape, parameters: Floats, inputs: Floats, offset: Floats | None = None) -> Floats:
+    """Return raw predictions, shape (rows, outputs); ``offset`` is added to the one of two classes."""
     values = inputs
     layers = shape.views(parameters)
     for (weight, bias), function in zip(layers[:-1], shape.functions, strict=True):
         values = evaluate(function, _sums(values, weight, bias))
-    return _sums(values, *layers[-1])
+    return _added(_sums(values, *layers[-1]), offset)
 
 
 def loss_and_gradient(
-    shape: NetworkShape, parameters: Floats, inputs: Floats, classes: Codes, weights: Floats | None
+    shape: NetworkShape,
+    parameters: Floats,
+    inputs: Floats,
+    classes: Codes,
+    weights: Floats | None,
+    offset: Floats | None = None,
 ) -> tuple[float, Floats]:
     """Return the mean log loss of some rows, and its gradient by the parameters.
 
-    The mean is weighted. Rows whose weights are all 0 have the loss 0.
+    The mean is weighted. Rows whose weights are all 0 have the loss 0. ``offset`` is added to the raw prediction.
     """
     layers = shape.views(parameters)
     sums, values = list[Floats](), [inputs]
     for (weight, bias), function in zip(layers[:-1], shape.functions, strict=True):
         sums.append(_sums(values[-1], weight, bias))
         values.append(evaluate(function, sums[-1]))
-    raw = _sums(values[-1], *layers[-1])
+    raw = _added(_sums(values[-1], *layers[-1]), offset)
     shares = _shares(len(classes), weights)
     slopes = np.empty(shape.size)
     signal = log_loss_signal(shape.head, raw, classes) * shares[:, np.newaxis]
@@ -135,6 +140,12 @@ def _sums(values: Floats, weight: Floats, bias: Floats) -> Floats:
     sums: Floats = np.dot(values, weight.T)
     sums += bias
     return sums
+
+
+def _added(raw: Floats, offset: Floats | None) -> Floats:
+    if offset is not None:
+        raw += offset[:, np.newaxis]
+    return raw
 
 
 def _shares(rows: int, weights: Floats | None) -> Floats:

@@ -130,8 +130,9 @@ class Learner:
         shape, learning, layout = self.passes.shape, self.learning, self.passes.design.layout
 
         def learn(batch: LearningRows) -> None:
-            inputs = batch.inputs(layout)
-            loss, slopes = loss_and_gradient(shape, progress.parameters, inputs, batch.classes, batch.weights)
+            loss, slopes = loss_and_gradient(
+                shape, progress.parameters, batch.inputs(layout), batch.classes, batch.weights, batch.offset
+            )
             self._check(number, loss + float(slopes.sum()))
             weight = len(batch) if batch.weights is None else float(batch.weights.sum())
             self._sums = [self._sums[0] + loss * weight, self._sums[1] + weight, self._sums[2] + len(batch)]

@@ -94,7 +94,8 @@ def measure_rows(context: ChunkContext) -> Outcome[LossSums]:
 def _summed(shape: NetworkShape, parameters: Floats, rows: LearningRows, layout: FitLayout) -> tuple[float, float]:
     loss = weight = 0.0
     for piece in pieces(rows, _MEASURED_ROWS):
-        losses = log_losses(shape.head, raw_predictions(shape, parameters, piece.inputs(layout)), piece.classes)
+        raw = raw_predictions(shape, parameters, piece.inputs(layout), piece.offset)
+        losses = log_losses(shape.head, raw, piece.classes)
         weights = np.ones(len(piece)) if piece.weights is None else piece.weights
         loss += float(np.dot(losses, weights))
         weight += float(weights.sum())

@@ -22,13 +22,14 @@ class LearningRows:
     levels : ndarray of int32, shape (rows, level columns)
         The code of each level, -1 for none.
     classes : ndarray of intp, shape (rows,)
-    weights : ndarray of float64, shape (rows,), or None
+    weights, offset : ndarray of float64, shape (rows,), or None
     """
 
     numbers: Floats
     levels: npt.NDArray[np.int32]
     classes: Codes
     weights: Floats | None
+    offset: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -40,6 +41,7 @@ class LearningRows:
             self.levels[rows],
             self.classes[rows],
             None if self.weights is None else self.weights[rows],
+            None if self.offset is None else self.offset[rows],
         )
 
     def inputs(self, layout: FitLayout) -> Floats:
@@ -57,14 +59,18 @@ def joined(parts: Sequence[LearningRows]) -> LearningRows:
     """Return the rows of all parts, at least one."""
     if len(parts) == 1:
         return parts[0]
-
-    weights = [part.weights for part in parts if part.weights is not None]
     return LearningRows(
         np.concatenate([part.numbers for part in parts]),
         np.concatenate([part.levels for part in parts]),
         np.concatenate([part.classes for part in parts]),
-        np.concatenate(weights) if weights else None,
+        _joined_numbers([part.weights for part in parts]),
+        _joined_numbers([part.offset for part in parts]),
     )
+
+
+def _joined_numbers(parts: Iterable[Floats | None]) -> Floats | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
 
 
 def fitted_rows(tiles: Iterable[Tile], layout: FitLayout) -> LearningRows:
@@ -83,6 +89,7 @@ def rows_of(tile: Tile, layout: FitLayout, *, held: bool) -> LearningRows:
         np.stack(codes, axis=1) if codes else np.empty((len(rows), 0), dtype=np.int32),
         tile.classes[rows],
         None if tile.weights is None else tile.weights[rows],
+        None if tile.offset is None else tile.offset[rows],
     )
 
 
@@ -94,7 +101,7 @@ def pieces(rows: LearningRows, size: int) -> Iterator[LearningRows]:
 
 def row_bytes(layout: FitLayout) -> int:
     """Return the bytes of a row."""
-    return 8 * layout.dense + 4 * len(layout.levels) + 16
+    return 8 * layout.dense + 4 * len(layout.levels) + 24
 
 
 def _none(layout: FitLayout) -> LearningRows:

@@ -22,7 +22,7 @@ from pipeline.fitting.first_pass.learning import learn
 from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.network.layers import NetworkShape
 from pipeline.fitting.network.learning import Learner, Progress, timed
-from pipeline.fitting.network.making import network_of_parameters
+from pipeline.fitting.network.making import network_of_parameters, references
 from pipeline.fitting.network.passes import LossSums, NetworkPasses, network_costs, open_network_passes
 from pipeline.fitting.network.wishes import LearningWishes, NetworkJob, check_terms
 from pipeline.fitting.outcome.profiles import RowsSeen, data_of, profile_of
@@ -201,6 +201,8 @@ class NetworkRun:
             "arithmetic": blas_tag(),
             "profile": profile_of(passes.design, seen, model),
         }
+        if controls := references(passes.design, learnt):
+            training["controls"] = controls
         model = model.with_training(training)
         return NetworkReport(
             model=self._written(model),

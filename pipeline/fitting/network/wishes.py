@@ -86,20 +86,10 @@ def check_terms(terms: tuple[AnyTerm, ...]) -> None:
 
 
 def _of_term(term: AnyTerm) -> tuple[bool, str, str]:
-    if isinstance(term, AllTerm | CategoryTerm) or (isinstance(term, NumberTerm) and not term.steps):
+    if isinstance(term, AllTerm | CategoryTerm | MissingTerm) or (isinstance(term, NumberTerm) and not term.steps):
         return False, "", ""
-    shown = escape(term_text(term))
-    if isinstance(term, MissingTerm):
-        return (
-            True,
-            f"{shown}: a network has no input for where a number is missing",
-            f"use --missing impute-mean, impute-median or drop for {escape(term.column)}, and leave M(...) out",
-        )
-    return (
-        True,
-        f"{shown}: a network takes columns of numbers and C(NAME) for levels, as they are",
-        "name the column itself: the layers learn what to make of it",
-    )
+    message = f"{escape(term_text(term))}: a network takes columns of numbers, C(NAME) and M(NAME), as they are"
+    return True, message, "name the column itself: the layers learn what to make of it"
 
 
 def _twice(terms: tuple[AnyTerm, ...]) -> Iterator[str]:

@@ -9,12 +9,15 @@ the model file has the same bytes, whenever the fit was killed.
 
 A network has a record for each epoch in place of those of passes: all that the next epoch depends on. Where there are
 many of them, a new file with the last one alone takes the place of the file.
+
+The state stays where the output has appeared meanwhile. The same fit with another output in that folder takes it over.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -54,14 +57,18 @@ MOST_BYTES = 2 * GIB
 # Records after the first pass, where each takes the place of the one before it.
 _MOST_RENEWED = 16
 _OPEN = os.O_RDWR | os.O_CREAT
+_KEPT = (
+    "what the fit has done is kept: run it again with another --output in the same folder, or with --if-exists replace"
+)
 _COPIED_BYTES = MIB
-# The same fit would end so again.
-_FINAL = (DataError, OutputError, ThresholdError, UsageError)
+# The same fit would end so again, whatever its output is.
+_FINAL = (DataError, ThresholdError, UsageError)
+_ENDING = ".logitstream-fit"
 
 
 def state_name(output: str) -> str:
     """Return the name of the state of a fit, in the folder of its output."""
-    return f".{Path(output).name}.logitstream-fit"
+    return f".{Path(output).name}{_ENDING}"
 
 
 def has_state(output: str) -> bool:
@@ -80,6 +87,10 @@ def fit_digest(prepared: PreparedScan, job: FitJob, others: Mapping[str, Any] = 
         **others,
     }
     return job_id(prepared.inputs, prepared.plan, meaning)
+
+
+def _frame_of(content: bytes) -> bytes:
+    return _LENGTH.pack(len(content)) + hashlib.sha256(content).digest()
 
 
 class StateRecords:
@@ -170,7 +181,7 @@ class StateRecords:
         self._folder.sync()
 
     def _write(self, descriptor: int, content: bytes, offset: int) -> None:
-        frame = _LENGTH.pack(len(content)) + hashlib.sha256(content).digest()
+        frame = _frame_of(content)
         disk.write_at(descriptor, memoryview(frame), offset, self._path)
         disk.write_at(descriptor, memoryview(content), offset + len(frame), self._path)
         disk.sync(descriptor, self._path)
@@ -345,6 +356,8 @@ class ReplayedPasses:
 def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> Iterator[FitState]:
     """Open the state of a fit, locked. The end of the block removes it, unless the same fit may go on from it later.
 
+    Without a state of this output, that of the same fit with another output in the folder is taken over, with a note.
+
     Parameters
     ----------
     output : str or None
@@ -366,6 +379,7 @@ def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> 
         return
     with Folder.open(Path(output).absolute().parent) as folder:
         name = state_name(output)
+        _take_over(folder, name, digest, note)
         descriptor = _locked(folder, name, output)
         try:
             records = _records(descriptor, folder, output, digest, note)
@@ -374,10 +388,43 @@ def open_state(output: str | None, digest: str, note: Callable[[str], None]) -> 
             except _FINAL:
                 folder.unlink(name)
                 raise
+            except OutputError:
+                if len(records) < 2:
+                    folder.unlink(name)
+                else:
+                    note(_KEPT)
+                raise
             # While it is locked: another process that opens it now finds that its name is gone.
             folder.unlink(name)
         finally:
             disk.release(descriptor)
+
+
+def _take_over(folder: Folder, name: str, digest: str, note: Callable[[str], None]) -> None:
+    """Give the state of the same fit with another output this name, where there is one, and none with this name."""
+    if folder.look(name) is not None:
+        return
+    for other in sorted(each for each in folder.names() if each.startswith(".") and each.endswith(_ENDING)):
+        with suppress(LogitstreamError):
+            if _moved(folder, other, name, digest):
+                note(f"the interrupted fit had the output {escape(other[1 : -len(_ENDING)])}")
+                return
+
+
+def _moved(folder: Folder, other: str, name: str, digest: str) -> bool:
+    """Rename a state if it is that of the fit with a digest, and no process has it."""
+    status, begin = folder.look(other), _MAGIC + _frame_of(digest.encode()) + digest.encode()
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return False
+    path = folder.path / other
+    descriptor = folder.open_file(other, os.O_RDWR)
+    try:
+        if not disk.try_lock(descriptor, path) or disk.read_at(descriptor, len(begin), 0, path) != begin:
+            return False
+        folder.move(other, folder, name)
+    finally:
+        disk.release(descriptor)
+    return True
 
 
 def _locked(folder: Folder, name: str, output: str) -> int:

@@ -51,12 +51,17 @@ class PreparedIndicator:
 
 
 def _prepare(feature: IndicatorFeature, batch: BatchColumns) -> PreparedIndicator:
-    column = batch.use(feature.column)
+    return PreparedIndicator(feature, missing_flags(feature.column, batch))
+
+
+def missing_flags(name: str, batch: BatchColumns) -> Mask:
+    """Return where a column of a batch is null or NaN, whatever it is read as."""
+    column = batch.use(name)
     missing = _missing(column)
     if missing is None:
         missing = np.zeros(batch.tally.rows, dtype=np.bool_)
     batch.tally.count_lack("missing", column, int(np.count_nonzero(missing)))
-    return PreparedIndicator(feature, missing)
+    return missing
 
 
 def _missing(column: BatchColumn) -> Mask | None:

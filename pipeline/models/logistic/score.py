@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -127,7 +127,7 @@ class ScoreBlock:
 
     def columns(self) -> tuple[Need, ...]:
         """Return the columns of offset and features, each once, in the order of the model file."""
-        return tuple(Need(name, _role(uses)) for name, uses in self._uses.items())
+        return needs_of(self._uses)
 
     def features(self) -> tuple[FeatureFacts, ...]:
         """Return what the model says of its columns, in the order of :meth:`columns`."""
@@ -154,10 +154,7 @@ class ScoreBlock:
 
     def accepted(self) -> tuple[Need, ...]:
         """Return the columns with the role ``kept`` where any type fits: only whether they are missing is asked."""
-        return tuple(
-            replace(need, role="kept") if all(use.any_role for use in self._uses[need.name]) else need
-            for need in self.columns()
-        )
+        return accepted_of(self._uses)
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.
@@ -204,10 +201,7 @@ class ScoreBlock:
 
     @cached_property
     def _uses(self) -> dict[str, list[Use]]:
-        uses: dict[str, list[Use]] = {}
-        for use in self.model.uses:
-            uses.setdefault(use.column, []).append(use)
-        return uses
+        return uses_by_column(self.model.uses)
 
     def _raw_predictions(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[Floats, GatheredParts]:
         """Return the raw predictions, shape (outputs, rows), and what is gathered of the contributions."""
@@ -324,6 +318,26 @@ def _pieces(rows: Rows, uses: int) -> Iterator[Rows]:
     """Yield rows in pieces: each use of a column copies the cells of a piece."""
     size = max(1, _SETTLED_CELLS // uses)
     return (rows[start : start + size] for start in range(0, rows.size, size))
+
+
+def uses_by_column(uses: Iterable[Use]) -> dict[str, list[Use]]:
+    """Return the uses of each column, in the order in which the columns come."""
+    found: dict[str, list[Use]] = {}
+    for use in uses:
+        found.setdefault(use.column, []).append(use)
+    return found
+
+
+def needs_of(uses: Mapping[str, Sequence[Use]]) -> tuple[Need, ...]:
+    """Return the columns that have these uses, each as it must be read."""
+    return tuple(Need(name, _role(of_column)) for name, of_column in uses.items())
+
+
+def accepted_of(uses: Mapping[str, Sequence[Use]]) -> tuple[Need, ...]:
+    """Return the same with the role ``kept`` where any type fits: only whether they are missing is asked."""
+    return tuple(
+        replace(need, role="kept") if all(use.any_role for use in uses[need.name]) else need for need in needs_of(uses)
+    )
 
 
 def _role(uses: Sequence[Use]) -> Role:

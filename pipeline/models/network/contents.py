@@ -9,7 +9,7 @@ from pipeline.models import wording
 from pipeline.models.logistic import contents
 from pipeline.models.logistic.sections import Section
 from pipeline.models.network.file import LAYERS, NetworkFile, WeightsFile
-from pipeline.models.network.inputs import INPUTS, POLICIES
+from pipeline.models.network.inputs import INPUTS, OFFSET_POLICIES, POLICIES, AddedColumn
 
 
 @lru_cache(maxsize=1)
@@ -18,8 +18,9 @@ def vocabulary() -> wording.Vocabulary:
     # Target and output are those of the logistic kind.
     shared = contents.vocabulary()
     tagged = {wording.tag(name): section for name, section in {**INPUTS, **LAYERS}.items()}
-    sections: dict[str, type[Section]] = {"": NetworkFile, "weights": WeightsFile, **tagged}
+    sections: dict[str, type[Section]] = {"": NetworkFile, "weights": WeightsFile, "offset": AddedColumn, **tagged}
     policies = {(wording.tag(kind), name): policy for (kind, name), policy in POLICIES.items()}
+    policies |= OFFSET_POLICIES
     return replace(
         shared,
         keys={**shared.keys, **{step: tuple(section.model_fields) for step, section in sections.items()}},

@@ -45,12 +45,32 @@ def _section(document: Document, name: str) -> Mapping[str, Any]:
 
 
 def _repeated_columns(document: Document) -> Iterator[Problem]:
-    first: dict[str, int] = {}
+    first: dict[tuple[str, bool], int] = {}
     for position, feature in _members(document, "features"):
         column = feature.get("column")
-        if isinstance(column, str) and first.setdefault(column, position) != position:
-            message = f'"{escape(column)}" is already the column of features[{first[column]}]'
-            yield Problem(("features", position, "column"), message)
+        # Beside its values a column may be an input where they are missing.
+        if isinstance(column, str) and first.setdefault((column, _is_indicator(feature)), position) != position:
+            place = first[column, _is_indicator(feature)]
+            yield Problem(
+                ("features", position, "column"), f'"{escape(column)}" is already the column of features[{place}]'
+            )
+
+
+def _is_indicator(feature: Document) -> bool:
+    return feature.get("kind") == "indicator"
+
+
+def _offset(document: Document) -> Iterator[Problem]:
+    """Yield that an offset would change nothing, or that its column holds lists."""
+    column = _section(document, "offset").get("column")
+    if document.get("offset") is not None and document.get("head") == "softmax":
+        yield Problem(
+            ("offset",), 'is for "head": "sigmoid": added to the sums of all classes it changes no probability'
+        )
+    for position, feature in _members(document, "features"):
+        if isinstance(column, str) and feature.get("kind") == _SEQUENCE and feature.get("column") == column:
+            message = f'"{escape(column)}" is the sequence of features[{position}]: an offset is a column of numbers'
+            yield Problem(("offset", "column"), message)
 
 
 def _categories(document: Document) -> Iterator[Problem]:
@@ -166,6 +186,7 @@ def _no_terms(document: Document) -> Iterator[Problem]:
 
 _RULES: Sequence[Rule] = (
     _repeated_columns,
+    _offset,
     _categories,
     _classes,
     _mixed_features,

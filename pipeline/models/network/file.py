@@ -14,10 +14,11 @@ from pydantic_core import PydanticCustomError
 from pipeline.canonical import digest
 from pipeline.choices import Link
 from pipeline.models import wording
+from pipeline.models.logistic.feature import Use
 from pipeline.models.logistic.file import MOST_CLASSES, ClassName, Normalise, Target, distinct_classes
 from pipeline.models.logistic.output import Output
 from pipeline.models.logistic.sections import GrownSection, Name, Section, fault
-from pipeline.models.network.inputs import AnyInput
+from pipeline.models.network.inputs import AddedColumn, AnyInput, PlainInput
 from pipeline.models.network.recurrent import (
     POOLING,
     RECURRENT,
@@ -141,7 +142,7 @@ class NetworkFile(GrownSection):
     ``steps`` is the most steps of a row that a network of sequences takes.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"steps"})
+    later: ClassVar[frozenset[str]] = frozenset({"steps", "offset"})
 
     format: Literal["logitstream-model"]
     version: Annotated[Literal[1], BeforeValidator(_exact_version)]
@@ -150,6 +151,7 @@ class NetworkFile(GrownSection):
     features: Annotated[tuple[AnyInput, ...], Strict(strict=False), Field(min_length=1)]
     layers: Annotated[tuple[AnyLayer, ...], Strict(strict=False), Field(min_length=1)]
     steps: Count | None = None
+    offset: AddedColumn | None = None
     head: Head
     classes: (
         Annotated[
@@ -198,6 +200,17 @@ class NetworkFile(GrownSection):
     def sequences(self) -> tuple[SequenceInput, ...]:
         """The features, where they are sequences; else none."""
         return tuple(feature for feature in self.features if isinstance(feature, SequenceInput))
+
+    @property
+    def plain(self) -> tuple[PlainInput, ...]:
+        """The features, where they are no sequences; else none."""
+        return tuple(feature for feature in self.features if not isinstance(feature, SequenceInput))
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the features, and then the offset, want of their columns, in the order of the file."""
+        of_offset = () if self.offset is None else (self.offset.number.use,)
+        return (*(feature.use for feature in self.features), *of_offset)
 
     @property
     def link(self) -> Link:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Strict, Tag
 
-from pipeline.models.columns import Rows
+from pipeline.models.columns import Mask, Rows
 from pipeline.models.levels import LevelType
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Use
+from pipeline.models.logistic.indicator import missing_flags
 from pipeline.models.logistic.lookup import LevelCells, LevelLookup
 from pipeline.models.logistic.numbers import NumberCells
 from pipeline.models.logistic.numeric import Scale
@@ -105,21 +106,68 @@ class CategoricalInput(Section):
         return PreparedCategories(self.lookup.read(batch), self.width)
 
 
+class IndicatorInput(Section):
+    """One input, ``(x - center) / scale``: x is 1 where a column is null or NaN, whatever it holds, and else 0."""
+
+    column: Name
+    kind: Literal["indicator"]
+    center: float = 0.0
+    scale: Scale = 1.0
+
+    @property
+    def width(self) -> int:
+        """How many inputs it makes."""
+        return 1
+
+    @property
+    def use(self) -> Use:
+        """What it wants of its column."""
+        return Use(self.column, "categorical", any_role=True)
+
+    def prepare(self, batch: BatchColumns) -> PreparedInput:
+        """Return where the column of a batch is missing."""
+        return PreparedFlags(self, missing_flags(self.column, batch))
+
+
+class AddedColumn(Section):
+    """The offset of a network: a column of numbers that is added to the raw prediction as it is."""
+
+    column: Name
+    missing: MissingNumber = "null"
+
+    @property
+    def number(self) -> NumericInput:
+        """The column as a feature reads it."""
+        return NumericInput(column=self.column, kind="numeric", missing=self.missing)
+
+    def values(self, batch: BatchColumns) -> Floats:
+        """Return what is added to each row of a batch, with the policy applied; any number where there is no score."""
+        rows = batch.tally.rows
+        added = np.zeros((1, 1, rows))
+        prepared = self.number.prepare(batch)
+        if rows:
+            prepared.fill(added, slice(0, rows), np.empty(rows))
+        made: Floats = added[0, 0]
+        return made
+
+
 def _kind(value: object) -> str | None:
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
     return tag(kind) if isinstance(kind, str) else None
 
 
-PlainInput = NumericInput | CategoricalInput
+PlainInput = NumericInput | CategoricalInput | IndicatorInput
 Input = PlainInput | SequenceInput
 INPUTS: Mapping[str, type[Section]] = {
     "numeric": NumericInput,
     "categorical": CategoricalInput,
+    "indicator": IndicatorInput,
     "sequence": SequenceInput,
 }
 AnyInput = Annotated[
     Annotated[NumericInput, Tag(tag("numeric"))]
     | Annotated[CategoricalInput, Tag(tag("categorical"))]
+    | Annotated[IndicatorInput, Tag(tag("indicator"))]
     | Annotated[SequenceInput, Tag(tag("sequence"))],
     Discriminator(_kind),
 ]
@@ -130,6 +178,8 @@ POLICIES: Mapping[tuple[str, str], Policy] = {
     ("categorical", "unseen"): UNSEEN_LEVEL,
     ("sequence", "missing_step"): MISSING_NUMBER,
 }
+# Of the offset.
+OFFSET_POLICIES: Mapping[tuple[str, str], Policy] = {("offset", "missing"): MISSING_NUMBER}
 
 
 def input_values(feature: PlainInput, column: pa.Array) -> Floats:
@@ -196,11 +246,25 @@ class PreparedNumbers:
             np.subtract(numbers, self.feature.center, out=numbers)
         if self.feature.scale != 1:
             np.divide(numbers, self.feature.scale, out=numbers)
-        size = tiles.shape[-1]
-        full = len(numbers) // size
-        tiles[:full, 0] = numbers[: full * size].reshape(full, size)
-        if full < len(tiles):
-            tiles[full, 0, : len(numbers) - full * size] = numbers[full * size :]
+        _write(tiles, numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFlags:
+    """A batch of an indicator: where its column is missing."""
+
+    feature: IndicatorInput
+    missing: Mask
+
+    @property
+    def width(self) -> int:
+        """One input."""
+        return 1
+
+    def fill(self, tiles: Tiles, rows: slice, scratch: Floats) -> None:  # noqa: ARG002 - a protocol
+        """Write one of two numbers for each row: computed in float64, and rounded once."""
+        is_there, is_missing = ((flag - self.feature.center) / self.feature.scale for flag in (0.0, 1.0))
+        _write(tiles, np.where(self.missing[rows], is_missing, is_there))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +282,15 @@ class PreparedCategories:
         size = tiles.shape[-1]
         (known,) = np.nonzero(positions < self.width)
         tiles[known // size, positions[known], known % size] = 1.0
+
+
+def _write(tiles: Tiles, numbers: Floats) -> None:
+    """Write a number for each row into the first input of tiles."""
+    size = tiles.shape[-1]
+    full = len(numbers) // size
+    tiles[:full, 0] = numbers[: full * size].reshape(full, size)
+    if full < len(tiles):
+        tiles[full, 0, : len(numbers) - full * size] = numbers[full * size :]
 
 
 def _odd_rows(cells: NumberCells) -> Rows:

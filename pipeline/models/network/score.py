@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -17,13 +17,21 @@ from pipeline.errors import InputMissingError, UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models.columns import unfit_columns
 from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.feature import Use
 from pipeline.models.logistic.gathered import GatheredParts
 from pipeline.models.logistic.making import Maker, Raw, Requested, maker_of
 from pipeline.models.logistic.output import COLUMNS, Column
-from pipeline.models.logistic.score import asked_of, check_threshold, facts_of, values_of
+from pipeline.models.logistic.score import (
+    accepted_of,
+    asked_of,
+    check_threshold,
+    facts_of,
+    needs_of,
+    uses_by_column,
+    values_of,
+)
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
-from pipeline.models.network.sequences import SequenceInput
 from pipeline.models.network.steps import ROW_BYTES, SEQUENCE_ROW_BYTES, PreparedSteps
 from pipeline.models.request import ScoreRequest
 from pipeline.models.tally import BatchColumn, RowTally
@@ -33,6 +41,9 @@ from pipeline.types.inputs import Need
 from pipeline.units import escape
 
 Floats = npt.NDArray[np.float64]
+
+# What is odd in a column of a feature, for each row: a place and a number, and a mask while it is looked for.
+_ODD_BYTES = 18
 
 
 @dataclass(frozen=True)
@@ -131,33 +142,37 @@ class NetworkBlock:
         return f"{arithmetic_tag(self.precision)}-{self._network.tag()}"
 
     def columns(self) -> tuple[Need, ...]:
-        """Return the columns of the features, in the order of the model file."""
-        return tuple(Need(feature.use.column, feature.use.role) for feature in self.model.features)
+        """Return the columns of the features and of the offset, each once, in the order of the model file."""
+        return needs_of(self._uses)
 
     def accepted(self) -> tuple[Need, ...]:
-        """Return these columns: each must be usable as it is used."""
-        return self.columns()
+        """Return the columns with the role ``kept`` where any type fits: only whether they are missing is asked."""
+        return accepted_of(self._uses)
 
     def features(self) -> tuple[FeatureFacts, ...]:
         """Return what the model says of its columns, in the order of :meth:`columns`."""
-        return tuple(facts_of(feature.column, [feature.use]) for feature in self.model.features)
+        return tuple(facts_of(name, uses) for name, uses in self._uses.items())
 
     def fields(self) -> tuple[Field, ...]:
         """Return the columns that are made, in the order of ``COLUMNS``.
 
-        They are nullable if a feature has the policy ``null``. A decision is also null where the arithmetic ends in
-        NaN.
+        They are nullable if a feature or the offset has the policy ``null``. A decision is also null where the
+        arithmetic ends in NaN.
         """
-        nullable = any("null" in feature.use.policies for feature in self.model.features)
+        nullable = any("null" in use.policies for use in self.model.uses)
         return tuple(self._maker.fields(nullable=nullable, may_be_nan=True))
 
     def check(self, fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each Arrow field, in the order of ``columns()``, whose type does not fit."""
-        if not self.model.sequences:
-            return unfit_columns([(need.name, need.role) for need in self.columns()], fields)
-        pairs = zip(self.model.sequences, fields, strict=True)
-        reasons = ((feature.column, feature.unfit(each.type, self.model.steps)) for feature, each in pairs)
-        return [f'column "{escape(column)}" {reason}' for column, reason in reasons if reason is not None]
+        count = len(self.model.sequences)
+        plain = [(need.name, need.role) for need in self.accepted()[count:]]
+        return [*self._unfit_sequences(fields[:count]), *unfit_columns(plain, fields[count:])]
+
+    def _unfit_sequences(self, fields: Sequence[pa.Field]) -> Iterator[str]:
+        for feature, each in zip(self.model.sequences, fields, strict=True):
+            reason = feature.unfit(each.type, self.model.steps)
+            if reason is not None:
+                yield f'column "{escape(feature.column)}" {reason}'
 
     def block(self, columns: Sequence[pa.Array]) -> Values:
         """Return the scores of a batch.
@@ -186,15 +201,21 @@ class NetworkBlock:
     def batch_of(self, columns: Sequence[pa.Array], tally: RowTally) -> BatchColumns:
         """Return the columns of a batch, as the features read them."""
         named = {
-            feature.column: BatchColumn(
-                position, feature.column, array, "." if feature.column in self.with_point else self.decimal
-            )
-            for position, (feature, array) in enumerate(zip(self.model.features, columns, strict=True))
+            name: BatchColumn(position, name, array, "." if name in self.with_point else self.decimal)
+            for position, (name, array) in enumerate(zip(self._uses, columns, strict=True))
         }
         return BatchColumns(named, tally, self.precision)
 
     def _raw(self, batch: BatchColumns) -> Floats:
         """Return the raw predictions of a batch, shape (outputs, rows); of a row without a score any number."""
+        raw = self._sums(batch)
+        if self.model.offset is not None:
+            with np.errstate(all="ignore"):
+                raw += self.model.offset.values(batch)
+        return raw
+
+    def _sums(self, batch: BatchColumns) -> Floats:
+        """Return what the last layer gives."""
         model, network = self.model, self._network
         if model.sequences:
             raw = np.zeros((model.outputs, batch.tally.rows))
@@ -202,7 +223,7 @@ class NetworkBlock:
             network.raw_of_steps(steps, steps.rows, steps.lengths, raw)
             steps.settle(batch.tally)
             return raw
-        inputs = [feature.prepare(batch) for feature in model.features if not isinstance(feature, SequenceInput)]
+        inputs = [feature.prepare(batch) for feature in model.plain]
         raw = np.empty((model.outputs, batch.tally.rows))
         network.raw(inputs, raw)
         return raw
@@ -227,6 +248,10 @@ class NetworkBlock:
         return network_of(self.model, self.path, self.held)
 
     @cached_property
+    def _uses(self) -> dict[str, list[Use]]:
+        return uses_by_column(self.model.uses)
+
+    @cached_property
     def _maker(self) -> Maker:
         made = tuple(column for column in COLUMNS if column in self.columns_made)
         return maker_of(self.model, Requested(made, self.threshold, self.float32, self.precision))
@@ -239,10 +264,11 @@ class NetworkBlock:
 def scratch_row_bytes(model: NetworkFile) -> int:
     """Return the bytes that scoring a row takes in addition to its cells and its results."""
     raw = 8 * model.outputs * (1 if model.classes is None else 2)
+    # What is added, and the same while it is read.
+    raw += 0 if model.offset is None else 16 + _ODD_BYTES
     if model.sequences:
         return raw + ROW_BYTES + SEQUENCE_ROW_BYTES * len(model.sequences)
-    # What is odd in a feature: a place and a number, and a mask while it is looked for.
-    return raw + 18 * len(model.features)
+    return raw + _ODD_BYTES * len(model.features)
 
 
 def restore_network(description: Mapping[str, object], beside: Mapping[str, str]) -> NetworkBlock:

@@ -15,7 +15,7 @@ from pipeline.models.logistic.sections import number_of
 from pipeline.models.logistic.show import decisions
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import DenseSection, DropoutSection, NetworkFile
-from pipeline.models.network.inputs import CategoricalInput, Input
+from pipeline.models.network.inputs import CategoricalInput, IndicatorInput, Input
 from pipeline.models.network.model import NetworkModel
 from pipeline.models.network.recurrent import GruSection, Pooling, PoolingSection, RecurrentSection
 from pipeline.models.network.sequences import SequenceInput
@@ -60,6 +60,8 @@ def _facts(file: NetworkFile, network: Network) -> Iterator[tuple[str, Shown]]:
     if file.steps is not None:
         yield "steps", f"at most {format_count(file.steps)}"
     yield from _layers(file, network)
+    if file.offset is not None:
+        yield "offset", f"{escape(file.offset.column)}, missing: {policy_text(file.offset.missing)}"
     yield "head", file.head
     if file.classes is not None:
         yield "classes", ", ".join(map(_json, file.classes))
@@ -105,10 +107,12 @@ def _count(network: Network) -> int:
 
 
 def _rows(feature: Input) -> Iterator[tuple[Shown, ...]]:
-    missing = shown_policy(feature.missing)
     if isinstance(feature, SequenceInput):
         yield from _sequence_rows(feature)
+    elif isinstance(feature, IndicatorInput):
+        yield escape(feature.column), feature.kind, "", feature.center, feature.scale, "", ""
     elif isinstance(feature, CategoricalInput):
+        missing = shown_policy(feature.missing)
         kind = feature.kind if feature.levels is None else f"{feature.kind} ({feature.levels} levels)"
         head, tail = (escape(feature.column), kind), (missing, shown_policy(feature.unseen))
         for category in feature.categories:
@@ -116,7 +120,7 @@ def _rows(feature: Input) -> Iterator[tuple[Shown, ...]]:
             head, tail = ("", ""), ("", "")
     else:
         kind = f"{feature.kind} (boolean)" if feature.boolean else feature.kind
-        yield escape(feature.column), kind, "", feature.center, feature.scale, missing, ""
+        yield escape(feature.column), kind, "", feature.center, feature.scale, shown_policy(feature.missing), ""
 
 
 def _sequence_rows(feature: SequenceInput) -> Iterator[tuple[Shown, ...]]:

@@ -72,6 +72,8 @@ class Shape:
         For each leaf column, the number of its top-level column.
     flat : tuple of bool
         For each leaf column, whether it has one value a row.
+    member_bits : tuple of int
+        For each leaf column of numbers that are members of lists, the bits of one; else 0.
     written : tuple of pyarrow.parquet.ParquetSchema and bytes
         The schema of the file, with logical types, and what GeoParquet says of it.
     """
@@ -80,6 +82,7 @@ class Shape:
     fields: tuple[pa.Field, ...]
     owners: tuple[int, ...]
     flat: tuple[bool, ...]
+    member_bits: tuple[int, ...]
     written: tuple[pq.ParquetSchema, bytes]
 
     @property
@@ -142,6 +145,20 @@ class Footer:
                         AGAIN,
                     )
         return encoded, decoded
+
+    def members(self, groups: Iterable[int]) -> Integers:
+        """Return the bytes that the members of lists take in memory, of each top-level column in some row groups.
+
+        The footer states how many members there are, where a null or empty list counts as one, whatever a dictionary
+        makes of their pages. Only for row groups as in :meth:`sizes`.
+        """
+        members = np.zeros(len(self.shape.fields), dtype=np.int64)
+        leaves = [(leaf, bits) for leaf, bits in enumerate(self.shape.member_bits) if bits]
+        for number in groups if leaves else ():
+            group = self.metadata.row_group(number)
+            for leaf, bits in leaves if self.group_rows[number] else ():
+                members[self.shape.owners[leaf]] += group.column(leaf).num_values * bits // 8
+        return members
 
     def not_as_dictionary(self, groups: Iterable[int], columns: Sequence[int]) -> tuple[int, ...]:
         """Return those of some top-level columns of text that Arrow cannot read as a dictionary in some row groups.
@@ -398,13 +415,15 @@ def _shape_of(schema: pa.Schema, metadata: pq.FileMetaData) -> Shape:
         return last
     owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
     flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
+    bits = tuple(_bits(type_) for field in schema for type_ in _leaves(field.type))
+    bits = tuple(0 if is_flat else found for found, is_flat in zip(bits, flat, strict=True))
     fits = len(owners) == metadata.num_columns
     logical = logical_types(metadata, schema, owners) if fits else {}
     fields = tuple(
         field.with_metadata({LOGICAL: logical[number]}) if number in logical else field.remove_metadata()
         for number, field in enumerate(pa.field(each.name, storage_of(each.type), each.nullable) for each in schema)
     )
-    shape = _last_shape = Shape(schema, fields, owners, flat, (metadata.schema, geo))
+    shape = _last_shape = Shape(schema, fields, owners, flat, bits, (metadata.schema, geo))
     return shape
 
 
@@ -418,6 +437,25 @@ def _flat_leaves(type_: pa.DataType, flat: bool = True) -> Iterator[bool]:
         yield from _flat_leaves(type_.field(number).type, below)
     if not type_.num_fields:
         yield flat
+
+
+def _leaves(type_: pa.DataType) -> Iterator[pa.DataType]:
+    """Yield the types of the leaf columns of a type."""
+    if isinstance(type_, pa.BaseExtensionType):
+        yield from _leaves(type_.storage_type)
+        return
+    for number in range(type_.num_fields):
+        yield from _leaves(type_.field(number).type)
+    if not type_.num_fields:
+        yield type_
+
+
+def _bits(type_: pa.DataType) -> int:
+    """Return the bits of a value, 0 where not all have the same."""
+    try:
+        return 0 if pa.types.is_dictionary(type_) else int(type_.bit_width)
+    except ValueError:
+        return 0
 
 
 def leaf_count(type_: pa.DataType) -> int:

@@ -79,7 +79,8 @@ class ParquetSource:
         with OpenFile.open(file.location, file.path) as opened:
             identity = read_identity(opened)
             footer = read_footer(file.location, identity, opened)
-            columns = FileColumns(footer.shape.fields, *footer.sizes(range(len(footer.group_rows)), file.path))
+            groups = range(len(footer.group_rows))
+            columns = FileColumns(footer.shape.fields, *footer.sizes(groups, file.path), footer.members(groups))
             if full:
                 identity = with_content(identity, opened, read_identity)
         rows = footer.metadata.num_rows

@@ -123,7 +123,7 @@ def test_keras_normalises_the_axis_that_the_file_names_where_rows_are_compared(t
         "archive, found = read_archive(path, path.read_bytes()), []\n"
         "for axis in (-1, 2, 1):\n"
         "    archive.config['config']['layers'][1]['config']['axis'] = axis\n"
-        "    score = keras_scorer(model_of(archive.config), archive.weights, ['clicks'], is_raw=False)\n"
+        "    score = keras_scorer(model_of(archive.config), archive.weights, ['clicks'], outputs=2, is_raw=False)\n"
         "    found.append(score({'clicks': rows}).tolist())\n"
         "print(json.dumps(found))"
     )

@@ -187,6 +187,15 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         graph(Node("Loop", ("X",), ("p",), {}, CORE, "my Loop"), inputs=(SEQUENCE,)),
         ('"my Loop" (Loop) is a branch or a loop of a program', "import the .keras file"),
     ),
+    # As tf2onnx writes a GRU of Keras.
+    "a loop with a condition": (
+        graph(
+            Node("Less", ("X", "zero"), ("less",), {}, CORE, "my Less"),
+            Node("Loop", ("less", "X"), ("p",), {}, CORE, "my Loop"),
+            inputs=(SEQUENCE,),
+        ),
+        ('"my Loop" (Loop) is a branch or a loop of a program', "import the .keras file"),
+    ),
     "a function of another name": (between(one("HardSwish")), ('"my HardSwish" (HardSwish)',)),
     "a function that no pattern is": (
         between(Node("Tanh", ("h",), ("u",)), one("Mul", "h", "u")),

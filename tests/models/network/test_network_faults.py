@@ -314,7 +314,7 @@ CONTENT: dict[str, tuple[Change, list[str]]] = {
     ),
     "another kind of feature": (
         feature(0, kind="binned"),
-        ['features[0].kind: must be "numeric", "categorical" or "sequence", not "binned"'],
+        ['features[0].kind: must be "numeric", "categorical", "indicator" or "sequence", not "binned"'],
     ),
     "an intercept": (member("intercept", 1.0), ['intercept: unknown key "intercept"']),
     "another version": (member("version", 2), ["version: is 2; this release reads version 1"]),

@@ -177,7 +177,13 @@ def _followed(graph: Graph, columns: Mapping[str, tuple[str, ...]], output: str)
         if len(port.shape) == 3:
             stack = Stack.of_steps(port.name, lengths[UNITS])
         values[port.name] = NetworkTensor.of(stack, axes)
-    for node in needed(graph, output):
+    nodes = needed(graph, output)
+    for node in nodes:
+        # What a loop is given, such as its condition, may have operators that are not read either.
+        if node.operator in _PROGRAMS and node.domain == CORE:
+            step = NetworkStep(node, (), graph.opsets.get(CORE, 1), {})
+            raise step.refused("is a branch or a loop of a program, not a layer", _NO_PROGRAM)
+    for node in nodes:
         # Other outputs, such as the mask of a dropout, are not read.
         values.update(zip(node.outputs, _made(graph, node, values, lengths), strict=False))
     if output not in values:
@@ -202,8 +208,6 @@ def _made(
         if node.domain == CORE and (layer := RECURRENT_OPERATORS.get(node.operator)) is not None:
             return layer(step)
         function = NETWORK_OPERATORS.get((node.domain, node.operator))
-        if function is None and node.operator in _PROGRAMS:
-            raise step.refused("is a branch or a loop of a program, not a layer", _NO_PROGRAM)
         if function is None:
             raise step.refused("is an operator that logitstream does not read in a network")
         return (function(step),)
