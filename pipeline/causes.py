@@ -120,6 +120,10 @@ CAUSES: Mapping[Cause, CauseText] = {
         "is no whole number of steps of the width that the model states",
         'fix the value, or correct "width" of this feature in the model file',
     ),
+    "inexact step": CauseText(
+        f"has an integer that cannot be held exactly as a float64 (up to {EXACT_INTEGER})",
+        "write the column as lists of float64, which rounds it, or leave the row out of the input",
+    ),
     "steps differ": CauseText("has another number of steps than the sequences before it in the model", _STEPS),
     "too many steps": CauseText('has more steps than the model takes ("steps")', _STEPS),
     "missing step refused": CauseText(f"has a missing value in a step, {_REFUSED}", _MISSING_STEP),
@@ -137,7 +141,9 @@ HINTS: Mapping[Hint, CauseText] = {
 }
 
 # Causes that a header cannot have: the cell is a number.
-_NEVER_A_HEADER: frozenset[Cause] = frozenset({"out of range", "inexact", "number for a boolean", "outside domain"})
+_NEVER_A_HEADER: frozenset[Cause] = frozenset(
+    {"out of range", "inexact", "inexact step", "number for a boolean", "outside domain"}
+)
 
 
 def reason_of(cause: Cause, values: Sequence[int | str] = (), hint: Hint | None = None) -> str:

@@ -62,6 +62,7 @@ Cause = Literal[
     "group missing",
     "no comparison",
     "partial step",
+    "inexact step",
     "steps differ",
     "too many steps",
     "missing step refused",

@@ -27,8 +27,9 @@ _AS_DATA = "--model takes the JSON file of a model (see: logitstream guide model
 _UNPACK = "unpack it, or compress it with gzip or zstd"
 _FRAME = "write it as Parquet where it was made: frame.to_parquet('data.parquet')"
 _TORCH = (
-    "write it as ONNX where it was made, in Python:\nimport torch\nmodel = torch.load('FILE', weights_only=False)\n"
-    "torch.onnx.export(model, (rows,), 'model.onnx')"
+    "in Python, write a state_dict with save_file of safetensors.torch (logitstream guide models), a module as ONNX:\n"
+    "import torch\nmodel = torch.load('FILE', weights_only=False)\n"
+    "torch.onnx.export(model.eval(), (rows,), 'model.onnx')"
 )
 _NO_DATA = "name the data to score as INPUT; a model that was converted to JSON goes to --model"
 
@@ -89,6 +90,11 @@ def _copied(source: str) -> str:
     return f"write it as Parquet first, in DuckDB: COPY (FROM {source}) TO 'data.parquet'"
 
 
+_KERAS = (
+    "if it is a Keras model, load it with Keras and save it as .keras; then: logitstream model import model.keras "
+    "--output model.json"
+)
+
 PARQUET = FileFormat("Parquet", "parquet parq pq", rb"PAR[1E](?![,;|\t\r\n\"])", "", _AS_DATA)
 CSV = FileFormat("CSV", "csv tsv txt", None, "", _AS_DATA, is_text=True)
 # What is decompressed as it is read, by the name of its codec.
@@ -109,6 +115,8 @@ VW_BINARY = FileFormat(
     _NO_DATA,
     "train again with vw --invert_hash model.txt; then: logitstream model import model.txt --output model.json",
 )
+
+HDF5 = FileFormat("HDF5", "h5 hdf5 hdf", rb"\x89HDF\r\n\x1a\n", _exported("read_hdf('FILE')"), _KERAS)
 
 FOREIGN = (
     FileFormat("a skops file", "skops", rb"PK\x03\x04.{26}(schema\.json|\d{6,}\.npy)", _NO_DATA, _IMPORT),
@@ -187,7 +195,7 @@ FOREIGN = (
         rb".{8}DUCK(?=.{0,8}\x00)",
         "write it as Parquet first: duckdb FILE \"COPY (FROM NAME) TO 'data.parquet'\"",
     ),
-    FileFormat("HDF5", "h5 hdf5 hdf", rb"\x89HDF\r\n\x1a\n", _exported("read_hdf('FILE')")),
+    HDF5,
     FileFormat(
         "a web page",
         "html htm",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # As many bytes as a file may have that is imported: what a message of Protocol Buffers, and so an ONNX graph, may have.
 SIZE_LIMIT = 2 * GIB
 
+# What the tool that wrote it can write in another form, which can be imported.
+_CONVERTIBLE = (formats.VW_BINARY, formats.HDF5)
 # Of a network and PyTorch, by the type of the weights.
 _TOLERANCES = {"F32": 1e-5, "F64": 1e-12}
 _KINDS = (
@@ -186,7 +188,7 @@ def _importer(head: bytes, name: str, kind: str | None) -> Importer:
     what = (
         f"is {found.name}, which cannot be imported" if found and is_named else "is in no format that can be imported"
     )
-    raise ModelError(f"{shown} {what}", formats.VW_BINARY.as_model if found is formats.VW_BINARY else _KINDS)
+    raise ModelError(f"{shown} {what}", found.as_model if found and found in _CONVERTIBLE else _KINDS)
 
 
 def _refused(found: formats.FileFormat, shown: str) -> ModelError:

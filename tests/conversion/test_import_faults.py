@@ -97,6 +97,18 @@ FAULTS: dict[str, tuple[str, bytes | Callable[[Path], object], int, str]] = {
     ),
     "dill": ("model.dill", pickle.dumps(Spring()), 65, "dill.load(open('model.dill', 'rb'))"),
     "torch": ("model.pt", pickle.dumps(Spring()), 65, "torch.onnx.export"),
+    "a state of torch": (
+        "state.pt",
+        pickle.dumps(Spring()),
+        65,
+        "write a state_dict with save_file",
+    ),
+    "an old file of Keras": (
+        "model.h5",
+        b"\x89HDF\r\n\x1a\n" + bytes(90),
+        65,
+        "load it with Keras and save it",
+    ),
     "a pickle with a quote in its name": (
         "my model's.pkl",
         pickle.dumps(Spring()),

@@ -73,8 +73,8 @@ def _unfit_numbers(path: Path, name: str, tensor: Tensor, first: tuple[str, str]
         yield Problem(path, f"tensor {shown} has shape {_shape(values.shape)}; it must have {_shape(form)}")
     elif not np.isfinite(values).all():
         count = int(values.size - np.count_nonzero(np.isfinite(values)))
-        verb = "number is" if count == 1 else "numbers are"
-        yield Problem(path, f"{format_count(count)} of the {verb} NaN or infinite in tensor {shown}")
+        verb = "is" if count == 1 else "are"
+        yield Problem(path, f"{format_count(count)} of the numbers {verb} NaN or infinite in tensor {shown}")
 
 
 def _unfit_layers(file: NetworkFile, weights: Weights) -> Iterator[Problem]:

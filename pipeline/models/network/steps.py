@@ -78,7 +78,7 @@ class _Sequence:
         tally.count_of("gaps", column, int(np.count_nonzero(self.gaps)))
         tally.count_of("infinite", column, int(np.count_nonzero(self.infinite)))
         tally.add_bad(np.flatnonzero(self.wrong), column, "partial step")
-        tally.add_bad(np.flatnonzero(self.inexact), column, "inexact")
+        tally.add_bad(np.flatnonzero(self.inexact), column, "inexact step")
         if policy == "null" and self.gaps.any():
             tally.set_null(self.gaps)
         elif policy == "error":

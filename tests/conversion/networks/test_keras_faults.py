@@ -134,7 +134,7 @@ FAULTS: dict[str, tuple[Callable[[], Members], tuple[str, ...]]] = {
     "a layer that keeps its state": (lambda: recurrent(stateful=True), ("from batch to batch (stateful)",)),
     "gates with another function": (
         lambda: recurrent(recurrent_activation="hard_sigmoid"),
-        ("has the functions ('tanh', 'hard_sigmoid'), not tanh and sigmoid",),
+        ("has the functions tanh and hard_sigmoid, not tanh and sigmoid", "train it with these two"),
     ),
     "a dense layer for each step": (
         lambda: recurrent(return_sequences=True),

@@ -108,6 +108,45 @@ def cut_states(*axes: str) -> Graph:
     return joined_states(Node("Slice", ("h_n", "second", "two", *axes), ("t",), {}, CORE, "my Slice"))
 
 
+def from_states(*nodes: Node, of: float = 0.0) -> Graph:
+    """Return a network whose nodes make the states ``t`` that it begins with; ``n`` is how many rows there are."""
+    constants = {
+        **STEPS,
+        "state": np.full((1, 1, 2), of),
+        "rows": np.array([1]),
+        "layers": np.array([1]),
+        "units": np.array([2]),
+        "signs": np.array([-1, -1, -1]),
+        "ones": np.array([1, 1, 1]),
+    }
+    before = (Node("Shape", ("X",), ("shape",), {}), Node("Gather", ("shape", "rows"), ("n",), {"axis": 0}))
+    wanted = Node("Concat", ("layers", "n", "units"), ("wanted",), {"axis": 0})
+    alike = (Node("Shape", ("t",), ("alike",), {}), Node("ConstantOfShape", ("alike",), ("c",), {}))
+    behind = (
+        Node("LSTM", ("X", "W", "R", "", "", "t", "c"), ("", "last"), {}, CORE, "my LSTM"),
+        Node("Squeeze", ("last", "first"), ("h",)),
+        Node("MatMul", ("h", "v"), ("z",)),
+        Node("Sigmoid", ("z",), ("p",)),
+    )
+    return graph(*before, wanted, *nodes, *alike, *behind, inputs=(SEQUENCE,), constants=constants)
+
+
+# As PyTorch's exporters write zeros(...), expand(...), repeat(...), stack(...), and zeros_like(...) of each.
+STATES = {
+    "zeros": (Node("ConstantOfShape", ("wanted",), ("t",), {}),),
+    "expanded": (
+        Node("Equal", ("wanted", "signs"), ("kept",), {}),
+        Node("Where", ("kept", "ones", "wanted"), ("lengths",), {}),
+        Node("Expand", ("state", "lengths"), ("t",), {}),
+    ),
+    "repeated": (Node("Tile", ("state", "wanted"), ("t",), {}),),
+    "of several layers": (
+        Node("ConstantOfShape", ("wanted",), ("one",), {}),
+        Node("Tile", ("state", "wanted"), ("other",), {}),
+        Node("Concat", ("one", "other"), ("t",), {"axis": 0}),
+    ),
+}
+
 FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     "a convolution": (between(one("Conv")), ('"my Conv" (Conv) is an operator that logitstream does not read',)),
     "a plain recurrent layer": (
@@ -115,7 +154,7 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         ('"my RNN" (RNN) is an operator that logitstream does not read in a network',),
     ),
     "a reverse layer": (steps(direction="reverse"), ('"my LSTM" (LSTM) is reverse', "from the first to the last")),
-    "a bidirectional layer": (steps("GRU", direction="bidirectional"), ('"my GRU" (GRU) is bidirectional',)),
+    "a bidirectional layer": (steps("GRU", direction="bidirectional"), ("(GRU) is bidirectional", "in one direction")),
     "peepholes": (steps("LSTM", "", "", "", "", "peepholes"), ('"my LSTM" (LSTM) has peepholes',)),
     "gates that are clipped": (steps(clip=3.0), ("clips the sums of its gates (clip)",)),
     "coupled gates": (steps(input_forget=1), ("couples its input and forget gates (input_forget)",)),
@@ -125,7 +164,11 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
     ),
     "states that do not begin at zero": (
         steps("LSTM", "", "", "state", "state"),
-        ("begins with states that are not zero",),
+        ("begins with states that are not zero", "without initial states"),
+    ),
+    "learned states that each row begins with": (
+        from_states(*STATES["repeated"], of=0.5),
+        ('"my LSTM" (LSTM) begins with states that are not zero',),
     ),
     "lengths of rows": (steps("LSTM", "", "lengths"), ("is told how many steps each row has (sequence_lens)",)),
     "gates of another number": (
@@ -339,6 +382,12 @@ def test_a_graph_that_is_damaged_anywhere_is_read_or_refused(name: str) -> None:
 def test_one_of_joined_states_is_cut_out_along_the_axis_that_joins_them(axes: tuple[str, ...]) -> None:
     document = read_network(cut_states(*axes)).found.document
     assert [layer["kind"] for layer in document["layers"]] == ["lstm", "lstm", "last", "dense"]
+
+
+@pytest.mark.parametrize("how", STATES)
+def test_states_that_come_out_as_zeros_are_read_however_the_graph_makes_them(how: str) -> None:
+    document = read_network(from_states(*STATES[how])).found.document
+    assert [layer["kind"] for layer in document["layers"]] == ["lstm", "last", "dense"]
 
 
 def test_a_graph_without_a_function_between_two_layers_is_no_network() -> None:

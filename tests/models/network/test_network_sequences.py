@@ -254,7 +254,7 @@ def test_sequences_of_a_row_that_differ_in_length_are_a_bad_row(tmp_path: Path) 
 ODD: dict[str, tuple[str, list[float | int | None], str]] = {
     "a missing value that is refused": ("error", [1.0, float("nan")], "missing step refused"),
     "a missing value that is set aside": ("quarantine", [1.0, None], "missing step set aside"),
-    "an integer that is not exact": ("null", [1, 2**53 + 1], "inexact"),
+    "an integer that is not exact": ("null", [1, 2**53 + 1], "inexact step"),
     "behind many steps": ("error", [1.0] * 200 + [None], "missing step refused"),
 }
 
@@ -316,7 +316,7 @@ def test_numbers_of_every_type_are_steps(type_: pa.DataType, tmp_path: Path) -> 
 
 def test_an_integer_that_float64_cannot_hold_is_a_bad_row(tmp_path: Path) -> None:
     values = policies(tmp_path).block([pa.array([[2**53, 1], [2**53 + 1, 1], [-(2**53) - 1, None]])])
-    assert [(cell.record, cell.cause) for cell in values.rejected] == [(1, "inexact"), (2, "inexact")]
+    assert [(cell.record, cell.cause) for cell in values.rejected] == [(1, "inexact step"), (2, "inexact step")]
 
 
 @pytest.mark.parametrize(

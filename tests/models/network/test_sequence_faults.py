@@ -159,6 +159,10 @@ WEIGHTS: dict[str, tuple[Callable[[], Tensors], str]] = {
         changed(hidden_weight=np.full((12, 3), np.nan, np.float32)),
         'layers[0].hidden_weight: 36 of the numbers are NaN or infinite in tensor "r0.hidden_weight"',
     ),
+    "one infinite number": (
+        changed(hidden_bias=np.array([np.inf] + [0.0] * 11, np.float32)),
+        'layers[0].hidden_bias: 1 of the numbers is NaN or infinite in tensor "r0.hidden_bias"',
+    ),
     "two types": (
         changed(hidden_bias=ones(12)),
         'layers[0].hidden_bias: tensor "r0.hidden_bias" is F64, but "r0.input_weight" is F32: use one type',

@@ -119,7 +119,8 @@ def _recurrent(step: KerasStep) -> Stack:
             raise layer.refused(f"{why} ({name})", _PLAIN)
     functions = (layer.settings.get("activation", "tanh"), layer.settings.get("recurrent_activation", "sigmoid"))
     if functions != ("tanh", "sigmoid"):
-        raise layer.refused(f"has the functions {escape(str(functions), 80)}, not tanh and sigmoid", _PLAIN)
+        said = " and ".join(escape(str(each), 80) for each in functions)
+        raise layer.refused(f"has the functions {said}, not tanh and sigmoid", "train it with these two")
     order = (0, 1, 2, 3) if layer.kind == "LSTM" else (1, 0, 2)
     is_after = layer.kind == "LSTM" or layer.setting("reset_after", bool, True)
     has_two = layer.kind == "GRU" and is_after

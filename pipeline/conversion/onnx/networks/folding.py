@@ -36,9 +36,9 @@ def folded(step: NetworkStep) -> NetworkValue | None:
         return np.asarray(function(step))
     if any(map(_is_computed, given)):
         return None
-    uniform = next((each for each in given if isinstance(each, UniformTensor)), None)
-    if uniform is not None:
-        return uniform if step.node.operator in _UNIFORM else None
+    uniform = [each for each in given if isinstance(each, UniformTensor)]
+    if uniform:
+        return _still_uniform(step, uniform, len(given))
     return _of_lengths(step)
 
 
@@ -54,9 +54,37 @@ def known(lengths: Sequence[int | str], *, is_vector: bool = True) -> NetworkVal
 
 
 def _shape(step: NetworkStep) -> NetworkValue:
-    tensor = step.tensor()
-    lengths = [step.length(tensor, axis) for axis in tensor.axes]
+    value = step.value(0)
+    if isinstance(value, AxisLengths):
+        lengths: Sequence[int | str] = [len(value.lengths)] if value.is_vector else []
+    elif isinstance(value, UniformTensor) and value.lengths is not None:
+        lengths = value.lengths
+    else:
+        tensor = step.tensor()
+        lengths = [step.length(tensor, axis) for axis in tensor.axes]
     return known(lengths[step.attribute("start", 0) : step.attribute("end")])
+
+
+def _still_uniform(step: NetworkStep, uniform: Sequence[UniformTensor], count: int) -> UniformTensor | None:
+    """Return what a node leaves one number everywhere; what other lengths it gives to axes is not followed."""
+    operator, value = step.node.operator, uniform[0]
+    if operator == "Concat" and len(uniform) == count:
+        lengths = None if value.lengths is None else _own_lengths(step, len(value.lengths))
+        return UniformTensor(_one_of([each.number for each in uniform]), lengths)
+    if operator not in _UNIFORM:
+        return None
+    return value if operator in _SAME_LENGTHS else UniformTensor(value.number)
+
+
+def _own_lengths(step: NetworkStep, count: int) -> tuple[str, ...]:
+    """Return lengths that are known to be those of no other tensor."""
+    return tuple(f"{step.node.outputs[0]} axis {axis}" for axis in range(count))
+
+
+def _one_of(numbers: Sequence[float] | Constant) -> float:
+    """Return the one number that they are; NaN where they are several."""
+    found = np.unique(numbers)
+    return float(found[0]) if found.size == 1 else math.nan
 
 
 def _of_lengths(step: NetworkStep) -> NetworkValue | None:
@@ -116,17 +144,40 @@ def _times(one: int | str, other: int | str) -> int | str:
 
 def _uniform(step: NetworkStep) -> NetworkValue | None:
     value = step.attribute("value")
-    return UniformTensor(0.0 if value is None else float(np.ravel(value)[0]))
+    return UniformTensor(0.0 if value is None else float(np.ravel(value)[0]), tuple(_lengths(step, 0)))
 
 
 def _spread(step: NetworkStep) -> NetworkValue | None:
-    """Return a constant that is expanded to lengths, if it is one number everywhere."""
-    numbers = np.unique(step.constant(0))
-    return UniformTensor(float(numbers[0])) if numbers.size == 1 else None
+    """Return a constant that is expanded to lengths, or repeated as often as they say."""
+    value = step.constant(0)
+    # A length may be 1 where the constant is longer, and those of what is repeated are products.
+    count = max(value.ndim, len(_lengths(step, 1)))
+    return UniformTensor(_one_of(value), _own_lengths(step, count))
+
+
+def _compared(step: NetworkStep) -> NetworkValue | None:
+    """Return where lengths are a number; one that only the rows tell is never negative."""
+    one, other = (_lengths(step, position) for position in (0, 1))
+    pairs = list(zip(one, other, strict=True))
+    if any(isinstance(a, str) != isinstance(b, str) and not _is_negative(a, b) for a, b in pairs):
+        return None
+    return np.array([a == b for a, b in pairs])
+
+
+def _is_negative(*lengths: int | str) -> bool:
+    return any(isinstance(each, int) and each < 0 for each in lengths)
+
+
+def _picked(step: NetworkStep) -> NetworkValue | None:
+    """Return lengths of two vectors, as a constant says which."""
+    condition = [bool(each) for each in step.constant(0).ravel()]
+    rows = zip(condition, _lengths(step, 1), _lengths(step, 2), strict=True)
+    return known([one if is_one else other for is_one, one, other in rows])
 
 
 # What leaves one number everywhere.
-_UNIFORM = frozenset({"Slice", "Gather", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Expand", "Cast", "Identity"})
+_SAME_LENGTHS = frozenset({"Cast", "Identity"})
+_UNIFORM = _SAME_LENGTHS | {"Slice", "Gather", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Expand", "Tile"}
 _OF_LENGTHS: Mapping[str, Callable[[NetworkStep], NetworkValue | None]] = {
     "Gather": _gathered,
     "Slice": _sliced,
@@ -139,6 +190,9 @@ _OF_LENGTHS: Mapping[str, Callable[[NetworkStep], NetworkValue | None]] = {
     "Mul": _multiplied,
     "ConstantOfShape": _uniform,
     "Expand": _spread,
+    "Tile": _spread,
+    "Equal": _compared,
+    "Where": _picked,
 }
 
 
@@ -156,6 +210,12 @@ def _elementwise(function: Callable[..., Any]) -> Callable[[NetworkStep], Any]:
             return function(*parts)
 
     return computed
+
+
+def _repeated(step: NetworkStep) -> Any:
+    value, times = step.constant(0), step.whole(1, "repeats")
+    _checked(step, [int(length) * each for length, each in zip(value.shape, times, strict=True)])
+    return np.tile(value, times)
 
 
 def _divided(one: Constant, other: Constant) -> Any:
@@ -218,6 +278,9 @@ _FOLDED: Mapping[str, Callable[[NetworkStep], Any]] = {
     "Mul": _elementwise(np.multiply),
     "Div": _elementwise(_divided),
     "Neg": _elementwise(np.negative),
+    "Equal": _elementwise(np.equal),
+    "Where": _elementwise(np.where),
+    "Tile": _repeated,
     "Sqrt": _elementwise(np.sqrt),
     "Identity": lambda step: step.constant(0),
     "Cast": _cast,

@@ -24,6 +24,8 @@ from pipeline.conversion.onnx.networks.values import (
 _ORDER: Mapping[Literal["lstm", "gru"], tuple[int, ...]] = {"lstm": (0, 2, 3, 1), "gru": (1, 0, 2)}
 _ACTIVATIONS = {"lstm": ["sigmoid", "tanh", "tanh"], "gru": ["sigmoid", "tanh"]}
 _PLAIN = "train the layer without it: layers are computed as PyTorch computes them"
+_FORWARD = "train the layer in one direction, from the first step to the last"
+_FROM_ZERO = "train the layer without initial states: here they are zero in every row"
 _TORN = "the graph does not fit together: write it again with another version of the tool that made it"
 
 
@@ -31,7 +33,7 @@ def _check_kind(step: NetworkStep, kind: Literal["lstm", "gru"]) -> None:
     """Raise an error that names what a layer has and none has here."""
     direction = step.attribute("direction", "forward")
     if direction != "forward":
-        raise step.refused(f"is {direction}: it does not read the steps from the first to the last alone", _PLAIN)
+        raise step.refused(f"is {direction}: it does not read the steps from the first to the last alone", _FORWARD)
     if step.attribute("clip") is not None:
         raise step.refused("clips the sums of its gates (clip)", _PLAIN)
     if step.attribute("input_forget", 0):
@@ -51,7 +53,7 @@ def _check_start(step: NetworkStep, tensor: NetworkTensor, steps: str) -> None:
         state = step.value(position)
         is_zero = state.number == 0 if isinstance(state, UniformTensor) else not np.any(step.constant(position))
         if not is_zero:
-            raise step.refused("begins with states that are not zero", _PLAIN)
+            raise step.refused("begins with states that are not zero", _FROM_ZERO)
     length = step.length(tensor, steps)
     if step.has(4) and not np.all(step.constant(4) == (length if isinstance(length, int) else -1)):
         raise step.refused("is told how many steps each row has (sequence_lens)", "leave these lengths out")

@@ -89,9 +89,13 @@ class LayerStates:
 
 @dataclass(frozen=True, slots=True)
 class UniformTensor:
-    """One number everywhere, in a shape that the rows tell."""
+    """One number everywhere, in a shape that the rows tell: NaN where there are several.
+
+    ``lengths`` are those of its axes, where they are known.
+    """
 
     number: float
+    lengths: tuple[int | str, ...] | None = None
 
 
 NetworkValue = Constant | AxisLengths | NetworkTensor | SideBySide | LayerStates | UniformTensor
