@@ -73,7 +73,7 @@ ROOMS = {
         ("click", "rich"),
         (
             *(PUBLIC, "interface", "training", "inspection", "modelling", "verification", "upkeep", "bench", "drawing"),
-            *("diagnosis", "fitting"),
+            *("diagnosis", "fitting", "pages"),
             *("flow", "report", "memory", "grammar", "registry", "options", "compact", *GROUND),
         ),
         lazy=True,
@@ -99,6 +99,7 @@ ROOMS = {
     ),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
+    "pages": Room(75, (), GROUND, late=("jinja2", "markupsafe")),
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),

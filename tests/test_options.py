@@ -65,7 +65,7 @@ FACES = [
 ]
 # Arguments that are written with their names, although they are no options.
 NAMED = {"identity", "target", "features", "hidden", "output"}
-OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot"}
+OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot", "html"}
 ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features", "hidden"}
 OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse", "no_intercept": "intercept"}
 

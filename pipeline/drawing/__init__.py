@@ -4,13 +4,14 @@ from pipeline.drawing.bars import draw_bars
 from pipeline.drawing.curves import Curve, draw_curves
 from pipeline.drawing.fits import Estimate, TriedPenalty, draw_coefficients, draw_path
 from pipeline.drawing.norms import NormLine, draw_norms
-from pipeline.drawing.picture import check_picture, save
+from pipeline.drawing.picture import as_svg, check_picture, save
 
 __all__ = [
     "Curve",
     "Estimate",
     "NormLine",
     "TriedPenalty",
+    "as_svg",
     "check_picture",
     "draw_bars",
     "draw_coefficients",

@@ -57,7 +57,7 @@ CLOSED_LIST = {
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
     "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",
-               "--durability"],
+               "--durability", "--html"],
     "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
 }  # fmt: skip
 OF_A_MODEL = {
@@ -68,6 +68,7 @@ OF_A_MODEL = {
     "--max-unseen",
     "--max-missing",
     "--sample-rows",
+    "--html",
 }
 
 
@@ -158,6 +159,7 @@ def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
         "import sys\nfrom jobs.cli import main\n"
         "names = ('pipeline.bench', 'pipeline.diagnosis', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
         "names += ('pipeline.conversion', 'pipeline.fitting', 'pipeline.training', 'threadpoolctl')\n"
+        "names += ('pipeline.pages',)\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
     )
     data, out = Path(__file__).resolve().parents[3] / "sample_data", tmp_path / "out"
