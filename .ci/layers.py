@@ -104,6 +104,7 @@ ROOMS = {
     "interface": Room(70, (), ("options", "flow", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
+    "evaluation": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),
