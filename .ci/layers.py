@@ -106,6 +106,7 @@ ROOMS = {
     "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
+    "evaluation": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),
