@@ -103,7 +103,6 @@ ROOMS = {
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
-    "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
     "evaluation": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),

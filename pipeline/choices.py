@@ -232,7 +232,7 @@ def parse_costs(text: str) -> tuple[float, float]:
         else:
             found.clear()
             break
-    if len(found) != 2 or not any(found.values()):  # noqa: PLR2004 - the two kinds of mistakes
+    if len(found) != 2 or not any(found.values()):
         raise UsageError(
             f"{quoted(text)} does not say what a false positive and a false negative cost",
             "write fp=1,fn=5, with costs that are not negative",

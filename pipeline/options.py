@@ -311,8 +311,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "by": Option(
         (),
-        "A column whose values form groups, which are measured each by itself (``region``); with several columns in it, "
-        "their values are crossed (``region:product``).",
+        "A column whose values form groups, which are measured each by itself (``region``); with several columns in "
+        "it, their values are crossed (``region:product``).",
     ),
     "max_groups": Option(
         200,
@@ -323,7 +323,8 @@ OPTIONS: Mapping[str, Option] = {
         (), "Probabilities from which a row counts as positive: the rows that this gets right and wrong are counted."
     ),
     "costs": Option(
-        None, "What a false positive and a false negative cost (``fp=1,fn=5``): the threshold that costs least is shown."
+        None,
+        "What a false positive and a false negative cost (``fp=1,fn=5``): the threshold that costs least is shown.",
     ),
     "bins": Option(20, "How many bins with about as many rows each the calibration is shown in."),
     "state": Option(None, "A file to write what was added up to, so that it can be added to that of other rows."),

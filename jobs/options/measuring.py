@@ -24,7 +24,7 @@ def _parsed(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> t
 
 
 def _two_at_most(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(value) > 2:  # noqa: PLR2004 - champion and challenger
+    if len(value) > 2:
         raise click.BadParameter("at most two models are compared.", ctx, param)
     return value
 
@@ -47,7 +47,9 @@ model = option(
     help="The model that scores the rows, a JSON file. A second --model is compared with the first.",
 )
 probability = _column(
-    "--probability", section=WHAT, help="In place of a model, the column that has the probability of the positive class."
+    "--probability",
+    section=WHAT,
+    help="In place of a model, the column that has the probability of the positive class.",
 )
 by = option(
     "--by",
@@ -77,9 +79,7 @@ threshold = option(
     metavar="T",
     help=f"{meaning('thresholds')} Repeatable.",
 )
-cost = option(
-    "--cost", section=WHAT, type=values.Behaviour(parse_costs), metavar="fp=F,fn=F", help=meaning("costs")
-)
+cost = option("--cost", section=WHAT, type=values.Behaviour(parse_costs), metavar="fp=F,fn=F", help=meaning("costs"))
 bins = option(
     "--bins",
     section=WHAT,
@@ -102,9 +102,7 @@ fail_under = option(
     metavar="NAME=F,...",
     help="End with exit code 3 if a measure is below a limit (auc=0.7,ks=0.3); of two models, one of the first.",
 )
-state = option(
-    "--state", section=OUTPUT, type=values.PATH, is_path=True, metavar="FILE", help=meaning("state")
-)
+state = option("--state", section=OUTPUT, type=values.PATH, is_path=True, metavar="FILE", help=meaning("state"))
 
 _ROWS = (
     options.absent,

@@ -113,7 +113,7 @@ def _emit(report: EvaluationReport) -> None:
 
 
 def _facts(report: EvaluationReport) -> Iterator[tuple[str, str]]:
-    positive = f", where {escape(report.classes[1])} is positive" if len(report.classes) == 2 else ""  # noqa: PLR2004
+    positive = f", where {escape(report.classes[1])} is positive" if len(report.classes) == 2 else ""
     yield "target", f"{escape(report.target)}{positive}"
     yield "scored by", " and ".join(escape(name, _NOTE) for name in report.scored_by)
     if report.weight is not None:
@@ -152,7 +152,12 @@ def _emit_binary(report: EvaluationReport, measured: BinaryMeasures) -> None:
         ]
         _emit_table(f"Rows with the highest scores{title}:", _DECILES, deciles, range(1, 5))
         bins = [
-            (str(number), _count(row.rows), *map(_number, (row.mean_probability, row.share_positive)), _short(row.standard_error))
+            (
+                str(number),
+                _count(row.rows),
+                *map(_number, (row.mean_probability, row.share_positive)),
+                _short(row.standard_error),
+            )
             for number, row in enumerate(each.calibration_curve, 1)
         ]
         _emit_table(f"Calibration{title}:", _BINS, bins, range(1, 5))
@@ -211,7 +216,10 @@ def _emit_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[R
     others = {row[0]: row[1] for row in second}
     differences = report.differences
     assert differences is not None
-    told: dict[str, Row] = {"log loss": (_signed(differences.log_loss), "", ""), "Brier score": (_signed(differences.brier), "", "")}
+    told: dict[str, Row] = {
+        "log loss": (_signed(differences.log_loss), "", ""),
+        "Brier score": (_signed(differences.brier), "", ""),
+    }
     if (area := differences.auc) is not None:
         told["AUC"] = (_signed(area.value), _short(area.standard_error), _short(area.p_value))
     if differences.accuracy is not None:
@@ -258,8 +266,10 @@ def _emit_classes(report: EvaluationReport, measured: MultinomialMeasures) -> No
     names = [escape(name) for name in report.classes]
     for title, each in _titled(report):
         rows = [
-            (name, _count(of.rows), *map(_digits, (of.prevalence,)), _number(of.auc), _bound(of.auc_bound))
-            + tuple(map(_digits, (of.precision, of.recall, of.f1)))
+            (
+                *(name, _count(of.rows), _digits(of.prevalence), _number(of.auc), _bound(of.auc_bound)),
+                *map(_digits, (of.precision, of.recall, of.f1)),
+            )
             for name, of in zip(names, each.classes, strict=True)
         ]
         _emit_table(f"Each class against the others{title}:", _CLASSES, rows, range(1, len(_CLASSES)))

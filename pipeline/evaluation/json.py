@@ -49,9 +49,7 @@ def evaluation_json(report: EvaluationReport) -> Json:
 
 
 def _groups(found: GroupsReport) -> Json:
-    groups = [
-        {"value": None if each.value is None else list(each.value), **_measured(each)} for each in found.groups
-    ]
+    groups = [{"value": None if each.value is None else list(each.value), **_measured(each)} for each in found.groups]
     return {"columns": list(found.columns), "pooled": found.pooled, "groups": groups}
 
 

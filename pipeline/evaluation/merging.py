@@ -25,7 +25,8 @@ def merged(found: Sequence[EvaluatedRows], names: Sequence[str]) -> EvaluatedRow
     for other, name in zip(others, names[1:], strict=True):
         if differences := list(first.terms.differences(other.terms)):
             raise UsageError(
-                f"{escape(names[0], 1000)} and {escape(name, 1000)} cannot be added up: {'; '.join(differences)} differ",
+                f"{escape(names[0], 1000)} and {escape(name, 1000)} cannot be added up: "
+                f"{'; '.join(differences)} differ",
                 "add up evaluations with the same options",
             )
     _refuse_repeated(found, names)
@@ -48,8 +49,8 @@ def _refuse_repeated(found: Sequence[EvaluatedRows], names: Sequence[str]) -> No
         for digest in each.data:
             if digest in known:
                 raise UsageError(
-                    f"{escape(known[digest], 1000)} and {escape(name, 1000)} both have the rows of one file, which would "
-                    "count twice",
+                    f"{escape(known[digest], 1000)} and {escape(name, 1000)} both have the rows of one file, "
+                    "which would count twice",
                     "name each evaluation once",
                 )
         known |= dict.fromkeys(each.data, name)

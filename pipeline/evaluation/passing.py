@@ -153,7 +153,7 @@ def file_digest(facts: FileFacts) -> str:
 
 def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> StepCosts:
     terms, tile_rows = job.terms, min(TILE_ROWS, chunk_rows)
-    outputs = 1 if len(terms.classes) == 2 else len(terms.classes)  # noqa: PLR2004 - two classes
+    outputs = 1 if len(terms.classes) == 2 else len(terms.classes)
     models = max(1, len(job.blocks))
     # Scores, probabilities and losses; the class, the weight, and groups.
     row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)

@@ -169,8 +169,9 @@ def report_of(found: EvaluatedRows, wishes: MeasureWishes) -> EvaluationReport:
 
 def evaluated_rows(rows: Mapping[str, int]) -> str:
     """Return what became of the rows: ``100 read = 80 used + 20 bad``."""
-    left = (f"{format_count(rows[name])} {words}" for name, words in LEFT_OUT.items() if rows[name])
-    return f"{format_count(rows['read'])} read = {' + '.join([f'{format_count(rows["used"])} used', *left])}"
+    parts = [f"{format_count(rows['used'])} used"]
+    parts += [f"{format_count(rows[name])} {words}" for name, words in LEFT_OUT.items() if rows[name]]
+    return f"{format_count(rows['read'])} read = {' + '.join(parts)}"
 
 
 def numbers_of(measured: Any) -> list[tuple[str, float]]:

@@ -68,7 +68,9 @@ def from_bytes(content: bytes, name: str) -> EvaluatedRows:
     shown = escape(name, 1000)
     first = _FIRST.match(content)
     if first is None:
-        raise DataError(f"{shown} is not the state of an evaluation", "name a file that evaluate --state wrote").at(name)
+        raise DataError(f"{shown} is not the state of an evaluation", "name a file that evaluate --state wrote").at(
+            name
+        )
     if (version := int(first[1])) != VERSION:
         raise DataError(
             f"{shown} is a state of version {version}, but this logitstream reads version {VERSION}",

@@ -118,7 +118,7 @@ def parse_by(text: str) -> Keys:
     if place < len(text) or not names or text.endswith(":") or not all(names):
         raise UsageError(
             f"--by {quoted(text)} is not the name of a column, or several with colons between them",
-            'write --by region, --by region:product, or --by \'"a:b"\' for a name with a colon',
+            "write --by region, --by region:product, or --by '\"a:b\"' for a name with a colon",
         )
     if len(set(names)) < len(names):
         raise UsageError(f"--by {quoted(text)} names a column twice", "name each once")

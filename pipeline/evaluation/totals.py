@@ -85,7 +85,7 @@ def totals_bytes(terms: EvaluationTerms, rows: int) -> int:
 def state_bytes(shape: StateShape, keys: int) -> int:
     """Return the bytes of a state whose tables have so many keys."""
     tables = shape.models * keys * (_WEIGHTED_KEY_BYTES if shape.weighted else _KEY_BYTES)
-    pairs = _PAIR_BYTES * keys if shape.models > 1 and shape.classes == 2 else 0  # noqa: PLR2004 - two classes
+    pairs = _PAIR_BYTES * keys if shape.models > 1 and shape.classes == 2 else 0
     return _STATE_BYTES + tables + pairs + 8 * shape.classes**2
 
 

@@ -257,7 +257,7 @@ def _states(block: ScoresColumns) -> bool:
 
 
 def _listed(classes: Sequence[str]) -> str:
-    return ", ".join(map(quoted, classes[:5])) + (", ..." if len(classes) > 5 else "")  # noqa: PLR2004 - enough to know
+    return ", ".join(map(quoted, classes[:5])) + (", ..." if len(classes) > 5 else "")
 
 
 def _by(given: object) -> tuple[Keys, ...]:
@@ -284,7 +284,7 @@ def _thresholds(given: object, classes: int) -> tuple[float, ...]:
         if not 0 <= float(number) <= 1:
             raise UsageError(f"the threshold {number} is not between 0 and 1", "write a probability")
         found.append(float(number))
-    if found and classes > 2:  # noqa: PLR2004 - two classes
+    if found and classes > 2:
         raise UsageError("--threshold is for models with two classes", "leave it out")
     return tuple(dict.fromkeys(found))
 
@@ -329,7 +329,9 @@ def _require_rows(found: EvaluatedRows) -> None:
     if not found.rows["used"]:
         raise DataError(f"no row is left to measure: {evaluated_rows(found.rows)}", "check the inputs and the columns")
     if not sum(class_masses(found.totals.whole)):
-        raise DataError(f"column {escape(str(found.terms.weight))}: all weights are 0", "name another column with --weight")
+        raise DataError(
+            f"column {escape(str(found.terms.weight))}: all weights are 0", "name another column with --weight"
+        )
 
 
 def _reported(found: EvaluatedRows, wishes: MeasureWishes, state: str | os.PathLike[str] | None) -> EvaluationReport:
