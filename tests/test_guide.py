@@ -32,6 +32,7 @@ from jobs.cli import group, run
 from jobs.commands.guide import TOPICS
 from jobs.options import SCORE
 from jobs.options.fitting import FIT, FIT_NETWORK
+from jobs.options.measuring import EVALUATE
 from pipeline.errors import LogitstreamError
 from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
@@ -181,8 +182,8 @@ def test_the_page_about_fits_of_networks_runs(reader: Reader) -> None:
     assert pipeline.NetworkModel.load("from_python.json").file.weights.file == "from_python.safetensors"
 
 
-@pytest.mark.parametrize("options", [FIT, FIT_NETWORK])
-def test_every_option_of_fit_is_explained_somewhere(options: Sequence[Callable[..., Any]]) -> None:
+@pytest.mark.parametrize("options", [FIT, FIT_NETWORK, EVALUATE])
+def test_every_option_of_fit_and_of_evaluate_is_explained_somewhere(options: Sequence[Callable[..., Any]]) -> None:
     everything = "\n".join(map(text_of, EVERY))
 
     @click.command()
@@ -349,7 +350,7 @@ def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: py
     assert renamed["line"].to_pylist() == [None] * len(rows) + [str(number) for number in range(len(rows))]
 
 
-@pytest.mark.parametrize("topic", ["operations", "memory", "cluster", "guarantees", "performance", "design"])
+@pytest.mark.parametrize("topic", ["evaluate", "operations", "memory", "cluster", "guarantees", "performance", "design"])
 def test_every_other_page_runs(reader: Reader, topic: str) -> None:
     reader.follow(PAGES[topic])
 

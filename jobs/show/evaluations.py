@@ -31,7 +31,7 @@ _MOST_GROUPS, _MOST_CLASSES = 1_000, 12
 
 _MEASURES = ("measure", "value", "within", "standard error", "")
 _THRESHOLDS = (
-    *("", "threshold", "true positives", "false positives", "true negatives", "false negatives"),
+    *("", "threshold", "TP", "FP", "TN", "FN"),
     *("precision", "recall", "specificity", "F1", "MCC"),
 )
 _DECILES = ("top", "rows", "positives", "lift", "gains")
