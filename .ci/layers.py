@@ -93,7 +93,7 @@ ROOMS = {
     "diagnosis": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
     "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
-    "measuring": Room(75, (), ("interface", "options", "evaluation", "scan", *MEANS)),
+    "measuring": Room(75, (), ("interface", "options", "evaluation", "fitting", "scan", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(
         75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion", "pipeline.models.network.making")
@@ -103,9 +103,9 @@ ROOMS = {
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
+    "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
-    "evaluation": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "conversion": Room(
         56,
         ("numpy", "pyarrow"),

@@ -24,6 +24,7 @@ from pipeline.choices import (
     Optimizer,
     Precision,
     SolverName,
+    WhichRows,
 )
 from pipeline.units import nearest
 
@@ -264,6 +265,7 @@ class EvaluateOptions(ReadOptions, MergeOptions, total=False):
 
     weight: str | None
     missing_target: MissingTarget
+    rows: WhichRows
     by: str | Sequence[str]
     max_groups: int
     thresholds: float | Sequence[float]
@@ -308,6 +310,10 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "missing_target": Option(
         "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
+    ),
+    "rows": Option(
+        "all",
+        "Which rows are measured: ``all``, or those that are ``held-out``, as the model file says of its fit.",
     ),
     "by": Option(
         (),

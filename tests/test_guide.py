@@ -350,7 +350,15 @@ def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: py
     assert renamed["line"].to_pylist() == [None] * len(rows) + [str(number) for number in range(len(rows))]
 
 
-@pytest.mark.parametrize("topic", ["evaluate", "operations", "memory", "cluster", "guarantees", "performance", "design"])
+def test_the_page_about_evaluations_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow(PAGES["evaluate"])
+    said = capsys.readouterr().out
+    assert "rows       19,811 read = 19,270 used + 541 without a target" in said
+    assert "second minus first" in said
+    assert (reader.folder / "q1.state").is_file()
+
+
+@pytest.mark.parametrize("topic", ["operations", "memory", "cluster", "guarantees", "performance", "design"])
 def test_every_other_page_runs(reader: Reader, topic: str) -> None:
     reader.follow(PAGES[topic])
 

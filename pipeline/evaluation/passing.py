@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.canonical import digest
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, UsageError
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
 from pipeline.evaluation.states import TILE_ROWS
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
+from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
+from pipeline.fitting.first_pass.hashing import is_hashable
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
@@ -35,6 +38,7 @@ from pipeline.scan import (
 from pipeline.types.blocks import HasTiles
 from pipeline.types.inputs import FileFacts
 from pipeline.types.work import Outcome
+from pipeline.units import escape
 
 _FLOAT = 8
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
@@ -82,6 +86,7 @@ class EvaluatedRows:
             "set_aside": self.set_aside,
             "without_target": counts["without_target"],
             "without_score": counts["without_score"],
+            "not_held_out": counts["not_held_out"],
         }
 
 
@@ -105,7 +110,8 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
             "use workers with one kind of CPU, one numpy and one logitstream",
         )
     terms = EvaluationTerms.of(settings["terms"])
-    return EvaluationReader(blocks, terms, settings["missing_target"], settings["decimal"])
+    missing, decimal, nulls = (settings[name] for name in ("missing_target", "decimal", "nulls"))
+    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls))
 
 
 def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...]]:
@@ -119,8 +125,9 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...
     found = discover(job.inputs)
     files = gather_facts(found.files, job.csv, full=job.full_fingerprint)
     columns = EvaluatedColumns.of(job.blocks, job.terms)
-    survey = Survey.of(files, columns.needs, (), job.csv)
+    survey = Survey.of(files, columns.needs, columns.kept, job.csv)
     surveyed = survey.compared(lambda fields: columns.unfit(job.blocks, fields), job.absent)
+    _check_held_out(job, files, {field.name: field.type for field in surveyed.fields})
     plan = make_plan(files, chunk_size=job.chunk_size, limit=job.limit)
     # The lines at the ends of a CSV may be longer than the others, so that it has more rows than they let expect.
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
@@ -148,7 +155,36 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
 
 def file_digest(facts: FileFacts) -> str:
     """Return the SHA-256 of the identity of a file; when it was changed does not count."""
-    return digest([facts.file.path, facts.identity.size, facts.identity.digest, facts.identity.content])
+    return digest(_identity(facts))
+
+
+def _check_held_out(job: EvaluationJob, files: Sequence[FileFacts], types: Mapping[str, pa.DataType]) -> None:
+    """Refuse rows of which it cannot be known whether a fit held them out."""
+    if job.fitted is not None and job.fitted != data_digest(files):
+        raise UsageError(
+            "the rows that were held out are known by their places in the files that the model was fitted to, and "
+            "these are other files",
+            "evaluate those files, or fit with --key, or with a comparison as --holdout",
+        )
+    for name, type_ in types.items():
+        if name == job.terms.key and not is_hashable(type_):
+            raise UsageError(
+                f"column {escape(name)} is {escape(str(type_))}, which is no key of rows", "leave --rows out"
+            )
+        if name != job.terms.key and job.terms.holdout is not None:
+            comparison = parse_holdout(job.terms.holdout)
+            assert isinstance(comparison, ColumnComparison)
+            if reason := unfit_comparison(comparison, type_):
+                raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
+
+
+def data_digest(files: Sequence[FileFacts]) -> str:
+    """Return the digest of files that a model file has of those that it was fitted to."""
+    return digest([_identity(facts) for facts in files])
+
+
+def _identity(facts: FileFacts) -> list[object]:
+    return [facts.file.path, facts.identity.size, facts.identity.digest, facts.identity.content]
 
 
 def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> StepCosts:

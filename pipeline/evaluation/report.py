@@ -24,6 +24,7 @@ LEFT_OUT: Mapping[str, str] = {
     "set_aside": "set aside by the model",
     "without_target": "without a target",
     "without_score": "without a score",
+    "not_held_out": "not held out of the fit",
 }
 
 
@@ -91,7 +92,8 @@ class EvaluationReport(Tabular):
     probability, weight : str or None
         The columns of the probability, and of the weights.
     rows : mapping of str to int
-        ``read`` = ``used`` + ``bad`` + ``set_aside`` by a model + ``without_target`` + ``without_score``.
+        ``read`` = ``used`` + ``bad`` + ``set_aside`` by a model + ``without_target`` + ``without_score`` +
+        ``not_held_out``, which is 0 where all rows are evaluated.
     clipped : tuple of int
         For each model, in how many rows the class has a probability of 0, which counts as 2.2e-16.
     measures : BinaryMeasures or MultinomialMeasures

@@ -96,6 +96,7 @@ def test_the_measures_of_a_column_are_those_of_scikit_learn(tmp_path: Path, kind
         assert counted == pytest.approx(matrix.ravel().tolist(), rel=1e-10)
     assert report.rows == {
         "read": ROWS, "used": ROWS, "bad": 0, "set_aside": 0, "without_target": 0, "without_score": 0,
+        "not_held_out": 0,
     }  # fmt: skip
 
 
@@ -312,6 +313,31 @@ def test_more_groups_than_may_be_are_measured_together_and_that_is_said(data: Pa
     assert groups.groups[-1].measures.rows == np.count_nonzero(month > 3)
 
 
+@pytest.mark.parametrize("options", [{"holdout": "30%"}, {"holdout": "30%", "key": "month"}, {"holdout": "month > 9"}])
+def test_rows_that_a_fit_held_out_are_measured_exactly(data: Path, options: dict[str, Any]) -> None:
+    fitted = logitstream.fit(data, target="y", features="x0, x1", **options)
+    report = logitstream.evaluate(data, target="y", model=fitted.model, rows="held-out")
+    assert report.rows["used"] == fitted.rows["held_out"] > 0
+    assert report.rows["not_held_out"] == fitted.rows["used"]
+    assert report.measures.log_loss == pytest.approx(fitted.measures.held_out_log_loss, rel=1e-12)
+
+
+def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_path: Path) -> None:
+    fitted = logitstream.fit(data, target="y", features="x0, x1", holdout="30%").model
+    other = tmp_path / "other.parquet"
+    pq.write_table(observed(seed=4), other)
+    with pytest.raises(UsageError, match="known by their places in the files that the model was fitted to"):
+        logitstream.evaluate(other, target="y", model=fitted, rows="held-out")
+    with pytest.raises(UsageError, match="fitted to another number of rows"):
+        logitstream.evaluate(data, target="y", model=fitted, rows="held-out", limit=100)
+    with pytest.raises(UsageError, match="does not say that its fit held out rows"):
+        logitstream.evaluate(data, target="y", model=model_file(tmp_path), rows="held-out")
+    with pytest.raises(UsageError, match="needs a model"):
+        logitstream.evaluate(data, target="y", probability="p", rows="held-out")
+    keyed = logitstream.fit(data, target="y", features="x0, x1", holdout="30%", key="month").model
+    assert logitstream.evaluate(other, target="y", model=keyed, rows="held-out").rows["not_held_out"] > 0
+
+
 def test_two_models_are_compared_on_the_same_rows(data: Path, tmp_path: Path) -> None:
     second = model_file(tmp_path, "second.json", intercept=0.6)
     third = model_file(tmp_path, "third.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])
@@ -351,7 +377,7 @@ def test_what_becomes_of_each_row_is_counted(tmp_path: Path) -> None:
     model = model_file(tmp_path)
     report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, missing_target="drop", max_bad=1)
     assert report.rows == {
-        "read": 6, "used": 3, "bad": 1, "set_aside": 0, "without_target": 1, "without_score": 1,
+        "read": 6, "used": 3, "bad": 1, "set_aside": 0, "without_target": 1, "without_score": 1, "not_held_out": 0,
     }  # fmt: skip
     with pytest.raises(BadCellsError, match="row 3, column y: 'null' is a missing value"):
         logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, max_bad=1)
