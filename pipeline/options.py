@@ -568,6 +568,7 @@ OF_AN_EVALUATION: Mapping[str, str] = {
     "max_bad": OF_GRADIENTS["max_bad"],
     "chunk_size": OF_GRADIENTS["chunk_size"],
     "if_exists": "What to do if the file of the state exists.",
+    "threshold": OPTIONS["thresholds"].meaning,
 }
 
 # What some options mean for a fit of a network, and the defaults that differ there.

@@ -85,7 +85,7 @@ threshold = option(
     multiple=True,
     type=values.SHARE,
     metavar="T",
-    help=f"{meaning('thresholds')} Repeatable.",
+    help=f"{meaning('threshold', OF_AN_EVALUATION)} Repeatable.",
 )
 cost = option("--cost", section=WHAT, type=values.Behaviour(parse_costs), metavar="fp=F,fn=F", help=meaning("costs"))
 bins = option(

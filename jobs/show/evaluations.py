@@ -23,7 +23,10 @@ Row = tuple[str, ...]
 
 _NOTE = 1_000
 # Of the command line alone, or said otherwise there.
-_NOT_OPTIONS = {"inputs", "model", "target", "probability", "merge", "fail_under", "json", "type", "threshold", "cost"}
+_NOT_OPTIONS = {
+    *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
+    *("json", "quiet"),
+}
 # What states that are added up leave to decide.
 _OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet"}
 # Rows of a table of groups, columns of a confusion matrix, that are shown.
@@ -57,8 +60,9 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
-    for warning in report.measures.warnings:
-        console.warn(warning)
+    for title, measured in _titled(report):
+        for warning in measured.warnings:
+            console.warn(f"{warning}{title}")
     if params["json"]:
         document.write(evaluation_json(report))
     else:

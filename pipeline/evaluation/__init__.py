@@ -10,5 +10,18 @@ calibration bins, and a regression on the probabilities
 deciding    thresholds
 measures    all measures of a state
 comparing   two models on the same rows
-results     what is reported
+results     what is reported of a state
+terms       what an evaluation is of: two can be added up if they agree on it
+job         what is read, and how
+scoring     from models, or a column, to scores, probabilities and losses
+reading     the rows of a batch: which are evaluated, which are left out and why
+tiles       used rows gathered, whatever the batches are
+groups      states by the values of columns
+totals      what the rows of a chunk, and all chunks, add up to
+passing     one pass over files
+statefile   what was added up, in a file
+merging     several such files together
+report      what an evaluation returns
+limits      measures that must not be below a number
+json        the report as JSON
 """
