@@ -60,6 +60,8 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
+    for warning in report.warnings:
+        console.warn(escape(warning, _NOTE))
     for title, measured in _titled(report):
         for warning in measured.warnings:
             console.warn(f"{warning}{title}")

@@ -13,7 +13,8 @@ infinite or not defined is null.
     :class:`~pipeline.evaluation.results.MultinomialMeasures`; ``challenger``, those of a second model, and
     ``differences``, the second model minus the first (both null without one); ``groups``, for each ``--by`` the
     ``columns``, how many groups are ``pooled``, and ``groups``, each with ``value`` (null for all others together; in
-    it a value that is missing is null), ``measures``, ``challenger`` and ``differences``; ``notes``.
+    it a value that is missing is null), ``measures``, ``challenger`` and ``differences``; ``notes``; ``warnings``
+    about features without a value, or of which the model knows no value.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def evaluation_json(report: EvaluationReport) -> Json:
         **_measured(report),
         "groups": [_groups(each) for each in report.groups],
         "notes": list(report.notes),
+        "warnings": list(report.warnings),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,14 @@ from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
+from pipeline.flow.judging import Judge
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
     BadRows,
     ChunkContext,
     PreparedScan,
+    ReduceTree,
     StepCosts,
     Survey,
     discover,
@@ -36,7 +38,9 @@ from pipeline.scan import (
     worker,
 )
 from pipeline.types.blocks import HasTiles
+from pipeline.types.features import FeatureCounts, HasFeatures
 from pipeline.types.inputs import FileFacts
+from pipeline.types.job import ShareLimits
 from pipeline.types.work import Outcome
 from pipeline.units import escape
 
@@ -65,6 +69,8 @@ class EvaluatedRows:
         A digest of each file.
     notes : tuple of str
         How the files differ, in words for a person.
+    warnings : tuple of str
+        What makes scores meaningless: a feature without a value, or of which the model knows no value.
     """
 
     terms: EvaluationTerms
@@ -74,6 +80,7 @@ class EvaluatedRows:
     set_aside: int
     data: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -217,6 +224,8 @@ class _EvaluationPass:
         self._bad_rows = BadRows(prepared.files, prepared.plan, job.max_bad)
         self._totals = EvaluationTotals.empty(job.terms)
         self._read = self._bad = self._set_aside = 0
+        # Which spellings are kept depends on the order in which counts are added.
+        self._features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
         self._given_up = False
 
     def found(self, notes: tuple[str, ...]) -> EvaluatedRows:
@@ -241,7 +250,17 @@ class _EvaluationPass:
             raise error
         agenda.require_complete()
         data = tuple(map(file_digest, self._prepared.files))
-        return EvaluatedRows(self._job.terms, self._totals, self._read, self._bad, self._set_aside, data, notes)
+        accounts = (self._read, self._bad, self._set_aside)
+        return EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+
+    def _warnings(self) -> Iterator[str]:
+        """Yield what is wrong with the features of the models, as a run that scores would say it."""
+        is_csv = any(facts.file.format == "csv" for facts in self._prepared.files)
+        judge = Judge(ShareLimits(), ShareLimits(), self._job.csv if is_csv else None)
+        blocks = (block for block in self._job.blocks if isinstance(block, HasFeatures))
+        features = {each.column: each for block in blocks for each in block.features()}
+        counts = self._features.total() or FeatureCounts()
+        yield from (found.text for found in judge.warnings(features.values(), counts))
 
     @property
     def _has_failed(self) -> bool:
@@ -249,6 +268,7 @@ class _EvaluationPass:
 
     def _book(self, outcome: Outcome[EvaluationTotals]) -> None:
         self._bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
+        self._features.add(outcome.chunk, outcome.features)
         self._read += outcome.rows
         self._bad += outcome.bad_rows
         self._set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)

@@ -193,7 +193,9 @@ class _BatchOfRows:
         scored = [scorer.scores([self._array(place) for place in places], self.tally) for scorer, places in scorers]
         held = None if self.reader.divider is None else self._held(self.reader.divider, file.path)
         rejected = self.tally.rejected
-        self.batch.settle(Values((), null=self.tally.null_count, rejected=self.tally.cells(rejected)))
+        tally = self.tally
+        cells = tally.cells(rejected)
+        self.batch.settle(Values((), tally.null_count, events=tally.events, rejected=cells, features=tally.features))
         used = self._used(rejected, scored, held)
         count = int(np.count_nonzero(used))
         if not count:

@@ -105,6 +105,8 @@ class EvaluationReport(Tabular):
     files : int
     notes : tuple of str
         How the files differ, and what else a person should know.
+    warnings : tuple of str
+        What makes scores meaningless: a feature without a value, or of which the model knows no value.
     state : EvaluationState
         What the measures were made of.
     """
@@ -123,6 +125,7 @@ class EvaluationReport(Tabular):
     groups: tuple[GroupsReport, ...]
     files: int
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     state: EvaluationState | None = field(default=None, compare=False)
 
     def require(self, limits: Mapping[str, float]) -> None:
@@ -165,6 +168,7 @@ def report_of(found: EvaluatedRows, wishes: MeasureWishes) -> EvaluationReport:
         groups=groups,
         files=len(found.data),
         notes=(*found.notes, *map(_pooled_note, filter(lambda each: each.pooled, groups))),
+        warnings=found.warnings,
         state=totals.whole,
     )
 

@@ -338,6 +338,19 @@ def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_pa
     assert logitstream.evaluate(other, target="y", model=keyed, rows="held-out").rows["not_held_out"] > 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_levels_that_the_model_does_not_know_are_told(tmp_path: Path, workers: int) -> None:
+    table = pa.table({"c": ["u"] * 150 + ["v"] * 50, "n": [None] * 200, "y": [True, False] * 100})
+    pq.write_table(table.cast(pa.schema([("c", pa.string()), ("n", pa.float64()), ("y", pa.bool_())])),
+                   tmp_path / "in.parquet", row_group_size=50)  # fmt: skip
+    features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"}]
+    model = model_file(tmp_path, features=features, version=1)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, chunk_size=50, workers=workers)
+    (warning,) = report.warnings
+    assert warning.startswith("column c: all 200 values (100%) are levels that the model does not know; most frequent: ")
+    assert report.measures.auc == 0.5
+
+
 def test_two_models_are_compared_on_the_same_rows(data: Path, tmp_path: Path) -> None:
     second = model_file(tmp_path, "second.json", intercept=0.6)
     third = model_file(tmp_path, "third.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])
