@@ -27,39 +27,8 @@ from pipeline.errors import (
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.statefile import read_state, to_bytes
+from tests.measuring.observed import ROWS, model_file, observed
 from tests.models.network.networks import columns, drawn, layers, written
-
-ROWS = 6_000
-
-
-def observed(rows: int = ROWS, seed: int = 0) -> pa.Table:
-    """Return features, a probability with ties, what was observed, weights, and columns of groups."""
-    generator = np.random.default_rng(seed)
-    x = generator.normal(size=(rows, 2))
-    p = np.round(1 / (1 + np.exp(-(x[:, 0] - 0.5 * x[:, 1] - 0.4))), 3)
-    region = np.array(["north", "south", "west", None])[generator.integers(0, 4, rows)]
-    return pa.table(
-        {
-            "x0": x[:, 0],
-            "x1": x[:, 1],
-            "p": p,
-            "y": (generator.random(rows) < p).astype(np.int8),
-            "w": np.round(generator.exponential(1, rows), 3),
-            "region": pa.array(region.tolist()),
-            "month": generator.integers(1, 13, rows),
-        }
-    )
-
-
-def model_file(folder: Path, name: str = "model.json", **changes: Any) -> Path:
-    features = [
-        {"column": "x0", "kind": "numeric", "coefficient": 1.0},
-        {"column": "x1", "kind": "numeric", "coefficient": -0.5},
-    ]
-    content = {"format": "logitstream-model", "version": 2, "kind": "logistic", "intercept": -0.4, "features": features}
-    path = folder / name
-    path.write_text(json.dumps(content | changes))
-    return path
 
 
 def document(report: EvaluationReport) -> str:

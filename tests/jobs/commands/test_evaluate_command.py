@@ -11,7 +11,7 @@ import pytest
 from jobs.show.evaluations import evaluate_options
 from pipeline.options import OPTIONS, EvaluateOptions
 from tests.jobs.conftest import parsed
-from tests.measuring.test_evaluate_files import model_file, observed
+from tests.measuring.observed import model_file, observed
 
 COLUMN = ("--target", "y", "--probability", "p")
 
