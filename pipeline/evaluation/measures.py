@@ -144,7 +144,7 @@ def _multinomial(state: EvaluationState, model: int) -> MultinomialMeasures:
     areas = [each.auc for each in classes if each.auc is not None]
     bounds = [each.auc_bound for each in classes if each.auc_bound is not None]
     empty = sum(not mass for mass in masses)
-    notes = (f"{format_count(empty)} classes have no rows: their auc is null",) if empty else ()
+    notes = (f"auc is null for {empty} of {len(masses)} classes: no row is of that class",) if empty else ()
     return MultinomialMeasures(
         rows=state.rows,
         weight=weight,
