@@ -1,7 +1,9 @@
 """Measure how good scores are, in one pass over rows, with a stated error, from a state that can be merged.
 
 exact       sums without rounding
-keys        rows counted by key
+keys        tables of rows by key, merged
+finding     where a key is in a list
+counting    rows into tables
 joint       rows of two models counted by pairs of keys
 states      what is kept of a group of rows: tiles in, states merged
 ranking     areas under curves, from the keys
