@@ -109,7 +109,7 @@ def test_parts_may_be_merged_in_any_order() -> None:
 @pytest.mark.parametrize(("groups", "most"), [(FEW_GROUPS, KEYS_OF_FEW), (FEW_GROUPS + 1, KEYS_OF_MANY)])
 def test_beyond_50_groups_each_has_fewer_keys(groups: int, most: int) -> None:
     states = added(rows_of(np.arange(5_000) % groups), 200, 2_500)
-    assert {state.models[0].tables[0].most for _, state in states.kept} == {most}
+    assert {state.models[0].counters[0].table().most for _, state in states.kept} == {most}
 
 
 @pytest.mark.parametrize(

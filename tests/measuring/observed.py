@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-ROWS = 6_000
+ROWS = 2_000
 
 
 def observed(rows: int = ROWS, seed: int = 0) -> pa.Table:
