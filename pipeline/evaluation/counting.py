@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import LOWER_BITS, UPPER_BITS, Floats, carry, fixed_rows
-from pipeline.evaluation.finding import Finder, Places, finder_of, starts_of
-from pipeline.evaluation.keys import PLAIN_SUMS, KeyTable, least_shift, merged
+from pipeline.evaluation.finding import GUIDE_BYTES, KeyFinder, Places, finder_of, starts_of
+from pipeline.evaluation.keys import PLAIN_SUMS, WEIGHTED_SUMS, KeyTable, least_shift, merged
 from pipeline.kernels.order import Keys, keys_of, values_of
 
 _FEW_PLACES = 1 << 10
+_WORD = 8
 # Squares of probabilities without weights: in one part, in units of 2**-42.
 _SQUARE = 2.0**42
 _SQUARE_UPPER = 42 - UPPER_BITS
@@ -74,7 +75,7 @@ class KeyCounter:
         self._smallest, self._largest = _grown(smallest, size, np.inf), _grown(largest, size, -np.inf)
         self._least, self._totals = _grown(table.least, size, np.inf), _grown(table.totals, size, 0)
         self._squares = np.zeros(size, dtype=np.int64)
-        self._finder: Finder = finder_of(self._keys(), self._shift)
+        self._finder: KeyFinder = finder_of(self._keys(), self._shift)
 
     def table(self) -> KeyTable:
         """Return the table of all rows; the counter keeps nothing else then."""
@@ -204,3 +205,16 @@ def _grown(values: Any, size: int, empty: float) -> Any:
     grown = np.full((*values.shape[:-1], size), empty, dtype=values.dtype)
     grown[..., : values.shape[-1]] = values
     return grown
+
+
+def counter_bytes(most: int, *, weighted: bool = False) -> int:
+    """Return the bytes of a counter of so many keys that rows are added to, besides what a tile takes."""
+    sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
+    # Both ends, the smallest probability, squares, rows of both classes; sums in two parts; a guide; a copy when it grows.
+    return _WORD * (6 + 2 * sums) * 2 * most + GUIDE_BYTES
+
+
+def tile_bytes(rows: int) -> int:
+    """Return the bytes that adding a tile of so many rows takes besides the tile and the counter."""
+    # Scores, places, places by class, two parts of a sum and what they are made from.
+    return _WORD * 6 * rows

@@ -18,27 +18,27 @@ _SIGN_PLACE = np.uint64(63)
 _FRACTION = np.uint64(_FRACTION_BITS)
 # All signs and exponents.
 _BINADES = 1 << 12
-# Bytes of a guide: four times so many.
-_MOST_CELLS = 1 << 22
+_MOST_CELLS = 1 << 21
+GUIDE_BYTES = 4 * _MOST_CELLS
 
 
-class Finder(Protocol):
+class KeyFinder(Protocol):
     """Finds the places of keys."""
 
     def look_up(self, scores: Floats) -> Places:
         """Return the place of the key of each score, ``NOWHERE`` for one that is not listed; no score is minus zero."""
 
-    def extended(self, keys: Keys, count: int) -> Finder:
+    def extended(self, keys: Keys, count: int) -> KeyFinder:
         """Return a finder of all ``keys``, of which the first ``count`` are known."""
 
 
-def finder_of(keys: Keys, shift: int) -> Finder:
+def finder_of(keys: Keys, shift: int) -> KeyFinder:
     """Return what finds keys with so many bits left out, at their places in the list."""
     bits = _FRACTION_BITS - shift
     if len(keys) and 0 <= bits < _MOST_CELLS.bit_length():
         binades = np.unique(_codes_of(keys, shift) >> np.uint64(bits))
         if (len(binades) + 1) << bits <= _MOST_CELLS:
-            return _Guide(keys, shift, binades)
+            return _KeyGuide(keys, shift, binades)
     return _OrderedKeys(keys, shift)
 
 
@@ -57,7 +57,7 @@ def _leading(values: Floats, shift: np.uint64) -> Keys:
     return (bits - (bits >> _SIGN_PLACE)) >> shift
 
 
-class _Guide:
+class _KeyGuide:
     """A table of the places of all keys of the binades that occur: sign and exponent say where a binade begins."""
 
     def __init__(self, keys: Keys, shift: int, binades: Keys) -> None:
@@ -79,7 +79,7 @@ class _Guide:
             places[block] = self._places.take(self._cells(_leading(scores[block], self._shift)))
         return places
 
-    def extended(self, keys: Keys, count: int) -> Finder:
+    def extended(self, keys: Keys, count: int) -> KeyFinder:
         binades = _codes_of(keys[count:], int(self._shift)) >> self._binade_bits
         if not self._has_block[binades.astype(np.intp)].all():
             return finder_of(keys, int(self._shift))
@@ -116,7 +116,7 @@ class _OrderedKeys:
         result[order] = np.repeat(places, np.diff(starts, append=len(rows)))
         return result
 
-    def extended(self, keys: Keys, count: int) -> Finder:  # noqa: ARG002
+    def extended(self, keys: Keys, count: int) -> KeyFinder:  # noqa: ARG002
         return finder_of(keys, self._shift)
 
 

@@ -78,7 +78,8 @@ class KeyTable:
 
     def is_wide(self) -> npt.NDArray[np.bool_]:
         """Return which keys have rows that differ."""
-        return self.smallest != self.largest
+        is_wide: npt.NDArray[np.bool_] = self.smallest != self.largest
+        return is_wide
 
     def ends(self) -> tuple[Floats, Floats]:
         """Return the smallest and the largest number of each key."""

@@ -187,10 +187,10 @@ class ModelState:
     @classmethod
     def from_arrays(cls, shape: StateShape, arrays: Mapping[str, npt.NDArray[Any]]) -> ModelState:
         """Return the state of which these are the arrays."""
-        sums = [ExactSum.from_array(each) for each in arrays["sums"]]
+        log_loss, brier = (ExactSum.from_array(each) for each in arrays["sums"])
         tables = (KeyTable.from_arrays(_part(f"table {number}", arrays)) for number in range(shape.tables))
         weights = FixedCells(*arrays["weights"].copy()) if shape.weighted else None
-        return cls(*sums, tuple(map(KeyCounter, tables)), arrays["predicted"].copy(), weights)
+        return cls(log_loss, brier, tuple(map(KeyCounter, tables)), arrays["predicted"].copy(), weights)
 
 
 @dataclass(slots=True, eq=False)
