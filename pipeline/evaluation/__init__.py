@@ -12,5 +12,6 @@ calibration bins, and a regression on the probabilities
 deciding    thresholds
 measures    all measures of a state
 comparing   two models on the same rows
+curves      what a report draws
 results     what is reported
 """
