@@ -73,7 +73,7 @@ ROOMS = {
         ("click", "rich"),
         (
             *(PUBLIC, "interface", "training", "inspection", "modelling", "verification", "upkeep", "bench", "drawing"),
-            *("diagnosis", "fitting", "pages"),
+            *("diagnosis", "fitting", "evaluation", "measuring", "pages"),
             *("flow", "report", "memory", "grammar", "registry", "options", "compact", *GROUND),
         ),
         lazy=True,
@@ -83,7 +83,7 @@ ROOMS = {
         (),
         (
             *("interface", "training", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
-            *("diagnosis", "fitting", "models", "networks", "registry", *GROUND),
+            *("diagnosis", "fitting", "evaluation", "measuring", "models", "networks", "registry", *GROUND),
         ),
         lazy=True,
     ),
@@ -93,6 +93,7 @@ ROOMS = {
     "diagnosis": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
     "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
+    "measuring": Room(75, (), ("interface", "options", "evaluation", "fitting", "scan", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(
         75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion", "pipeline.models.network.making")
@@ -103,6 +104,7 @@ ROOMS = {
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
+    "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "flow", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(

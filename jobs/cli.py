@@ -33,6 +33,7 @@ JOBS = (
     "plan",
     "fit",
     "fit-network",
+    "evaluate",
     "inspect",
     "verify",
     "rollback",

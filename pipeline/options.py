@@ -24,6 +24,7 @@ from pipeline.choices import (
     Optimizer,
     Precision,
     SolverName,
+    WhichRows,
 )
 from pipeline.units import nearest
 
@@ -250,6 +251,37 @@ class GradientOptions(ReadOptions, total=False):
     retries: int
 
 
+class MergeOptions(TypedDict, total=False):
+    """Options of :func:`pipeline.merge_evaluations`."""
+
+    costs: str | Mapping[str, float] | None
+    bins: int
+    state: str | None
+    if_exists: IfExists
+
+
+class EvaluateOptions(ReadOptions, MergeOptions, total=False):
+    """Options of :func:`pipeline.evaluate`, besides the target and what is evaluated."""
+
+    weight: str | None
+    missing_target: MissingTarget
+    rows: WhichRows
+    by: str | Sequence[str]
+    max_groups: int
+    thresholds: float | Sequence[float]
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    precision: Precision
+    retries: int
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """The default of an option, and what it means."""
@@ -279,6 +311,29 @@ OPTIONS: Mapping[str, Option] = {
     "missing_target": Option(
         "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
     ),
+    "rows": Option(
+        "all",
+        "Which rows are measured: ``all``, or those that are ``held-out``, as the model file says of its fit.",
+    ),
+    "by": Option(
+        (),
+        "A column whose values form groups, which are measured each by itself (``region``); with several columns in "
+        "it, their values are crossed (``region:product``).",
+    ),
+    "max_groups": Option(
+        200,
+        "How many groups of a ``by`` are measured each by itself: the first ones, numbers by value, then texts. All "
+        "others are measured together.",
+    ),
+    "thresholds": Option(
+        (), "Probabilities from which a row counts as positive: the rows that this gets right and wrong are counted."
+    ),
+    "costs": Option(
+        None,
+        "What a false positive and a false negative cost (``fp=1,fn=5``): the threshold that costs least is shown.",
+    ),
+    "bins": Option(20, "How many bins with about as many rows each the calibration is shown in."),
+    "state": Option(None, "A file to write what was added up to, so that it can be added to that of other rows."),
     "missing": Option(
         "error",
         "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
@@ -504,6 +559,16 @@ OF_GRADIENTS: Mapping[str, str] = {
     "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
     "than that, nothing is measured.",
     "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
+}
+
+# What some options mean for an evaluation.
+OF_AN_EVALUATION: Mapping[str, str] = {
+    "weight": "A column with the weight of each row: how often it counts. With weights there are no standard errors.",
+    "limit": OF_GRADIENTS["limit"],
+    "max_bad": OF_GRADIENTS["max_bad"],
+    "chunk_size": OF_GRADIENTS["chunk_size"],
+    "if_exists": "What to do if the file of the state exists.",
+    "threshold": OPTIONS["thresholds"].meaning,
 }
 
 # What some options mean for a fit of a network, and the defaults that differ there.

@@ -21,6 +21,7 @@ from jobs.options import SCORE, TRANSFORM
 from jobs.options.command import add
 from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
 from jobs.options.fitting import FIT, FIT_NETWORK
+from jobs.options.measuring import EVALUATE
 from jobs.running import score_job, transform_job
 from jobs.show.fits import fit_options
 from jobs.show.gradients import gradient_options
@@ -31,12 +32,15 @@ from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
     OF_A_FIT,
     OF_A_NETWORK,
+    OF_AN_EVALUATION,
     OF_GRADIENTS,
     OPTIONS,
     DiagnoseOptions,
+    EvaluateOptions,
     FitOptions,
     GradientOptions,
     JobOptions,
+    MergeOptions,
     NetworkOptions,
     ScoreOptions,
     StreamOptions,
@@ -60,11 +64,13 @@ FACES = [
     (logitstream.preview_fit, FitOptions),
     (logitstream.fit_network, NetworkOptions),
     (logitstream.preview_fit_network, NetworkOptions),
+    (logitstream.evaluate, EvaluateOptions),
+    (logitstream.merge_evaluations, MergeOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
     (logitstream.diagnose_gradients, GradientOptions),
 ]
 # Arguments that are written with their names, although they are no options.
-NAMED = {"identity", "target", "features", "hidden", "output"}
+NAMED = {"identity", "target", "features", "hidden", "output", "model", "challenger", "probability"}
 OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot", "html"}
 ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features", "hidden"}
 OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse", "no_intercept": "intercept"}
@@ -154,6 +160,7 @@ def test_the_command_about_gradients_has_the_same_options_and_defaults(monkeypat
         (FIT_NETWORK, OF_A_NETWORK),
         (INITIALISATIONS, {}),
         (GRADIENTS, OF_GRADIENTS),
+        (EVALUATE, OF_AN_EVALUATION),
     ],
 )
 def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ TOPICS = (
     "models",
     "fit",
     "fit-network",
+    "evaluate",
     "model-file",
     "other-tools",
     "networks",

@@ -20,6 +20,7 @@ COMMANDS = (
     ("transform",),
     ("plan",),
     ("fit",),
+    ("evaluate",),
     ("inspect",),
     ("verify",),
     ("rollback",),

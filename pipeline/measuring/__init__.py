@@ -1,0 +1,8 @@
+"""Measures of scores, and calibrations, as functions: options become a checked job.
+
+evaluations   how well scores fit what was observed, and months of that added up
+"""
+
+from pipeline.measuring.evaluations import evaluate, merge_evaluations
+
+__all__ = ["evaluate", "merge_evaluations"]
