@@ -40,7 +40,7 @@ def carry_out(job: Job, params: Params) -> None:
     if html is not None:
         from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
 
-        check_html(params, with_drawings=False)
+        check_html(params, output=params["output"], with_drawings=False)
     if params["dry_run"]:
         plan = flow.plan(job)
         _show_plan(plan, as_json=params["json"], with_files=params["verbose"])

@@ -111,6 +111,7 @@ fail_under = option(
     help="End with exit code 3 if a measure is below a limit (auc=0.7,ks=0.3); of two models, one of the first.",
 )
 state = option("--state", section=OUTPUT, type=values.PATH, is_path=True, metavar="FILE", help=meaning("state"))
+html = options.html_to("what ran, rows, measures, their curves, groups.")
 
 _ROWS = (
     options.absent,
@@ -130,6 +131,6 @@ EVALUATE = (
     *_ROWS,
     *options.READ,
     *_RUN,
-    *(state, options.if_exists_with(help=meaning("if_exists", OF_AN_EVALUATION)), fail_under),
+    *(state, options.if_exists_with(help=meaning("if_exists", OF_AN_EVALUATION)), html, fail_under),
     *(options.config_file, options.json_),
 )

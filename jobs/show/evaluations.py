@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -11,9 +12,10 @@ from jobs.options.command import given
 from jobs.show import console, document
 from jobs.show.tables import emit_filled
 from pipeline.choices import parse_limits
+from pipeline.errors import LogitstreamError, ThresholdError
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.limits import check_limit_names, limited_names
-from pipeline.evaluation.report import EvaluationReport, GroupMeasures, GroupsReport, evaluated_rows
+from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluated_rows
 from pipeline.evaluation.results import BestThreshold, BinaryMeasures, MultinomialMeasures, ThresholdRates
 from pipeline.measuring import evaluate, merge_evaluations
 from pipeline.report.text import aligned
@@ -25,10 +27,10 @@ _NOTE = 1_000
 # Of the command line alone, or said otherwise there.
 _NOT_OPTIONS = {
     *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
-    *("json", "quiet"),
+    *("json", "quiet", "html"),
 }
 # What states that are added up leave to decide.
-_OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet"}
+_OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet", "html"}
 # Rows of a table of groups, columns of a confusion matrix, that are shown.
 _MOST_GROUPS, _MOST_CLASSES = 1_000, 12
 
@@ -44,6 +46,16 @@ _CLASS_GROUPS = ("group", "rows", "log loss", "Brier", "accuracy", "mean AUC")
 _CLASSES = ("class", "rows", "share", "AUC", "within", "precision", "recall", "F1")
 
 
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A table with its title, as text; ``numbers`` are the columns that are aligned to the right."""
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Row]
+    numbers: Sequence[int]
+
+
 def show_evaluation(params: Mapping[str, Any]) -> None:
     """Evaluate, or add up evaluations, and show what was found; ``params`` are those of the command.
 
@@ -57,19 +69,45 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     limits = parse_limits(params["fail_under"]) if params["fail_under"] else {}
     # A mistake is told before the rows are read.
     check_limit_names(limits, _limited())
+    if params["html"] is not None:
+        from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
+
+        check_html(params, output=params["state"], with_drawings=True)
     report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
     for warning in report.warnings:
         console.warn(escape(warning, _NOTE))
-    for title, measured in _titled(report):
+    for title, measured in titled(report):
         for warning in measured.warnings:
             console.warn(f"{warning}{title}")
     if params["json"]:
         document.write(evaluation_json(report))
     else:
         _emit(report)
+    try:
+        if params["html"] is not None:
+            _write_html(report, params)
+    except LogitstreamError as error:
+        # A measure below its limit is the first thing to know; what became of the report is told beside it.
+        _require(report, limits, error)
+        raise
     report.require(limits)
+
+
+def _write_html(report: EvaluationReport, params: Mapping[str, Any]) -> None:
+    from jobs.show.evaluation_html import evaluation_page  # noqa: PLC0415 - only for reports
+    from jobs.show.html import write_html  # noqa: PLC0415 - as above
+
+    write_html(evaluation_page(report, params), params["html"], "the measures were shown")
+
+
+def _require(report: EvaluationReport, limits: Mapping[str, float], error: LogitstreamError) -> None:
+    try:
+        report.require(limits)
+    except ThresholdError:
+        console.warn(f"the report was not written: {error.message}")
+        raise
 
 
 def evaluate_options(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,19 +144,17 @@ def _limited() -> list[str]:
 
 
 def _emit(report: EvaluationReport) -> None:
-    console.emit("\n".join(aligned(_facts(report))) + "\n")
-    measured = report.measures
-    if isinstance(measured, BinaryMeasures):
-        _emit_binary(report, measured)
-    else:
-        _emit_classes(report, measured)
-    for groups in report.groups:
-        _emit_groups(groups)
-    for note in measured.notes:
+    console.emit("\n".join(aligned(facts_of(report))) + "\n")
+    first, *others = measure_tables(report)
+    emit_filled(first.headers, first.rows, first.numbers)
+    for table in (*others, *group_tables(report)):
+        _emit_table(table)
+    for note in report.measures.notes:
         console.emit(f"\n{note}")
 
 
-def _facts(report: EvaluationReport) -> Iterator[tuple[str, str]]:
+def facts_of(report: EvaluationReport) -> Iterator[tuple[str, str]]:
+    """Yield what was evaluated, and what became of the rows."""
     positive = f", where {escape(report.classes[1])} is positive" if len(report.classes) == 2 else ""
     yield "target", f"{escape(report.target)}{positive}"
     yield "scored by", " and ".join(escape(name, _NOTE) for name in report.scored_by)
@@ -142,21 +178,29 @@ def _count(value: float | None) -> str:
     return "" if value is None else format_count(int(value)) if float(value).is_integer() else f"{value:.6g}"
 
 
-def _emit_binary(report: EvaluationReport, measured: BinaryMeasures) -> None:
+def measure_tables(report: EvaluationReport) -> Iterator[ShownTable]:
+    """Yield the measures of all rows: first those that are one number each, then tables that may be empty."""
+    if isinstance(report.measures, BinaryMeasures):
+        return _binary_tables(report, report.measures)
+    return _class_tables(report, report.measures)
+
+
+def _binary_tables(report: EvaluationReport, measured: BinaryMeasures) -> Iterator[ShownTable]:
     challenger = report.challenger
     if isinstance(challenger, BinaryMeasures):
-        _emit_two(report, _binary_rows(measured), _binary_rows(challenger))
+        yield _of_two(report, _binary_rows(measured), _binary_rows(challenger))
     else:
-        emit_filled(_MEASURES, _binary_rows(measured), (1, 2, 3))
-    for title, each in _titled(report):
+        yield ShownTable("Measures", _MEASURES, _binary_rows(measured), (1, 2, 3))
+    for title, each in titled(report):
         if not isinstance(each, BinaryMeasures):
             continue
-        _emit_table(f"Rows at thresholds{title}:", _THRESHOLDS, list(_threshold_rows(each)), range(1, len(_THRESHOLDS)))
+        rates = list(_threshold_rows(each))
+        yield ShownTable(f"Rows at thresholds{title}", _THRESHOLDS, rates, range(1, len(_THRESHOLDS)))
         deciles = [
             (f"{100 * row.share:.0f} %", *map(_count, (row.rows, row.positives)), *map(_number, (row.lift, row.gains)))
             for row in each.deciles
         ]
-        _emit_table(f"Rows with the highest scores{title}:", _DECILES, deciles, range(1, 5))
+        yield ShownTable(f"Rows with the highest scores{title}", _DECILES, deciles, range(1, 5))
         bins = [
             (
                 str(number),
@@ -166,10 +210,10 @@ def _emit_binary(report: EvaluationReport, measured: BinaryMeasures) -> None:
             )
             for number, row in enumerate(each.calibration_curve, 1)
         ]
-        _emit_table(f"Calibration{title}:", _BINS, bins, range(1, 5))
+        yield ShownTable(f"Calibration{title}", _BINS, bins, range(1, 5))
 
 
-def _titled(report: EvaluationReport) -> Iterator[tuple[str, Any]]:
+def titled(report: EvaluationReport) -> Iterator[tuple[str, Any]]:
     """Yield the measures of each model, with what to add to a title."""
     if report.challenger is None:
         yield "", report.measures
@@ -217,8 +261,8 @@ def _bound(bound: float | None) -> str:
     return "" if bound is None else "exact" if bound == 0 else f"{bound:.2g}"
 
 
-def _emit_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row]) -> None:
-    """Show the measures of two models beside each other, and how they differ."""
+def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row]) -> ShownTable:
+    """Return the measures of two models beside each other, and how they differ."""
     others = {row[0]: row[1] for row in second}
     differences = report.differences
     assert differences is not None
@@ -233,7 +277,7 @@ def _emit_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[R
     rows = [(row[0], row[1], others.get(row[0], ""), *told.get(row[0], ("", "", ""))) for row in first]
     names = [escape(name, _NOTE) for name in report.models]
     headers = ("measure", *names, "second minus first", "standard error", "p")
-    emit_filled(headers, rows, range(1, len(headers)))
+    return ShownTable("Measures", headers, rows, range(1, len(headers)))
 
 
 def _signed(value: float) -> str:
@@ -263,14 +307,14 @@ def _digits(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _emit_classes(report: EvaluationReport, measured: MultinomialMeasures) -> None:
+def _class_tables(report: EvaluationReport, measured: MultinomialMeasures) -> Iterator[ShownTable]:
     challenger = report.challenger
     if isinstance(challenger, MultinomialMeasures):
-        _emit_two(report, _class_measures(measured), _class_measures(challenger))
+        yield _of_two(report, _class_measures(measured), _class_measures(challenger))
     else:
-        emit_filled(_MEASURES, _class_measures(measured), (1, 2, 3))
+        yield ShownTable("Measures", _MEASURES, _class_measures(measured), (1, 2, 3))
     names = [escape(name) for name in report.classes]
-    for title, each in _titled(report):
+    for title, each in titled(report):
         rows = [
             (
                 *(name, _count(of.rows), _digits(of.prevalence), _number(of.auc), _bound(of.auc_bound)),
@@ -278,11 +322,11 @@ def _emit_classes(report: EvaluationReport, measured: MultinomialMeasures) -> No
             )
             for name, of in zip(names, each.classes, strict=True)
         ]
-        _emit_table(f"Each class against the others{title}:", _CLASSES, rows, range(1, len(_CLASSES)))
+        yield ShownTable(f"Each class against the others{title}", _CLASSES, rows, range(1, len(_CLASSES)))
         if len(names) <= _MOST_CLASSES:
             matrix = [(name, *map(_count, row)) for name, row in zip(names, each.confusion_matrix, strict=True)]
             headers = ("class \\ predicted", *names)
-            _emit_table(f"Rows by class and by what is predicted{title}:", headers, matrix, range(1, len(headers)))
+            yield ShownTable(f"Rows by class and by what is predicted{title}", headers, matrix, range(1, len(headers)))
 
 
 def _class_measures(measured: MultinomialMeasures) -> list[Row]:
@@ -295,14 +339,13 @@ def _class_measures(measured: MultinomialMeasures) -> list[Row]:
     return [(name, _number(value), "", "", "") for name, value in named.items() if value is not None]
 
 
-def _emit_groups(found: GroupsReport) -> None:
-    names = escape(":".join(found.columns))
-    binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
-    rows = [_group(each) for each in found.groups[:_MOST_GROUPS]]
-    headers = _GROUPS if binary else _CLASS_GROUPS
-    _emit_table(f"By {names}:", headers, rows, range(1, len(headers)))
-    if len(found.groups) > _MOST_GROUPS:
-        console.emit(f"... {format_count(len(found.groups) - _MOST_GROUPS)} more; --json shows all")
+def group_tables(report: EvaluationReport) -> Iterator[ShownTable]:
+    """Yield the measures by group, a table for each choice of columns."""
+    for found in report.groups:
+        binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
+        headers = _GROUPS if binary else _CLASS_GROUPS
+        rows = [_group(each) for each in found.groups]
+        yield ShownTable(f"By {escape(':'.join(found.columns))}", headers, rows, range(1, len(headers)))
 
 
 def _group(group: GroupMeasures) -> Row:
@@ -313,7 +356,9 @@ def _group(group: GroupMeasures) -> Row:
     return (group.name, _count(of.rows), *map(_number, (of.log_loss, of.brier, of.accuracy, of.auc_macro)))
 
 
-def _emit_table(title: str, headers: Sequence[str], rows: Sequence[Row], numbers: Sequence[int]) -> None:
-    if rows:
-        console.emit(f"\n{title}\n")
-        emit_filled(headers, rows, numbers)
+def _emit_table(table: ShownTable) -> None:
+    if table.rows:
+        console.emit(f"\n{table.title}:\n")
+        emit_filled(table.headers, table.rows[:_MOST_GROUPS], table.numbers)
+    if len(table.rows) > _MOST_GROUPS:
+        console.emit(f"... {format_count(len(table.rows) - _MOST_GROUPS)} more; --json shows all")

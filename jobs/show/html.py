@@ -19,15 +19,14 @@ Params = Mapping[str, Any]
 
 # Distributions that decide what a run computes.
 _LIBRARIES = ("numpy", "pyarrow", "dask")
-_OWN_FACTS = {"--model", "--output", "--html", "--target", "--features"}
+_OWN_FACTS = {"--model", "--output", "--html", "--target", "--features", "--probability"}
 _MOST_INPUTS = 20
 _NAME = 1_000
 
 
-def check_html(params: Params, *, with_drawings: bool) -> None:
-    """Refuse, before any work, a report that cannot be written; do nothing where none is asked for."""
-    if params["html"] is not None:
-        check_page(params["html"], output=params["output"], with_drawings=with_drawings)
+def check_html(params: Params, *, output: str | None, with_drawings: bool) -> None:
+    """Refuse, before any work, a report that cannot be written; ``output`` is what else the command writes."""
+    check_page(params["html"], output=output, with_drawings=with_drawings)
 
 
 def write_html(page: Page, path: str, done: str) -> None:
@@ -56,7 +55,7 @@ def ran(command: str, params: Params) -> Iterator[Fact]:
         yield "input", path
     if len(inputs) > _MOST_INPUTS:
         yield "input", f"... {len(inputs) - _MOST_INPUTS:,} more"
-    for key in ("target", "features", "model", "output"):
+    for key in ("target", "features", "model", "probability", "output"):
         if params.get(key):
             value = params[key]
             yield key, value if isinstance(value, str) else ", ".join(value)

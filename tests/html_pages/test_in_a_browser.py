@@ -49,7 +49,7 @@ def check_inert(tab: Tab) -> None:
     assert tab.evaluate("document.scripts.length") == 0
 
 
-@pytest.fixture(params=["score", "fit"])
+@pytest.fixture(params=["score", "fit", "evaluate"])
 def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Write a report with the command line."""
     from jobs.cli import run
@@ -59,6 +59,10 @@ def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "fit": [
             *("--target", "late", "--missing-target", "drop", "--missing", "drop", "--min-count", "50", "--effects"),
             *("--features", "dep_delay, distance, C(carrier)", "-o", tmp_path / "m.json"),
+        ],
+        "evaluate": [
+            *("--target", "late", "--missing-target", "drop", "--model", SAMPLE / "delay_model.json"),
+            *("--by", "carrier", "--threshold", "0.5"),
         ],
     }[request.param]
     file = tmp_path / f"{request.param}.html"
@@ -75,7 +79,7 @@ def test_a_report_is_readable_on_screens_on_paper_and_in_the_dark(report: Path, 
             assert tab.evaluate(WIDER) == 0
             assert tab.evaluate(CUT_OFF) == []
             assert tab.evaluate(BACKGROUND) == ("rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)")
-            if report.stem == "fit":
+            if report.stem != "score":
                 assert tab.evaluate(DRAWN) == tab.evaluate(INK)
                 assert tab.evaluate(SMALLEST_LETTERS) >= 8
             tab.screenshot(tmp_path / f"{report.stem}-{name}.png")

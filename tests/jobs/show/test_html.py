@@ -27,10 +27,10 @@ Call = Callable[..., Outcome]
 
 SAMPLE = Path(__file__).resolve().parents[3] / "sample_data"
 MODEL = SAMPLE / "delay_model.json"
-FIT = (
-    "fit", SAMPLE / "flights.csv", "--target", "late", "--missing-target", "drop", "--missing", "drop",
-    "--features", "dep_delay, distance", "-q",
-)  # fmt: skip
+FITTED = (
+    *("--target", "late", "--missing-target", "drop", "--missing", "drop"),
+    *("--features", "dep_delay, distance", "-q"),
+)
 
 with_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
 
@@ -45,7 +45,7 @@ def read(file: Path) -> ParsedPage:
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the first flights of the sample, one of them with a name that a page must not act on."""
     folder = tmp_path_factory.mktemp("<script>alert(1)<", numbered=False)
-    first = (SAMPLE / "flights.csv").read_text().splitlines(keepends=True)[:200]
+    first = (SAMPLE / "flights.csv").read_text().splitlines(keepends=True)[:1_000]
     file = folder / "script>.csv"
     file.write_text("".join(first))
     return file
@@ -64,7 +64,7 @@ def test_a_score_has_a_report_that_balances(cli: Call, tmp_path: Path, rows: Pat
     assert facts["options"] == ["--keep flight_id, carrier"]
     assert facts["versions"][0].startswith(f"logitstream {pipeline.__version__}, Python ")
     counts = [int(facts[name][0]) for name in ("scored", "null", "NaN", "quarantined")]
-    assert int(facts["read"][0]) == sum(counts) == 199
+    assert int(facts["read"][0]) == sum(counts) == 999
     assert {"script>.csv", "flight_id", "probability"} <= set(page.text_of("th"))
     assert facts["published"] == ["by this run"]
     again = cli(*words, "-q")
@@ -105,7 +105,7 @@ def test_without_the_extra_nothing_is_done(
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     out, model, file = tmp_path / "scores", tmp_path / "m.json", tmp_path / "report.html"
-    for words in (("score", rows, "--model", MODEL, "--output", out), (*FIT, "-o", model)):
+    for words in (("score", rows, "--model", MODEL, "--output", out), ("fit", rows, *FITTED, "-o", model)):
         outcome = cli(*words, "--html", file)
         assert outcome.code == 78
         assert outcome.err == "error: jinja2 is not installed\npip install 'logitstream[report]'\n"
@@ -122,9 +122,11 @@ def test_a_run_that_fails_leaves_the_former_report(cli: Call, tmp_path: Path, ro
 
 
 @with_matplotlib
-def test_a_fit_has_a_report_with_its_coefficients(cli: Call, tmp_path: Path) -> None:
+def test_a_fit_has_a_report_with_its_coefficients(cli: Call, tmp_path: Path, rows: Path) -> None:
     file = tmp_path / "fit.html"
-    outcome = cli(*FIT, "--path", "3", "--l2", "1", "--holdout", "20%", "-o", tmp_path / "m.json", "--html", file)
+    outcome = cli(
+        "fit", rows, *FITTED, "--path", "3", "--l2", "1", "--holdout", "20%", "-o", tmp_path / "m.json", "--html", file
+    )
     assert outcome.code == 0, outcome.err
     page = read(file)
     facts = {label: texts[0] for label, texts in page.facts().items()}
@@ -145,9 +147,9 @@ def test_a_fit_has_a_report_with_its_coefficients(cli: Call, tmp_path: Path) -> 
 
 
 @with_matplotlib
-def test_intervals_are_counted_in_words(cli: Call, tmp_path: Path) -> None:
+def test_intervals_are_counted_in_words(cli: Call, tmp_path: Path, rows: Path) -> None:
     file = tmp_path / "fit.html"
-    assert cli(*FIT, "--effects", "--html", file).code == 0
+    assert cli("fit", rows, *FITTED, "--effects", "--html", file).code == 0
     page = read(file)
     (told,) = page.text_of("desc")
     assert " 2 of 2 intervals of 95 % do not contain 0. " in told
@@ -155,9 +157,9 @@ def test_intervals_are_counted_in_words(cli: Call, tmp_path: Path) -> None:
 
 
 @with_matplotlib
-def test_where_the_report_of_a_fit_cannot_be_written_the_model_stays(cli: Call, tmp_path: Path) -> None:
+def test_where_the_report_of_a_fit_cannot_be_written_the_model_stays(cli: Call, tmp_path: Path, rows: Path) -> None:
     model, file = tmp_path / "m.json", tmp_path / "fit.html"
-    words = (*FIT, "-o", model, "--json", "--scratch", "none", "--html", file)
+    words = ("fit", rows, *FITTED, "-o", model, "--json", "--scratch", "none", "--html", file)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
     try:
