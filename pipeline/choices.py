@@ -78,6 +78,7 @@ Target = Literal["sql", "onnx", "pmml", "python", "safetensors"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
 Initialisation = Literal["normal", "glorot", "he"]
 Optimizer = Literal["adam", "sgd"]
+CalibrationMethod = Literal["platt", "temperature", "beta", "isotonic"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
@@ -142,6 +143,7 @@ MISSING_TARGET: Choice[MissingTarget] = Choice("missing_target", get_args(Missin
 SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
 INITIALISATION: Choice[Initialisation] = Choice("initialisation", get_args(Initialisation))
 OPTIMIZER: Choice[Optimizer] = Choice("optimizer", get_args(Optimizer))
+CALIBRATION: Choice[CalibrationMethod] = Choice("method", get_args(CalibrationMethod))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 

@@ -11,4 +11,5 @@ deciding    thresholds
 measures    all measures of a state
 comparing   two models on the same rows
 results     what is reported
+calibrating/ a calibration of a model, fitted and measured
 """

@@ -129,13 +129,13 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "fit --help",
-             "fit-network --help", "model --help", "model show --help", "demo --help", "inspect --help",
-             "verify --help", "rollback --help", "runs --help", "runs list --help", "runs show --help",
+             "fit-network --help", "calibrate --help", "model --help", "model show --help", "demo --help",
+             "inspect --help", "verify --help", "rollback --help", "runs --help", "runs list --help", "runs show --help",
              "runs clean --help", "diagnose --help", "diagnose initialisation --help", "diagnose gradients --help",
              "plot --help", "bench --help", "bench functions --help", "guide --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "fit", "fit x --target y", "fit x --l1 -1 --features x",
-             "fit-network x --target y", "fit-network x --epochs 0",
+             "fit-network x --target y", "fit-network x --epochs 0", "calibrate x --target y --method plat",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output",
              "transform x --apply p=sigmoid(x) --keep p --output o",
