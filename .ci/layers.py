@@ -103,9 +103,8 @@ ROOMS = {
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
+    "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "flow", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
-    # The hold-out is that of a fit.
-    "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(
         56,

@@ -24,6 +24,7 @@ from pipeline.choices import (
     Optimizer,
     Precision,
     SolverName,
+    WhichRows,
 )
 from pipeline.units import nearest
 
@@ -284,6 +285,7 @@ class EvaluateOptions(ReadOptions, MergeOptions, total=False):
 
     weight: str | None
     missing_target: MissingTarget
+    rows: WhichRows
     by: str | Sequence[str]
     max_groups: int
     thresholds: float | Sequence[float]
@@ -328,6 +330,10 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "missing_target": Option(
         "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
+    ),
+    "rows": Option(
+        "all",
+        "Which rows are measured: ``all``, or those that are ``held-out``, as the model file says of its fit.",
     ),
     "by": Option(
         (),
@@ -586,6 +592,7 @@ OF_AN_EVALUATION: Mapping[str, str] = {
     "max_bad": OF_GRADIENTS["max_bad"],
     "chunk_size": OF_GRADIENTS["chunk_size"],
     "if_exists": "What to do if the file of the state exists.",
+    "threshold": OPTIONS["thresholds"].meaning,
 }
 
 # What some options mean for a calibration.

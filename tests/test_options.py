@@ -22,6 +22,7 @@ from jobs.options.calibrating import CALIBRATE
 from jobs.options.command import add
 from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
 from jobs.options.fitting import FIT, FIT_NETWORK
+from jobs.options.measuring import EVALUATE
 from jobs.running import score_job, transform_job
 from jobs.show.calibrations import calibration_options
 from jobs.show.fits import fit_options
@@ -34,13 +35,16 @@ from pipeline.options import (
     OF_A_CALIBRATION,
     OF_A_FIT,
     OF_A_NETWORK,
+    OF_AN_EVALUATION,
     OF_GRADIENTS,
     OPTIONS,
     CalibrateOptions,
     DiagnoseOptions,
+    EvaluateOptions,
     FitOptions,
     GradientOptions,
     JobOptions,
+    MergeOptions,
     NetworkOptions,
     ScoreOptions,
     StreamOptions,
@@ -64,12 +68,14 @@ FACES = [
     (logitstream.preview_fit, FitOptions),
     (logitstream.fit_network, NetworkOptions),
     (logitstream.preview_fit_network, NetworkOptions),
+    (logitstream.evaluate, EvaluateOptions),
+    (logitstream.merge_evaluations, MergeOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
     (logitstream.diagnose_gradients, GradientOptions),
     (logitstream.calibrate, CalibrateOptions),
 ]
 # Arguments that are written with their names, although they are no options.
-NAMED = {"identity", "target", "features", "hidden", "method", "output"}
+NAMED = {"identity", "target", "features", "hidden", "output", "model", "challenger", "probability", "method"}
 OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot"}
 ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features", "hidden"}
 OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse", "no_intercept": "intercept"}
@@ -172,6 +178,7 @@ def test_calibrate_has_the_same_options_and_defaults(monkeypatch: pytest.MonkeyP
         (INITIALISATIONS, {}),
         (GRADIENTS, OF_GRADIENTS),
         (CALIBRATE, OF_A_CALIBRATION),
+        (EVALUATE, OF_AN_EVALUATION),
     ],
 )
 def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:

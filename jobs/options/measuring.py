@@ -9,7 +9,7 @@ import click
 from jobs import options
 from jobs.options import completion, values
 from jobs.options.command import OUTPUT, WHAT, option
-from pipeline.choices import parse_costs, parse_limits
+from pipeline.choices import WHICH_ROWS, parse_costs, parse_limits
 from pipeline.options import OF_AN_EVALUATION, OPTIONS, meaning
 
 
@@ -71,13 +71,21 @@ max_groups = option(
 )
 weight = _column("--weight", section=WHAT, help=meaning("weight", OF_AN_EVALUATION))
 missing_target = options.missing_target_with(help=meaning("missing_target"))
+rows = option(
+    "--rows",
+    section=WHAT,
+    type=click.Choice(WHICH_ROWS.words),
+    default="all",
+    show_default=True,
+    help=meaning("rows"),
+)
 threshold = option(
     "--threshold",
     section=WHAT,
     multiple=True,
     type=values.SHARE,
     metavar="T",
-    help=f"{meaning('thresholds')} Repeatable.",
+    help=f"{meaning('threshold', OF_AN_EVALUATION)} Repeatable.",
 )
 cost = option("--cost", section=WHAT, type=values.Behaviour(parse_costs), metavar="fp=F,fn=F", help=meaning("costs"))
 bins = option(
@@ -118,7 +126,7 @@ _RUN = (
 EVALUATE = (
     options.inputs,
     *(target, model, probability, merge),
-    *(by, max_groups, weight, missing_target, threshold, cost, bins),
+    *(by, max_groups, weight, missing_target, rows, threshold, cost, bins),
     *_ROWS,
     *options.READ,
     *_RUN,

@@ -23,7 +23,10 @@ Row = tuple[str, ...]
 
 _NOTE = 1_000
 # Of the command line alone, or said otherwise there.
-_NOT_OPTIONS = {"inputs", "model", "target", "probability", "merge", "fail_under", "json", "type", "threshold", "cost"}
+_NOT_OPTIONS = {
+    *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
+    *("json", "quiet"),
+}
 # What states that are added up leave to decide.
 _OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet"}
 # Rows of a table of groups, columns of a confusion matrix, that are shown.
@@ -31,7 +34,7 @@ _MOST_GROUPS, _MOST_CLASSES = 1_000, 12
 
 _MEASURES = ("measure", "value", "within", "standard error", "")
 _THRESHOLDS = (
-    *("", "threshold", "true positives", "false positives", "true negatives", "false negatives"),
+    *("", "threshold", "TP", "FP", "TN", "FN"),
     *("precision", "recall", "specificity", "F1", "MCC"),
 )
 _DECILES = ("top", "rows", "positives", "lift", "gains")
@@ -57,8 +60,11 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
-    for warning in report.measures.warnings:
-        console.warn(warning)
+    for warning in report.warnings:
+        console.warn(escape(warning, _NOTE))
+    for title, measured in _titled(report):
+        for warning in measured.warnings:
+            console.warn(f"{warning}{title}")
     if params["json"]:
         document.write(evaluation_json(report))
     else:

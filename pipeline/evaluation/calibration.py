@@ -120,7 +120,7 @@ def calibration_error(bins: MassBins) -> tuple[float, float | None]:
 
 
 def hosmer_lemeshow(bins: MassBins) -> HosmerLemeshow | None:
-    """Return the sum of (observed - expected)^2 / (n p (1 - p)) over bins as a test; ``None`` where it is not defined."""
+    """Return the sum of (observed - expected)^2 / (n p (1 - p)) over bins as a test; ``None`` where it is undefined."""
     degrees = len(bins.mass) - 2
     if bins.weighted or degrees < 1:
         return None

@@ -40,7 +40,7 @@ def _right(state: EvaluationState, model: int) -> float:
 
 
 def _area_difference(state: EvaluationState) -> AreaDifference | None:
-    first, second = (RankedKeys.of(model.tables[0]) for model in state.models)
+    first, second = (RankedKeys.of(model.counters[0].table()) for model in state.models)
     if not first.has_both:
         return None
     (before, before_bound), (after, after_bound) = ranking.area(first), ranking.area(second)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import DataError
-
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+# What belongs to so many rows stays in the cache.
+BLOCK_ROWS = 1 << 15
 # Every float64 is a whole number of these: the smallest subnormal one.
 _UNIT_BITS = 1074
 # Of a float64 at most 1024 bits are before the point; 64 more for as many terms.
@@ -21,8 +20,8 @@ _BYTES = (_UNIT_BITS + 1024 + 64) // 8 + 1
 # The units of a fixed-point number: of its upper part, and how many bits its lower part has.
 UPPER_BITS, LOWER_BITS = 20, 42
 _LOWER_MASK = np.int64((1 << LOWER_BITS) - 1)
-# Below it the upper part of a number is an int64; half of it is left for what is added.
-MOST_FIXED = 2.0 ** (62 - UPPER_BITS)
+# Of 2**19 numbers below it the upper parts add up to an int64.
+MOST_FIXED = 2.0**24
 
 
 @dataclass(slots=True)
@@ -51,6 +50,17 @@ class ExactSum:
             self.positive += value == math.inf
             self.negative += value == -math.inf
             self.undefined += math.isnan(value)
+
+    def add_rows(self, values: Floats) -> None:
+        """Add numbers, not negative and at most 2**19 of them; those below 2**24 are rounded to 2**-62."""
+        is_large = ~(values < MOST_FIXED)
+        if is_large.any():
+            for value in values[is_large].tolist():
+                self.add(value)
+            values = values[~is_large]
+        upper, lower = fixed_rows(values)
+        self.units += int(upper.sum()) << (_UNIT_BITS - UPPER_BITS)
+        self.units += int(lower.sum()) << (_UNIT_BITS - UPPER_BITS - LOWER_BITS)
 
     def merge(self, other: ExactSum) -> None:
         """Add the terms of another sum."""
@@ -85,30 +95,24 @@ class ExactSum:
 
 
 def fixed_rows(values: Floats) -> tuple[Counts, Counts]:
-    """Return the upper and the lower part of numbers from 0 to 2**42: ``upper * 2**-20 + lower * 2**-62``.
+    """Return the upper and the lower part of numbers from 0 to 2**24: ``upper * 2**-20 + lower * 2**-62``.
 
-    Each is rounded to 2**-62; what is then added up, in any order and in any parts, is not rounded again.
-
-    Raises
-    ------
-    DataError
-        A number is too large.
+    Each is rounded to 2**-62; what is then added up, in any order and in any parts, is not rounded again. Parts of
+    up to 2**20 numbers can be added before a :func:`carry`.
     """
-    if values.size and not float(values.max()) < MOST_FIXED:
-        raise DataError(
-            f"weights add up to {float(values.max()):g}, and sums are kept up to {MOST_FIXED:g}",
-            "divide the weights by a constant: no measure changes",
-        )
-    scaled = values * 2.0**UPPER_BITS
-    upper = np.floor(scaled)
-    scaled -= upper
-    scaled *= 2.0**LOWER_BITS
-    np.rint(scaled, out=scaled)
-    return upper.astype(np.int64), scaled.astype(np.int64)
+    upper, lower = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.int64)
+    for start in range(0, len(values), BLOCK_ROWS):
+        block = np.s_[start : start + BLOCK_ROWS]
+        scaled = values[block] * 2.0**UPPER_BITS
+        upper[block] = scaled
+        scaled -= upper[block]
+        scaled *= 2.0**LOWER_BITS
+        lower[block] = np.rint(scaled, out=scaled)
+    return upper, lower
 
 
 def carry(upper: Counts, lower: Counts) -> None:
-    """Move whole units of the upper parts out of lower ones, which may be sums of up to 2**20 others, in place."""
+    """Move whole units of the upper parts out of lower ones, in place."""
     upper += lower >> LOWER_BITS
     lower &= _LOWER_MASK
 
@@ -137,10 +141,12 @@ class FixedCells:
         """Return zeros."""
         return cls(np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64))
 
-    def add(self, values: Any) -> None:
-        """Add one number to each cell."""
-        upper, lower = fixed_rows(np.asarray(values, dtype=np.float64))
-        self.merge(FixedCells(upper, lower))
+    def add_rows(self, places: npt.NDArray[np.intp], values: Floats) -> None:
+        """Add numbers, each to the cell at its place among all cells."""
+        upper, lower = fixed_rows(values)
+        np.add.at(self.upper.reshape(-1), places, upper)
+        np.add.at(self.lower.reshape(-1), places, lower)
+        carry(self.upper, self.lower)
 
     def merge(self, other: FixedCells) -> None:
         """Add other sums, cell by cell."""

@@ -36,6 +36,8 @@ class EvaluationJob:
         Whether all bytes of the inputs are digested.
     precision : {"fast", "accurate", "reproducible"}
     how : HowToScan
+    fitted : str or None
+        The digest that the inputs must have, as those of a fit, so that places in them say which rows it held out.
     """
 
     inputs: tuple[str, ...]
@@ -50,6 +52,7 @@ class EvaluationJob:
     full_fingerprint: bool
     precision: Precision
     how: HowToScan
+    fitted: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what the step needs, as JSON."""
@@ -62,6 +65,7 @@ class EvaluationJob:
             "beside": beside,
             "missing_target": self.missing_target,
             "decimal": self.csv.decimal,
+            "nulls": self.csv.spellings,
             "precision": self.precision,
             "arithmetic": arithmetic_here(self.blocks, self.precision),
         }

@@ -6,13 +6,15 @@ infinite or not defined is null.
 ``kind: "evaluation"``
     ``target``, ``classes`` (the negative one first where there are two); ``models``, each with ``name`` and ``digest``
     (none where a column has the probability); ``probability`` and ``weight``, the columns (null without one);
-    ``files``; ``rows`` with ``read``, and of these ``used``, ``bad``, ``set_aside``, ``without_target`` and
-    ``without_score``, which add up to it; ``clipped``, for each model the rows whose class has a probability of 0;
+    ``files``; ``rows`` with ``read``, and of these ``used``, ``bad``, ``set_aside``, ``without_target``,
+    ``without_score`` and ``not_held_out``, which add up to it; ``clipped``, for each model the rows whose class has a
+    probability of 0;
     ``measures``, under the names of the attributes of :class:`~pipeline.evaluation.results.BinaryMeasures` or
     :class:`~pipeline.evaluation.results.MultinomialMeasures`; ``challenger``, those of a second model, and
     ``differences``, the second model minus the first (both null without one); ``groups``, for each ``--by`` the
     ``columns``, how many groups are ``pooled``, and ``groups``, each with ``value`` (null for all others together; in
-    it a value that is missing is null), ``measures``, ``challenger`` and ``differences``; ``notes``.
+    it a value that is missing is null), ``measures``, ``challenger`` and ``differences``; ``notes``; ``warnings``
+    about features without a value, or of which the model knows no value.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ def evaluation_json(report: EvaluationReport) -> Json:
         **_measured(report),
         "groups": [_groups(each) for each in report.groups],
         "notes": list(report.notes),
+        "warnings": list(report.warnings),
     }
 
 

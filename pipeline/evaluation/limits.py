@@ -12,7 +12,7 @@ from pipeline.units import nearest, quoted, shortest
 
 def limited_names(kind: type) -> tuple[str, ...]:
     """Return the measures of a kind that are one number each."""
-    return tuple(each.name for each in fields(kind) if each.type in {"float", "float | None"})
+    return tuple(each.name for each in fields(kind) if each.type in {"float", "float | None"} and each.name != "weight")
 
 
 def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ def _binary(state: EvaluationState, wishes: MeasureWishes, model: int) -> Binary
         rows=state.rows,
         weight=weight,
         prevalence=positives / weight,
-        mean_probability=its.probability.value() / weight,
+        mean_probability=float(keys.sums[:2].sum()) / weight,
         log_loss=its.log_loss.value() / weight,
         brier=its.brier.value() / weight,
         **asdict(brier_parts(bins)),
@@ -83,7 +83,7 @@ def _binary(state: EvaluationState, wishes: MeasureWishes, model: int) -> Binary
 
 
 def _ranked(its: ModelState, wishes: MeasureWishes) -> tuple[RankedKeys, MassBins]:
-    keys = RankedKeys.of(its.tables[0])
+    keys = RankedKeys.of(its.counters[0].table())
     return keys, MassBins.of(keys, wishes.bins)
 
 
@@ -144,7 +144,7 @@ def _multinomial(state: EvaluationState, model: int) -> MultinomialMeasures:
     areas = [each.auc for each in classes if each.auc is not None]
     bounds = [each.auc_bound for each in classes if each.auc_bound is not None]
     empty = sum(not mass for mass in masses)
-    notes = (f"{format_count(empty)} classes have no rows: their auc is null",) if empty else ()
+    notes = (f"auc is null for {empty} of {len(masses)} classes: no row is of that class",) if empty else ()
     return MultinomialMeasures(
         rows=state.rows,
         weight=weight,
@@ -160,7 +160,7 @@ def _multinomial(state: EvaluationState, model: int) -> MultinomialMeasures:
 
 
 def _of_class(state: EvaluationState, its: ModelState, code: int, cells: Any) -> ClassMeasures:
-    keys = RankedKeys.of(its.tables[code])
+    keys = RankedKeys.of(its.counters[code].table())
     area, bound = ranking.area(keys) if keys.has_both else (None, None)
     masses = class_masses(state)
     right, predicted = float(cells[code, code]), float(cells[:, code].sum())

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.canonical import digest
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, UsageError
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
 from pipeline.evaluation.states import TILE_ROWS
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
+from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
+from pipeline.fitting.first_pass.hashing import is_hashable
+from pipeline.flow.judging import Judge
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
     BadRows,
     ChunkContext,
     PreparedScan,
+    ReduceTree,
     StepCosts,
     Survey,
     discover,
@@ -33,8 +38,11 @@ from pipeline.scan import (
     worker,
 )
 from pipeline.types.blocks import HasTiles
+from pipeline.types.features import FeatureCounts, HasFeatures
 from pipeline.types.inputs import FileFacts
+from pipeline.types.job import ShareLimits
 from pipeline.types.work import Outcome
+from pipeline.units import escape
 
 _FLOAT = 8
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
@@ -61,6 +69,8 @@ class EvaluatedRows:
         A digest of each file.
     notes : tuple of str
         How the files differ, in words for a person.
+    warnings : tuple of str
+        What makes scores meaningless: a feature without a value, or of which the model knows no value.
     """
 
     terms: EvaluationTerms
@@ -70,6 +80,7 @@ class EvaluatedRows:
     set_aside: int
     data: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -82,6 +93,7 @@ class EvaluatedRows:
             "set_aside": self.set_aside,
             "without_target": counts["without_target"],
             "without_score": counts["without_score"],
+            "not_held_out": counts["not_held_out"],
         }
 
 
@@ -105,7 +117,8 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
             "use workers with one kind of CPU, one numpy and one logitstream",
         )
     terms = EvaluationTerms.of(settings["terms"])
-    return EvaluationReader(blocks, terms, settings["missing_target"], settings["decimal"])
+    missing, decimal, nulls = (settings[name] for name in ("missing_target", "decimal", "nulls"))
+    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls))
 
 
 def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...]]:
@@ -119,8 +132,9 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...
     found = discover(job.inputs)
     files = gather_facts(found.files, job.csv, full=job.full_fingerprint)
     columns = EvaluatedColumns.of(job.blocks, job.terms)
-    survey = Survey.of(files, columns.needs, (), job.csv)
+    survey = Survey.of(files, columns.needs, columns.kept, job.csv)
     surveyed = survey.compared(lambda fields: columns.unfit(job.blocks, fields), job.absent)
+    _check_held_out(job, files, {field.name: field.type for field in surveyed.fields})
     plan = make_plan(files, chunk_size=job.chunk_size, limit=job.limit)
     # The lines at the ends of a CSV may be longer than the others, so that it has more rows than they let expect.
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
@@ -148,7 +162,36 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
 
 def file_digest(facts: FileFacts) -> str:
     """Return the SHA-256 of the identity of a file; when it was changed does not count."""
-    return digest([facts.file.path, facts.identity.size, facts.identity.digest, facts.identity.content])
+    return digest(_identity(facts))
+
+
+def _check_held_out(job: EvaluationJob, files: Sequence[FileFacts], types: Mapping[str, pa.DataType]) -> None:
+    """Refuse rows of which it cannot be known whether a fit held them out."""
+    if job.fitted is not None and job.fitted != data_digest(files):
+        raise UsageError(
+            "the rows that were held out are known by their places in the files that the model was fitted to, and "
+            "these are other files",
+            "evaluate those files, or fit with --key, or with a comparison as --holdout",
+        )
+    for name, type_ in types.items():
+        if name == job.terms.key and not is_hashable(type_):
+            raise UsageError(
+                f"column {escape(name)} is {escape(str(type_))}, which is no key of rows", "leave --rows out"
+            )
+        if name != job.terms.key and job.terms.holdout is not None:
+            comparison = parse_holdout(job.terms.holdout)
+            assert isinstance(comparison, ColumnComparison)
+            if reason := unfit_comparison(comparison, type_):
+                raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
+
+
+def data_digest(files: Sequence[FileFacts]) -> str:
+    """Return the digest of files that a model file has of those that it was fitted to."""
+    return digest([_identity(facts) for facts in files])
+
+
+def _identity(facts: FileFacts) -> list[object]:
+    return [facts.file.path, facts.identity.size, facts.identity.digest, facts.identity.content]
 
 
 def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> StepCosts:
@@ -181,6 +224,8 @@ class _EvaluationPass:
         self._bad_rows = BadRows(prepared.files, prepared.plan, job.max_bad)
         self._totals = EvaluationTotals.empty(job.terms)
         self._read = self._bad = self._set_aside = 0
+        # Which spellings are kept depends on the order in which counts are added.
+        self._features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
         self._given_up = False
 
     def found(self, notes: tuple[str, ...]) -> EvaluatedRows:
@@ -205,7 +250,17 @@ class _EvaluationPass:
             raise error
         agenda.require_complete()
         data = tuple(map(file_digest, self._prepared.files))
-        return EvaluatedRows(self._job.terms, self._totals, self._read, self._bad, self._set_aside, data, notes)
+        accounts = (self._read, self._bad, self._set_aside)
+        return EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+
+    def _warnings(self) -> Iterator[str]:
+        """Yield what is wrong with the features of the models, as a run that scores would say it."""
+        is_csv = any(facts.file.format == "csv" for facts in self._prepared.files)
+        judge = Judge(ShareLimits(), ShareLimits(), self._job.csv if is_csv else None)
+        blocks = (block for block in self._job.blocks if isinstance(block, HasFeatures))
+        features = {each.column: each for block in blocks for each in block.features()}
+        counts = self._features.total() or FeatureCounts()
+        yield from (found.text for found in judge.warnings(features.values(), counts))
 
     @property
     def _has_failed(self) -> bool:
@@ -213,6 +268,7 @@ class _EvaluationPass:
 
     def _book(self, outcome: Outcome[EvaluationTotals]) -> None:
         self._bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
+        self._features.add(outcome.chunk, outcome.features)
         self._read += outcome.rows
         self._bad += outcome.bad_rows
         self._set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)

@@ -1,6 +1,7 @@
 """The rows of a batch, judged: which are evaluated, which are left out and why.
 
-They are judged in this order: bad, or set aside by the model; without a target or a weight; without a score; used.
+They are judged in this order: bad, or set aside by the model; without a target or a weight; without a score; not held
+out, where only rows that a fit held out are evaluated; used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, 
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
 from pipeline.evaluation.totals import ChunkTotals
+from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, ColumnComparison, Divider, parse_holdout
 from pipeline.models.columns import Mask, RecentLevels, levels, numbers, unfit_columns
 from pipeline.models.levels import LevelTable, spelled_type
 from pipeline.models.tally import BatchColumn, RowTally
@@ -37,6 +39,8 @@ class EvaluatedColumns:
     probability, weight : int or None
     groups : tuple of int
         Of the columns that make groups.
+    kept : tuple of str
+        The columns behind the needs that say which rows are held out, read as they are.
     """
 
     needs: tuple[Need, ...]
@@ -45,6 +49,7 @@ class EvaluatedColumns:
     probability: int | None
     weight: int | None
     groups: tuple[int, ...]
+    kept: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, blocks: Sequence[ScoresColumns], terms: EvaluationTerms) -> EvaluatedColumns:
@@ -61,7 +66,21 @@ class EvaluatedColumns:
         target = place(Need(terms.target, "categorical"))
         probability, weight = number(terms.probability), number(terms.weight)
         groups = tuple(place(Need(name, "categorical")) for name in terms.group_columns)
-        return cls(tuple(needs), models, target, probability, weight, groups)
+        return cls(tuple(needs), models, target, probability, weight, groups, kept_columns(terms))
+
+    def divider(self, terms: EvaluationTerms, nulls: tuple[str, ...]) -> Divider | None:
+        """Return what says which rows are held out; ``None`` where all rows are evaluated."""
+        if terms.holdout is None:
+            return None
+        found, first = parse_holdout(terms.holdout), len(self.needs)
+        comparison = found if isinstance(found, ColumnComparison) else None
+        return Divider(
+            share=0.0 if isinstance(found, ColumnComparison) else found,
+            comparison=comparison,
+            key=None if terms.key is None else first + self.kept.index(terms.key),
+            compared=None if comparison is None else first + self.kept.index(comparison.column),
+            nulls=nulls,
+        )
 
     def unfit(self, blocks: Sequence[ScoresColumns], fields: Sequence[pa.Field]) -> list[str]:
         """Return one sentence for each field whose type does not fit, those of the models first."""
@@ -84,6 +103,15 @@ class EvaluatedColumns:
         yield from ((place, "a column of groups") for place in self.groups)
 
 
+def kept_columns(terms: EvaluationTerms) -> tuple[str, ...]:
+    """Return the columns that say which rows are held out."""
+    if terms.holdout is None:
+        return ()
+    found = parse_holdout(terms.holdout)
+    names = (found.column if isinstance(found, ColumnComparison) else None, terms.key)
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
 @dataclass(frozen=True, eq=False)
 class EvaluationReader:
     """Reads the batches of a scan. May be used from several threads at once.
@@ -96,13 +124,17 @@ class EvaluationReader:
     missing_target : {"error", "drop"}
     decimal : str
         The decimal sign in a CSV.
+    nulls : tuple of str
+        Spellings of null in text of a CSV that is read as it is.
     """
 
     blocks: tuple[ScoresColumns, ...]
     terms: EvaluationTerms
     missing_target: MissingTarget
     decimal: str
+    nulls: tuple[str, ...] = ()
     columns: EvaluatedColumns = field(init=False)
+    divider: Divider | None = field(init=False)
     _tables: Mapping[bool, LevelTable] = field(init=False)
     _recent: RecentLevels = field(init=False, default_factory=RecentLevels)
 
@@ -111,13 +143,15 @@ class EvaluationReader:
         positions = {spelling: number for number, spelling in enumerate(spelled)}
         signs = {True: self.decimal, False: "."}
         tables = {is_csv: LevelTable(positions, spelled_type(spelled), (), sign) for is_csv, sign in signs.items()}
-        object.__setattr__(self, "columns", EvaluatedColumns.of(self.blocks, self.terms))
+        columns = EvaluatedColumns.of(self.blocks, self.terms)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "divider", columns.divider(self.terms, self.nulls))
         object.__setattr__(self, "_tables", tables)
 
     def add(self, batch: Batch, file: InputFile, needs: Sequence[Need], chunk: ChunkTotals) -> None:
         """Add the rows of a batch that can be evaluated to a chunk, after the others were booked."""
         with np.errstate(all="ignore"):
-            _BatchOfRows(self, batch, chunk).add(self._scorers(file, needs), is_csv=file.format == "csv")
+            _BatchOfRows(self, batch, chunk).add(self._scorers(file, needs), file)
 
     def find(self, table: LevelTable, array: pa.Array) -> tuple[Codes, Mask]:
         """Return the class of each row, -1 where it is none, and where the target is missing."""
@@ -152,14 +186,17 @@ class _BatchOfRows:
         self.tally = RowTally(self.rows)
         self.without: Mask = np.zeros(self.rows, dtype=np.bool_)
 
-    def add(self, scorers: Sequence[tuple[Scorer, tuple[int, ...]]], *, is_csv: bool) -> None:
+    def add(self, scorers: Sequence[tuple[Scorer, tuple[int, ...]]], file: InputFile) -> None:
         """Judge the rows, and add those that are used."""
-        codes = self._codes(is_csv=is_csv)
+        codes = self._codes(is_csv=file.format == "csv")
         weights = None if self.columns.weight is None else self._weights(self.columns.weight)
         scored = [scorer.scores([self._array(place) for place in places], self.tally) for scorer, places in scorers]
+        held = None if self.reader.divider is None else self._held(self.reader.divider, file.path)
         rejected = self.tally.rejected
-        self.batch.settle(Values((), null=self.tally.null_count, rejected=self.tally.cells(rejected)))
-        used = self._used(rejected, scored)
+        tally = self.tally
+        cells = tally.cells(rejected)
+        self.batch.settle(Values((), tally.null_count, events=tally.events, rejected=cells, features=tally.features))
+        used = self._used(rejected, scored, held)
         count = int(np.count_nonzero(used))
         if not count:
             return
@@ -181,7 +218,16 @@ class _BatchOfRows:
             )
         )
 
-    def _used(self, rejected: Codes, scored: Sequence[BatchScores]) -> Mask:
+    def _held(self, divider: Divider, path: str) -> Mask:
+        """Return which rows are held out; one whose value cannot be compared is bad."""
+        folds = divider.of_batch(self.batch, path)
+        if divider.comparison is not None and divider.compared is not None and (wrong := folds == WRONG).any():
+            column = BatchColumn(divider.compared, divider.comparison.column, self._array(divider.compared))
+            self.tally.add_bad(np.flatnonzero(wrong), column, "no comparison")
+        held: Mask = folds == HELD_OUT
+        return held
+
+    def _used(self, rejected: Codes, scored: Sequence[BatchScores], held: Mask | None) -> Mask:
         """Return which rows are evaluated, after the others were counted."""
         usable: Mask = np.ones(self.rows, dtype=np.bool_)
         usable[rejected] = False
@@ -191,6 +237,9 @@ class _BatchOfRows:
         missing = scored[0].missing if len(scored) == 1 else np.logical_or.reduce([each.missing for each in scored])
         counts["without_score"] += int(np.count_nonzero(missing & usable))
         usable &= ~missing
+        if held is not None:
+            counts["not_held_out"] += int(np.count_nonzero(usable & ~held))
+            usable &= held
         return usable
 
     def _array(self, place: int) -> pa.Array:

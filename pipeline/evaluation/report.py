@@ -24,6 +24,7 @@ LEFT_OUT: Mapping[str, str] = {
     "set_aside": "set aside by the model",
     "without_target": "without a target",
     "without_score": "without a score",
+    "not_held_out": "not held out of the fit",
 }
 
 
@@ -91,7 +92,8 @@ class EvaluationReport(Tabular):
     probability, weight : str or None
         The columns of the probability, and of the weights.
     rows : mapping of str to int
-        ``read`` = ``used`` + ``bad`` + ``set_aside`` by a model + ``without_target`` + ``without_score``.
+        ``read`` = ``used`` + ``bad`` + ``set_aside`` by a model + ``without_target`` + ``without_score`` +
+        ``not_held_out``, which is 0 where all rows are evaluated.
     clipped : tuple of int
         For each model, in how many rows the class has a probability of 0, which counts as 2.2e-16.
     measures : BinaryMeasures or MultinomialMeasures
@@ -103,6 +105,8 @@ class EvaluationReport(Tabular):
     files : int
     notes : tuple of str
         How the files differ, and what else a person should know.
+    warnings : tuple of str
+        What makes scores meaningless: a feature without a value, or of which the model knows no value.
     state : EvaluationState
         What the measures were made of.
     """
@@ -121,6 +125,7 @@ class EvaluationReport(Tabular):
     groups: tuple[GroupsReport, ...]
     files: int
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     state: EvaluationState | None = field(default=None, compare=False)
 
     def require(self, limits: Mapping[str, float]) -> None:
@@ -163,6 +168,7 @@ def report_of(found: EvaluatedRows, wishes: MeasureWishes) -> EvaluationReport:
         groups=groups,
         files=len(found.data),
         notes=(*found.notes, *map(_pooled_note, filter(lambda each: each.pooled, groups))),
+        warnings=found.warnings,
         state=totals.whole,
     )
 

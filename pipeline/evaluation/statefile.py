@@ -35,6 +35,7 @@ VERSION = 1
 _FIRST = re.compile(rb"logitstream-evaluation ([0-9]{1,9})\n")
 _LENGTH, _SHA256 = 8, 32
 _DTYPES = {"<f8", "<i8", "<u8", "|u1"}
+_FOREIGN = "is not the state of an evaluation"
 _AGAIN = "evaluate the rows again with --state"
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -84,7 +85,7 @@ def from_bytes(content: bytes, name: str) -> EvaluatedRows:
     except LogitstreamError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise DataError(f"{shown} is not the state of an evaluation: {escape(str(error))}", _AGAIN).at(name) from error
+        raise DataError(f"{shown} {_FOREIGN}: {escape(str(error))}", _AGAIN).at(name) from error
 
 
 def read_state(path: str | os.PathLike[str]) -> EvaluatedRows:

@@ -1,7 +1,7 @@
 """What an evaluation keeps of the rows of one group: integers and exact sums, so that parts can be merged in any order.
 
-Nothing here depends on the order in which tiles come or states are merged. Inside a tile numbers are added in float64,
-in the order of its rows.
+Nothing here depends on the order of rows, on how they are cut into tiles, or on the order in which states are merged:
+every number of a row is rounded to fixed point by itself, and what is added up then is exact.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.evaluation.exact import Counts, ExactSum, FixedCells, Floats
+from pipeline.errors import DataError
+from pipeline.evaluation.counting import KeyCounter, KeyedRows
+from pipeline.evaluation.exact import MOST_FIXED, Counts, ExactSum, FixedCells, Floats
 from pipeline.evaluation.joint import JointTable, joined
-from pipeline.evaluation.keys import MOST_KEYS, KeyedRows, KeyTable, merged
+from pipeline.evaluation.keys import MOST_KEYS, KeyTable
 
 TILE_ROWS = 1 << 19
 # Of one class against the rest.
 FEWEST_KEYS = 1 << 8
+# Sums in fixed point are good to twice as much.
+_MOST_WEIGHT = 2.0**42
+_SMALLER = "divide all weights by a constant: no measure changes"
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -47,6 +52,11 @@ class StateShape:
     def is_paired(self) -> bool:
         """Whether two models are compared row by row."""
         return self.models == 2 and self.classes == 2 and not self.weighted
+
+    @property
+    def tables(self) -> int:
+        """How many tables of keys each model has."""
+        return 1 if self.classes == 2 else self.classes
 
     @property
     def most_keys(self) -> int:
@@ -87,9 +97,9 @@ class ModelState:
 
     Attributes
     ----------
-    log_loss, brier, probability : ExactSum
-        Weighted; the last of two classes alone.
-    tables : list of KeyTable
+    log_loss, brier : ExactSum
+        Weighted.
+    counters : tuple of KeyCounter
         One, or one of each class against the rest.
     predicted : ndarray of int64
         Rows of each class by what is predicted for them: shape (thresholds, classes) those that count as positive, or
@@ -100,8 +110,7 @@ class ModelState:
 
     log_loss: ExactSum
     brier: ExactSum
-    probability: ExactSum
-    tables: list[KeyTable]
+    counters: tuple[KeyCounter, ...]
     predicted: Counts
     weights: FixedCells | None
 
@@ -109,13 +118,12 @@ class ModelState:
     def empty(cls, shape: StateShape) -> ModelState:
         """Return the state of a model without rows."""
         binary = shape.classes == 2
-        tables = [
-            KeyTable.empty(shape.most_keys, weighted=shape.weighted) for _ in range(1 if binary else shape.classes)
-        ]
+        empty = KeyTable.empty(shape.most_keys, weighted=shape.weighted)
         cells = (len(shape.thresholds) if binary else shape.classes, shape.classes)
         return cls(
-            *(ExactSum() for _ in range(3)),
-            tables,
+            ExactSum(),
+            ExactSum(),
+            tuple(KeyCounter(empty) for _ in range(shape.tables)),
             np.zeros(cells, dtype=np.int64),
             FixedCells.empty(*cells) if shape.weighted else None,
         )
@@ -124,15 +132,15 @@ class ModelState:
         """Add other rows."""
         self.log_loss.merge(other.log_loss)
         self.brier.merge(other.brier)
-        self.probability.merge(other.probability)
-        self.tables = [merged(*pair) for pair in zip(self.tables, other.tables, strict=True)]
+        for counter, its in zip(self.counters, other.counters, strict=True):
+            counter.merge(its)
         self.predicted += other.predicted
         if self.weights is not None and other.weights is not None:
             self.weights.merge(other.weights)
 
     def add(self, tile: ScoredTile, model: int, shape: StateShape) -> None:
         """Add the rows of a tile, scored by this model."""
-        self.log_loss.add(_weighted_sum(tile.losses[model], tile.weights))
+        self.log_loss.add_rows(_weighted(tile.losses[model], tile.weights))
         if shape.classes == 2:
             self._add_binary(tile, model, shape.thresholds)
         else:
@@ -140,14 +148,13 @@ class ModelState:
 
     def _add_binary(self, tile: ScoredTile, model: int, thresholds: tuple[float, ...]) -> None:
         probabilities, positive = tile.probabilities[model], tile.codes == 1
-        self.probability.add(_weighted_sum(probabilities, tile.weights))
         apart = probabilities - positive
         apart *= apart
-        self.brier.add(_weighted_sum(apart, tile.weights))
-        self._count(0, KeyedRows(tile.scores[model], probabilities, positive, tile.weights))
+        self.brier.add_rows(_weighted(apart, tile.weights))
+        self.counters[0].add(KeyedRows(tile.scores[model], probabilities, positive, tile.weights))
         for number, threshold in enumerate(thresholds):
             flagged = np.flatnonzero(probabilities >= threshold)
-            self._predict(np.s_[number], np.where(positive[flagged], 1, 0), flagged, tile.weights)
+            self._predict(2 * number + positive[flagged], None if tile.weights is None else tile.weights[flagged])
 
     def _add_multinomial(self, tile: ScoredTile, model: int, classes: int) -> None:
         probabilities, scores = tile.probabilities[model], tile.scores[model]
@@ -155,44 +162,35 @@ class ModelState:
         for code in range(classes):
             is_class = tile.codes == code
             apart += (probabilities[code] - is_class) ** 2
-            same = scores is probabilities
             ranked = scores[code]
-            self._count(code, KeyedRows(ranked, ranked if same else probabilities[code], is_class, tile.weights))
-        self.brier.add(_weighted_sum(apart, tile.weights))
-        places = tile.codes * classes + probabilities.argmax(axis=0)
-        self._predict(np.s_[:], places, np.s_[:], tile.weights)
+            its = ranked if scores is probabilities else probabilities[code]
+            self.counters[code].add(KeyedRows(ranked, its, is_class, tile.weights))
+        self.brier.add_rows(_weighted(apart, tile.weights))
+        self._predict(tile.codes * classes + probabilities.argmax(axis=0), tile.weights)
 
-    def _count(self, table: int, rows: KeyedRows) -> None:
-        here = self.tables[table]
-        self.tables[table] = merged(here, KeyTable.of(rows, here.most, here.shift))
-
-    def _predict(self, cells: Any, places: npt.NDArray[np.intp], rows: Any, weights: Floats | None) -> None:
+    def _predict(self, cells: npt.NDArray[np.intp], weights: Floats | None) -> None:
         """Count rows by cell."""
-        part = self.predicted[cells]
-        part += np.bincount(places, minlength=part.size).reshape(part.shape)
+        self.predicted += np.bincount(cells, minlength=self.predicted.size).reshape(self.predicted.shape)
         if self.weights is not None and weights is not None:
-            sums = np.zeros(self.predicted.shape)
-            sums[cells] = np.bincount(places, weights[rows], part.size).reshape(part.shape)
-            self.weights.add(sums)
+            self.weights.add_rows(cells, weights)
 
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
-        sums = [each.to_array() for each in (self.log_loss, self.brier, self.probability)]
+        sums = [each.to_array() for each in (self.log_loss, self.brier)]
         arrays: Arrays = {"sums": np.stack(sums), "predicted": self.predicted}
         if self.weights is not None:
             arrays["weights"] = np.stack([self.weights.upper, self.weights.lower])
-        for number, table in enumerate(self.tables):
-            arrays |= _named(f"table {number}", table.to_arrays())
+        for number, counter in enumerate(self.counters):
+            arrays |= _named(f"table {number}", counter.table().to_arrays())
         return arrays
 
     @classmethod
     def from_arrays(cls, shape: StateShape, arrays: Mapping[str, npt.NDArray[Any]]) -> ModelState:
         """Return the state of which these are the arrays."""
         sums = [ExactSum.from_array(each) for each in arrays["sums"]]
-        count = 1 if shape.classes == 2 else shape.classes
-        tables = [KeyTable.from_arrays(_part(f"table {number}", arrays)) for number in range(count)]
-        weights = FixedCells(*arrays["weights"]) if shape.weighted else None
-        return cls(*sums, tables, arrays["predicted"], weights)
+        tables = (KeyTable.from_arrays(_part(f"table {number}", arrays)) for number in range(shape.tables))
+        weights = FixedCells(*arrays["weights"].copy()) if shape.weighted else None
+        return cls(*sums, tuple(map(KeyCounter, tables)), arrays["predicted"].copy(), weights)
 
 
 @dataclass(slots=True, eq=False)
@@ -234,24 +232,47 @@ class EvaluationState:
         return int(self.classes.sum())
 
     def add(self, tile: ScoredTile) -> None:
-        """Add at most ``TILE_ROWS`` rows."""
+        """Add at most ``TILE_ROWS`` rows.
+
+        Raises
+        ------
+        DataError
+            A weight is 2**24 or more, or weights add up to more than sums by key can be.
+        """
         if not len(tile.codes):
             return
         self.classes += np.bincount(tile.codes, minlength=self.shape.classes)
-        for code, total in enumerate(self.weights):
-            assert tile.weights is not None
-            total.add(float(tile.weights[tile.codes == code].sum()))
+        if tile.weights is not None:
+            self._add_weights(tile.codes, tile.weights)
         for number, model in enumerate(self.models):
             model.add(tile, number, self.shape)
         if self.joint is not None:
             rows = JointTable.of(tile.scores, tile.codes == 1, self.joint.most, self.joint.shift)
             self.joint = joined(self.joint, rows)
 
+    def _add_weights(self, codes: npt.NDArray[np.intp], weights: Floats) -> None:
+        if not (largest := float(weights.max())) < MOST_FIXED:
+            raise DataError(f"a weight is {largest:g}, and weights are kept below {MOST_FIXED:g}", _SMALLER)
+        for code, total in enumerate(self.weights):
+            total.add_rows(weights[codes == code])
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        if not (total := sum(weight.value() for weight in self.weights)) < _MOST_WEIGHT:
+            raise DataError(f"weights add up to {total:g}, and sums are kept below {_MOST_WEIGHT:g}", _SMALLER)
+
     def merge(self, other: EvaluationState) -> None:
-        """Add the rows of another state of the same shape; no order changes the result."""
+        """Add the rows of another state of the same shape; no order changes the result.
+
+        Raises
+        ------
+        DataError
+            Weights add up to more than sums by key can be.
+        """
         self.classes += other.classes
         for mine, theirs in zip(self.weights, other.weights, strict=True):
             mine.merge(theirs)
+        self._check_weights()
         for model, its in zip(self.models, other.models, strict=True):
             model.merge(its)
         if self.joint is not None and other.joint is not None:
@@ -260,7 +281,8 @@ class EvaluationState:
     def limit(self, most: int) -> None:
         """Keep at most so many keys in each table, from now on."""
         for model in self.models:
-            model.tables = [table.limited(most) for table in model.tables]
+            for counter in model.counters:
+                counter.limit(most)
         if self.joint is not None:
             self.joint = self.joint.limited(most)
 
@@ -280,15 +302,15 @@ class EvaluationState:
         """Return the state of which these are the arrays."""
         return cls(
             shape,
-            arrays["classes"],
+            arrays["classes"].copy(),
             tuple(ExactSum.from_array(each) for each in arrays["weights"]) if shape.weighted else (),
             tuple(ModelState.from_arrays(shape, _part(f"model {number}", arrays)) for number in range(shape.models)),
             JointTable.from_arrays(_part("joint", arrays)) if shape.is_paired else None,
         )
 
 
-def _weighted_sum(values: Floats, weights: Floats | None) -> float:
-    return float((values if weights is None else values * weights).sum())
+def _weighted(values: Floats, weights: Floats | None) -> Floats:
+    return values if weights is None else values * weights
 
 
 def _named(prefix: str, arrays: Arrays) -> Iterator[tuple[str, npt.NDArray[Any]]]:

@@ -36,6 +36,8 @@ class EvaluationTerms:
         Each has the columns that make groups together.
     max_groups : int
     thresholds : tuple of float
+    holdout, key : str or None
+        As the options of a fit say which rows it held out, where only those are evaluated.
     """
 
     target: str
@@ -47,6 +49,8 @@ class EvaluationTerms:
     by: tuple[Keys, ...] = ()
     max_groups: int = 200
     thresholds: tuple[float, ...] = ()
+    holdout: str | None = None
+    key: str | None = None
 
     @property
     def shape(self) -> StateShape:
@@ -90,6 +94,8 @@ _WORDS = {
     "by": "the groups",
     "max_groups": "--max-groups",
     "thresholds": "the thresholds",
+    "holdout": "the rows held out by",
+    "key": "the key of the rows held out",
 }
 
 

@@ -78,19 +78,18 @@ class ChunkTotals:
 
 def totals_bytes(terms: EvaluationTerms, rows: int) -> int:
     """Return the bytes that the totals of so many rows take at most."""
-    of_groups = sum(_group_bytes(terms, rows) for _ in terms.by)
-    return state_bytes(terms.shape, min(rows, MOST_KEYS)) + of_groups
+    shape, few, all_groups = terms.shape, min(terms.max_groups, FEW_GROUPS) + 1, terms.max_groups + 1
+    whole = _states_bytes(shape, rows, 1, MOST_KEYS)
+    of_groups = max(_states_bytes(shape, rows, few, KEYS_OF_FEW), _states_bytes(shape, rows, all_groups, KEYS_OF_MANY))
+    return whole + len(terms.by) * of_groups
 
 
-def state_bytes(shape: StateShape, keys: int) -> int:
-    """Return the bytes of a state whose tables have so many keys."""
-    tables = shape.models * keys * (_WEIGHTED_KEY_BYTES if shape.weighted else _KEY_BYTES)
-    pairs = _PAIR_BYTES * keys if shape.models > 1 and shape.classes == 2 else 0
-    return _STATE_BYTES + tables + pairs + 8 * shape.classes**2
-
-
-def _group_bytes(terms: EvaluationTerms, rows: int) -> int:
-    """Return the bytes of the states of the groups of one ``--by``: each row is in one of them."""
-    few = min(terms.max_groups, FEW_GROUPS) + 1
-    most = max(few * KEYS_OF_FEW, (terms.max_groups + 1) * KEYS_OF_MANY)
-    return state_bytes(terms.shape, min(rows, most)) + _STATE_BYTES * (terms.max_groups + 1)
+def _states_bytes(shape: StateShape, rows: int, states: int, most: int) -> int:
+    """Return the bytes of states that have so many rows together, with at most so many keys in each table."""
+    binary = shape.classes == 2
+    keys = min(rows, states * min(most, shape.most_keys)) * (1 if binary else shape.classes)
+    of_keys = shape.models * keys * (_WEIGHTED_KEY_BYTES if shape.weighted else _KEY_BYTES)
+    of_pairs = min(rows, states * most) * _PAIR_BYTES if shape.is_paired else 0
+    cells = shape.classes * (len(shape.thresholds) if binary else shape.classes)
+    of_cells = 8 * shape.models * cells * (3 if shape.weighted else 1)
+    return of_keys + of_pairs + min(rows, states) * (_STATE_BYTES + of_cells)

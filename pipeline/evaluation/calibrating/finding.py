@@ -61,8 +61,8 @@ def find_calibration(passes: CalibrationPasses, method: str) -> FoundCalibration
     check_first(first.exact, passes, method)
     if inverses:
         return _Softening(passes, first.exact).found(points_of(inverses, first.floats.softened))
-    table = first.exact.table
-    assert table is not None
+    assert first.exact.counter is not None
+    table = first.exact.counter.table()
     if method == "isotonic":
         return _isotonic(passes, first.exact, table)
     return _CurveFit(passes, method, first.exact).found(CountsByKey.of(table))

@@ -12,10 +12,8 @@ import pyarrow as pa
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.passes import CalibrationStep
-from pipeline.evaluation.calibrating.summing import MEASURED
 from pipeline.evaluation.keys import MOST_KEYS
 from pipeline.evaluation.states import TILE_ROWS
-from pipeline.evaluation.totals import state_bytes
 from pipeline.fitting.asking.reading import check_apart, check_model_file
 from pipeline.fitting.first_pass.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
@@ -38,6 +36,8 @@ _FLOAT = 8
 _MISLED = 4
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
+# Of a key: its ends and smallest probability, counts of both classes, three sums in two parts, what leads to it.
+_KEY_BYTES = 8 * (5 + 2 * 3 + 4)
 # Of a tile while it is counted and measured: scores in order, keys, probabilities, losses, places.
 _TILE_ARRAYS = 8
 
@@ -171,4 +171,4 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
 
 def _counted_bytes(rows: int) -> int:
     """Return the bytes of so many rows by key: those that are fitted, and those that are measured."""
-    return 2 * state_bytes(MEASURED, min(rows, MOST_KEYS))
+    return 2 * _KEY_BYTES * min(rows, MOST_KEYS)

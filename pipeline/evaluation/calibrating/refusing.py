@@ -47,7 +47,8 @@ def check_first(first: ExactParts, passes: CalibrationPasses, method: str) -> No
 def _is_separated(first: ExactParts, model: Predictor, method: str) -> bool:
     if model.classes is not None:
         return first.lowest >= 0
-    if first.table is None or (len(first.table) == 1 and not first.table.is_wide().any()):
+    table = None if first.counter is None else first.counter.table()
+    if table is None or (len(table) == 1 and not table.is_wide().any()):
         return False
     if method == "temperature":
         return first.lowest >= 0 >= first.highest

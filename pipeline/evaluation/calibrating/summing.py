@@ -17,7 +17,8 @@ from pipeline.evaluation.calibrating.measuring import RawScorer
 from pipeline.evaluation.calibrating.reading import RawBlock, RawRows
 from pipeline.evaluation.calibrating.recalibrating import measured_with
 from pipeline.evaluation.calibrating.softening import margin_of, softened
-from pipeline.evaluation.keys import KeyedRows, KeyTable, merged
+from pipeline.evaluation.counting import KeyCounter, KeyedRows
+from pipeline.evaluation.keys import KeyTable
 from pipeline.evaluation.scoring import ScoresColumns
 from pipeline.evaluation.states import EvaluationState, StateShape
 from pipeline.evaluation.tiles import Codes, Floats, TileBuffer, UsedRows
@@ -43,14 +44,14 @@ class ExactParts:
     lowest, highest : float
         The smallest raw prediction of a positive and the largest of a negative; of several classes, ``lowest`` is the
         smallest margin of a row's own class.
-    table : KeyTable or None
+    counter : KeyCounter or None
         The rows that are fitted, by key.
     state : EvaluationState
         The rows that are measured.
     """
 
     classes: Codes
-    table: KeyTable | None
+    counter: KeyCounter | None
     state: EvaluationState
     used: int = 0
     held_out: int = 0
@@ -65,8 +66,8 @@ class ExactParts:
     def empty(cls, request: PassRequest, model: Predictor) -> ExactParts:
         """Return the counts of no rows."""
         count = len(class_spellings(model))
-        table = KeyTable.empty() if request.counts and model.classes is None else None
-        return cls(np.zeros(count, dtype=np.intp), table, EvaluationState.empty(MEASURED))
+        counter = KeyCounter(KeyTable.empty()) if request.counts and model.classes is None else None
+        return cls(np.zeros(count, dtype=np.intp), counter, EvaluationState.empty(MEASURED))
 
     def count(self, rows: RawRows) -> None:
         """Count the rows of a batch by what became of them."""
@@ -83,8 +84,8 @@ class ExactParts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.classes += other.classes
         self.lowest, self.highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
-        if self.table is not None and other.table is not None:
-            self.table = merged(self.table, other.table)
+        if self.counter is not None and other.counter is not None:
+            self.counter.merge(other.counter)
         self.state.merge(other.state)
 
 
@@ -176,14 +177,14 @@ class CalibrationSummer:
 
     def _count(self, raw: Floats, codes: Codes) -> None:
         exact = self._sums.exact
-        if exact.table is None:
+        if exact.counter is None:
             exact.lowest = min(exact.lowest, margin_of(raw, codes))
             return
         positive = codes == 1
         exact.lowest = min(exact.lowest, float(raw[0].min(where=positive, initial=np.inf)))
         exact.highest = max(exact.highest, float(raw[0].max(where=~positive, initial=-np.inf)))
         # Nothing is asked of probabilities.
-        exact.table = merged(exact.table, KeyTable.of(KeyedRows(raw[0], np.zeros(codes.size), positive)))
+        exact.counter.add(KeyedRows(raw[0], np.zeros(codes.size), positive))
 
     def _sum(self, raw: Floats, codes: Codes) -> None:
         request, floats = self.request, self._sums.floats

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pipeline.choices import Link
@@ -37,6 +37,11 @@ class Predictor(Protocol):
     @property
     def output(self) -> Output:
         """What is made of the raw prediction."""
+        ...
+
+    @property
+    def training(self) -> dict[str, Any] | None:
+        """What its fit says of itself, as JSON."""
         ...
 
     @property

@@ -53,11 +53,9 @@ def beta_of(z: np.ndarray, y: np.ndarray) -> list[float]:
 
 
 DRAWS = [
-    {},
     {"slope": 2.0, "intercept": 3.0},
     {"scale": 100.0},
-    {"scale": 1e-4},
-    {"slope": -0.7},
+    *(pytest.param(draw, marks=pytest.mark.slow) for draw in ({}, {"scale": 1e-4}, {"slope": -0.7})),
 ]
 
 
@@ -83,7 +81,7 @@ def test_platt_finds_the_optimum_far_from_zero(far: float, tmp_path: Path) -> No
     assert moved.after.log_loss == pytest.approx(plain.after.log_loss, rel=1e-9)
 
 
-@pytest.mark.parametrize("slope", [0.6, 3.0])
+@pytest.mark.parametrize("slope", [0.6, pytest.param(3.0, marks=pytest.mark.slow)])
 def test_half_of_the_inverse_temperature_is_beta_of_scikit_learn(slope: float, tmp_path: Path) -> None:
     temperature = pytest.importorskip("sklearn.calibration")._TemperatureScaling
     z, y = drawn_rows(3, 4_000, slope=slope, intercept=0.1)
@@ -92,7 +90,7 @@ def test_half_of_the_inverse_temperature_is_beta_of_scikit_learn(slope: float, t
     assert report.passes <= 3
 
 
-@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("classes", [3, *(pytest.param(each, marks=pytest.mark.slow) for each in (2, 7))])
 def test_the_temperature_of_several_classes_is_that_of_scikit_learn(classes: int, tmp_path: Path) -> None:
     temperature = pytest.importorskip("sklearn.calibration")._TemperatureScaling
     generator = np.random.default_rng(classes)
@@ -111,7 +109,8 @@ def test_the_temperature_of_several_classes_is_that_of_scikit_learn(classes: int
 
 
 @pytest.mark.parametrize(
-    ("slope", "bent"), [(0.6, 0.0), (1.5, 0.5), (0.8, -0.9), pytest.param(0.8, 0.9, marks=pytest.mark.slow)]
+    ("slope", "bent"),
+    [(0.6, 0.0), (0.8, -0.9), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((1.5, 0.5), (0.8, 0.9)))],
 )
 def test_beta_has_the_parameters_of_a_logistic_regression_within_its_bounds(
     slope: float, bent: float, tmp_path: Path
@@ -126,7 +125,7 @@ def test_beta_has_the_parameters_of_a_logistic_regression_within_its_bounds(
     assert report.certificate["decrement"] <= 1e-16
 
 
-@pytest.mark.parametrize("decimals", [1, 9])
+@pytest.mark.parametrize("decimals", [1, pytest.param(9, marks=pytest.mark.slow)])
 def test_isotonic_is_that_of_scikit_learn_where_no_key_has_two_values(decimals: int, tmp_path: Path) -> None:
     z, y = drawn_rows(5, 4_000)
     z = z.round(decimals)
@@ -149,6 +148,7 @@ def test_isotonic_of_many_values_is_that_of_the_values_rounded_to_keys(tmp_path:
     assert np.all(np.diff(found[np.argsort(z)]) >= 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
 def test_scores_of_the_calibrated_model_are_those_of_calibrated_classifier_cv(method: str, tmp_path: Path) -> None:
     generator = np.random.default_rng(7)
@@ -168,9 +168,13 @@ def test_scores_of_the_calibrated_model_are_those_of_calibrated_classifier_cv(me
 METHODS = ("platt", "temperature", "beta", "isotonic")
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    "how", [{"workers": 2}, pytest.param({"workers": 2, "scheduler": "processes"}, marks=pytest.mark.slow)]
+    ("how", "method"),
+    [
+        ({"workers": 2}, "beta"),
+        *(pytest.param({"workers": 2}, method, marks=pytest.mark.slow) for method in METHODS),
+        *(pytest.param({"workers": 2, "scheduler": "processes"}, each, marks=pytest.mark.slow) for each in METHODS),
+    ],
 )
 def test_the_bits_do_not_depend_on_workers_or_scheduler(how: dict[str, Any], method: str, tmp_path: Path) -> None:
     z, y = drawn_rows(8, 20_000)
@@ -189,6 +193,7 @@ def test_the_bits_do_not_depend_on_workers_or_scheduler(how: dict[str, Any], met
     assert found(**how) == alone
 
 
+@pytest.mark.slow
 def test_a_csv_has_the_calibration_of_a_parquet_file(tmp_path: Path) -> None:
     z, y = drawn_rows(9, 3_000)
     model = model_of_raw(tmp_path)

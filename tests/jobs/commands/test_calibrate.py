@@ -31,7 +31,7 @@ def test_what_is_shown_is_the_calibration_the_rows_and_measures_before_and_after
         r" rows 2,000 read = 1,\d{3} used \+ \d{3} held out \+ 0 dropped \+ 0 bad \+ 0 without target ", words
     )
     assert "optimum largest gradient " in words
-    assert "rows that were held out before after log loss" in words
+    assert " rows that were held out before after " in words
     for name in ("log loss", "ECE", "ECE noise floor", "slope", "intercept"):
         assert f"\n{name} " in outcome.out.replace("\n ", "\n").replace("│", "")
     assert "passes in " in outcome.err
