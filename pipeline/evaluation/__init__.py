@@ -12,7 +12,8 @@ calibration bins, and a regression on the probabilities
 deciding    thresholds
 measures    all measures of a state
 comparing   two models on the same rows
-results     what is reported of a state
+curves      what a report draws
+results     what is reported
 terms       what an evaluation is of: two can be added up if they agree on it
 job         what is read, and how
 scoring     from models, or a column, to scores, probabilities and losses

@@ -65,12 +65,14 @@ class MassBins:
     @property
     def share(self) -> Floats:
         """The share of positives in each bin."""
-        return self.positives / self.mass
+        share: Floats = self.positives / self.mass
+        return share
 
     @property
     def errors(self) -> Floats:
         """The standard error of each share if the probabilities are right; without weights."""
-        return np.sqrt(np.maximum(self.sums[0] - self.sums[2], 0.0)) / self.mass
+        errors: Floats = np.sqrt(np.maximum(self.sums[0] - self.sums[2], 0.0)) / self.mass
+        return errors
 
     def curve(self) -> tuple[CalibrationBin, ...]:
         """Return the bins as they are reported."""
@@ -151,10 +153,11 @@ def calibration_line(keys: RankedKeys) -> tuple[float, float] | None:
     line = _fitted(np.stack([np.ones_like(logits), (logits - centre) / spread]), mass, positives)
     if line is None:
         return None
-    return float(line[1]) / spread, float(line[0]) - float(line[1]) * centre / spread
+    intercept, slope = line
+    return slope / spread, intercept - slope * centre / spread
 
 
-def _fitted(design: Floats, mass: Floats, positives: Floats) -> Floats | None:
+def _fitted(design: Floats, mass: Floats, positives: Floats) -> tuple[float, float] | None:
     """Return the coefficients of two columns; ``None`` without convergence. Masses add up to 1."""
     prevalence = float(positives.sum())
     line = np.array([math.log(prevalence) - math.log1p(-prevalence), 0.0])
@@ -177,5 +180,5 @@ def _fitted(design: Floats, mass: Floats, positives: Floats) -> Floats | None:
         step = (inverse * gradient).sum(axis=1)
         loss, line = now, line + step
         if float((step * gradient).sum()) <= _DECREMENT:
-            return line
+            return float(line[0]), float(line[1])
     return None

@@ -68,6 +68,6 @@ def paired_error(table: JointTable) -> float | None:
 def _placed(keys: Keys, counts: Counts) -> tuple[Floats, Floats]:
     """Return the placements of one model for each pair."""
     found, places = np.unique(keys, return_inverse=True)
-    positives, negatives = (np.bincount(places, each, len(found)) for each in counts)
+    positives, negatives = (np.bincount(places, each, len(found)).astype(np.float64) for each in counts)
     below, above = placements(positives, negatives)
     return below[places], above[places]

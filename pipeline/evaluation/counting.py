@@ -13,17 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import LOWER_BITS, UPPER_BITS, Floats, carry, fixed_rows
-from pipeline.evaluation.finding import Finder, Places, finder_of, starts_of
-from pipeline.evaluation.keys import PLAIN_SUMS, KeyTable, least_shift, merged
+from pipeline.evaluation.finding import GUIDE_BYTES, KeyFinder, Places, finder_of, starts_of
+from pipeline.evaluation.keys import PLAIN_SUMS, WEIGHTED_SUMS, KeyTable, least_shift, merged
 from pipeline.kernels.order import Keys, keys_of, values_of
 
 _FEW_PLACES = 1 << 10
+_WORD = 8
 # Squares of probabilities without weights: in one part, in units of 2**-42.
 _SQUARE = 2.0**42
 _SQUARE_UPPER = 42 - UPPER_BITS
 _SQUARE_LOWER = LOWER_BITS - _SQUARE_UPPER
 _SQUARE_MASK = np.int64((1 << _SQUARE_UPPER) - 1)
-# Lower parts, and squares, of so many rows add up to less than 2**63.
+# Without weights a number of rows and the upper part of a sum of p, which is below 2**41, are added as one number.
+_ROW_BITS = 41
+_ROW = np.int64(1 << _ROW_BITS)
+_ROW_MASK = np.int64((1 << _ROW_BITS) - 1)
+_PLAIN_LOWER = np.s_[2 + PLAIN_SUMS : 4 + PLAIN_SUMS]
+# Lower parts, packed numbers and squares, of so many rows add up to less than 2**63.
 _UNSETTLED_ROWS = 1 << 20
 
 
@@ -69,12 +75,13 @@ class KeyCounter:
 
     def _load(self, table: KeyTable) -> None:
         self._most, self._shift, self._count = table.most, table.shift, len(table)
-        size = max(_FEW_PLACES, self._count)
+        size = max(min(_FEW_PLACES, table.most), min(2 * self._count, table.most))
         smallest, largest = table.ends()
         self._smallest, self._largest = _grown(smallest, size, np.inf), _grown(largest, size, -np.inf)
         self._least, self._totals = _grown(table.least, size, np.inf), _grown(table.totals, size, 0)
         self._squares = np.zeros(size, dtype=np.int64)
-        self._finder: Finder = finder_of(self._keys(), self._shift)
+        self._packed = np.zeros((2, size), dtype=np.int64)
+        self._finder: KeyFinder = finder_of(self._keys(), self._shift)
 
     def table(self) -> KeyTable:
         """Return the table of all rows; the counter keeps nothing else then."""
@@ -82,6 +89,18 @@ class KeyCounter:
             self._table = self._ordered()
             self._load(KeyTable.empty())
         return self._table
+
+    def handed_over(self) -> KeyTable:
+        """Return the table of all rows, and go on without rows but with their keys, which are at hand for others.
+
+        Keys and their ends stay, so that what is counted from now on is only right together with that table.
+        """
+        if self._table is not None:
+            return self.table()
+        table = self._ordered()
+        self._totals[:, : self._count] = 0
+        self._unsettled = 0
+        return table
 
     def merge(self, other: KeyCounter) -> None:
         """Add other rows."""
@@ -109,20 +128,23 @@ class KeyCounter:
         if not self._is_score:
             np.minimum.at(self._least, places, rows.probabilities)
         of_class = places + ~rows.positive * np.intp(self._totals.shape[1])
-        np.add.at(self._totals[:2].reshape(-1), of_class, np.int64(1))
         if rows.weights is None:
             self._add_plain(places, of_class, rows.probabilities)
         else:
             self._add_weighted(places, of_class, rows.probabilities, rows.weights)
 
     def _add_plain(self, places: Places, of_class: Places, probabilities: Floats) -> None:
-        self._add_to(0, of_class, probabilities)
+        upper, lower = fixed_rows(probabilities)
+        upper += _ROW
+        np.add.at(self._packed.reshape(-1), of_class, upper)
+        np.add.at(self._totals[_PLAIN_LOWER].reshape(-1), of_class, lower)
         squares = probabilities * probabilities
         squares *= _SQUARE
         np.rint(squares, out=squares)
         np.add.at(self._squares, places, squares.astype(np.int64))
 
     def _add_weighted(self, places: Places, of_class: Places, probabilities: Floats, weights: Floats) -> None:
+        np.add.at(self._totals[:2].reshape(-1), of_class, np.int64(1))
         self._add_to(0, of_class, weights)
         weighted = weights * probabilities
         self._add_to(2, of_class, weighted)
@@ -141,7 +163,10 @@ class KeyCounter:
         half = 1 + len(self._totals) // 2
         upper, lower = self._totals[2:half, used], self._totals[half:, used]
         if len(upper) == PLAIN_SUMS:
-            squares = self._squares[used]
+            packed, squares = self._packed[:, used], self._squares[used]
+            self._totals[:2, used] += packed >> _ROW_BITS
+            upper[:2] += packed & _ROW_MASK
+            packed[:] = 0
             upper[-1] += squares >> _SQUARE_UPPER
             lower[-1] += (squares & _SQUARE_MASK) << _SQUARE_LOWER
             squares[:] = 0
@@ -167,25 +192,34 @@ class KeyCounter:
         if self._count + len(starts) <= self._most:
             return False
         table = self._ordered()
-        shift = least_shift(np.sort(np.concatenate([table.smallest, ordered[starts]])), self._most, self._shift)
+        # Two runs in order: merging them is linear.
+        together = np.sort(np.concatenate([table.smallest, ordered[starts]]), kind="stable")
+        shift = least_shift(together, self._most, self._shift)
         self._load(table.coarsened(shift))
         return len(table) > 0
 
     def _take_in(self, ordered: Keys) -> None:
         """Add the keys of rows, given by all bits in order."""
-        rows = values_of(ordered[starts_of(ordered >> np.uint64(self._shift))])
-        rows = rows[self._finder.look_up(rows) < 0]
+        starts = starts_of(ordered >> np.uint64(self._shift))
+        keys = ordered[starts]
+        rows = values_of(keys)
+        if self._count:
+            is_new = self._finder.look_up(rows) < 0
+            keys, rows = keys[is_new], rows[is_new]
         first, self._count = self._count, self._count + len(rows)
         if self._count > len(self._smallest):
-            self._grow(min(max(self._count, 2 * first), self._most))
+            # Half full at most, or as large as it may become: growing takes longer than keeping room.
+            self._grow(min(max(2 * self._count, _FEW_PLACES), self._most))
         self._smallest[first : self._count] = rows
         self._largest[first : self._count] = rows
-        self._finder = self._finder.extended(self._keys(), first)
+        keys >>= np.uint64(self._shift)
+        if not first or not self._finder.enter(keys, first):
+            self._finder = finder_of(self._keys(), self._shift)
 
     def _grow(self, size: int) -> None:
         self._smallest, self._largest = _grown(self._smallest, size, np.inf), _grown(self._largest, size, -np.inf)
         self._least, self._totals = _grown(self._least, size, np.inf), _grown(self._totals, size, 0)
-        self._squares = _grown(self._squares, size, 0)
+        self._squares, self._packed = _grown(self._squares, size, 0), _grown(self._packed, size, 0)
 
     def _ordered(self) -> KeyTable:
         self._settle()
@@ -204,3 +238,16 @@ def _grown(values: Any, size: int, empty: float) -> Any:
     grown = np.full((*values.shape[:-1], size), empty, dtype=values.dtype)
     grown[..., : values.shape[-1]] = values
     return grown
+
+
+def counter_bytes(most: int, *, weighted: bool = False) -> int:
+    """Return the bytes of a counter of so many keys that rows are added to, besides what a tile takes."""
+    sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
+    # Ends, smallest probability, squares, rows of both classes (twice), sums in two parts; twice while it grows.
+    return _WORD * (8 + 2 * sums) * 2 * most + GUIDE_BYTES
+
+
+def tile_bytes(rows: int) -> int:
+    """Return the bytes that adding a tile of so many rows takes besides the tile and the counter."""
+    # Scores, places, places by class, two parts of a sum and what they are made from.
+    return _WORD * 6 * rows

@@ -72,10 +72,10 @@ def best_thresholds(keys: RankedKeys, cost: tuple[float, float] | None) -> BestT
 
 def _best(keys: RankedKeys, place: int, value: float) -> BestThreshold:
     positives, negatives = keys.from_the_top()
-    masses = (amount(each, keys.weighted) for each in (positives[place], negatives[place]))
+    flagged = amount(positives[place], keys.weighted), amount(negatives[place], keys.weighted)
     totals = (amount(positives[-1], keys.weighted), amount(negatives[-1], keys.weighted))
     key = len(keys.rows) - 1 - place
-    return BestThreshold(value, float(keys.smallest[key]), rates(float(keys.least[key]), *masses, totals))
+    return BestThreshold(value, float(keys.smallest[key]), rates(float(keys.least[key]), *flagged, totals))
 
 
 def _share(part: float, whole: float) -> float | None:

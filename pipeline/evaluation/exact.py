@@ -20,6 +20,9 @@ _BYTES = (_UNIT_BITS + 1024 + 64) // 8 + 1
 # The units of a fixed-point number: of its upper part, and how many bits its lower part has.
 UPPER_BITS, LOWER_BITS = 20, 42
 _LOWER_MASK = np.int64((1 << LOWER_BITS) - 1)
+# The same for numbers of which a block adds up to less than 2**53 in both parts.
+_SMALL = 2.0**10
+_SMALL_UPPER_BITS, _SMALL_LOWER_BITS = 28, 34
 # Of 2**19 numbers below it the upper parts add up to an int64.
 MOST_FIXED = 2.0**24
 
@@ -58,9 +61,14 @@ class ExactSum:
             for value in values[is_large].tolist():
                 self.add(value)
             values = values[~is_large]
-        upper, lower = fixed_rows(values)
-        self.units += int(upper.sum()) << (_UNIT_BITS - UPPER_BITS)
-        self.units += int(lower.sum()) << (_UNIT_BITS - UPPER_BITS - LOWER_BITS)
+        is_small = bool(values.max(initial=0.0) < _SMALL)
+        cut_at = (_SMALL_UPPER_BITS if is_small else UPPER_BITS), (_SMALL_LOWER_BITS if is_small else LOWER_BITS)
+        for start in range(0, len(values), BLOCK_ROWS):
+            upper, lower = _cut(values[start : start + BLOCK_ROWS], *cut_at)
+            # Of small numbers the parts add up to less than 2**53: a sum of floats is exact.
+            whole, rest = (part.sum() if is_small else part.astype(np.int64).sum() for part in (upper, lower))
+            self.units += int(whole) << (_UNIT_BITS - cut_at[0])
+            self.units += int(rest) << (_UNIT_BITS - sum(cut_at))
 
     def merge(self, other: ExactSum) -> None:
         """Add the terms of another sum."""
@@ -78,7 +86,7 @@ class ExactSum:
         try:
             return self.units / (1 << _UNIT_BITS)
         except OverflowError:
-            return math.copysign(math.inf, self.units)
+            return math.inf if self.units > 0 else -math.inf
 
     def to_array(self) -> npt.NDArray[np.uint8]:
         """Return the sum as bytes, of one length for all sums."""
@@ -103,12 +111,17 @@ def fixed_rows(values: Floats) -> tuple[Counts, Counts]:
     upper, lower = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.int64)
     for start in range(0, len(values), BLOCK_ROWS):
         block = np.s_[start : start + BLOCK_ROWS]
-        scaled = values[block] * 2.0**UPPER_BITS
-        upper[block] = scaled
-        scaled -= upper[block]
-        scaled *= 2.0**LOWER_BITS
-        lower[block] = np.rint(scaled, out=scaled)
+        upper[block], lower[block] = _cut(values[block], UPPER_BITS, LOWER_BITS)
     return upper, lower
+
+
+def _cut(values: Floats, upper_bits: int, lower_bits: int) -> tuple[Floats, Floats]:
+    """Return whole units of numbers that are not negative, and what is left in smaller units, rounded."""
+    rest = values * 2.0**upper_bits
+    upper = np.floor(rest)
+    rest -= upper
+    rest *= 2.0**lower_bits
+    return upper, np.rint(rest, out=rest)
 
 
 def carry(upper: Counts, lower: Counts) -> None:

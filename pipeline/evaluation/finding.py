@@ -8,56 +8,57 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import BLOCK_ROWS, Floats
-from pipeline.kernels.order import Keys, keys_of, values_of
+from pipeline.kernels.order import Keys, keys_of
 
 Places = npt.NDArray[np.intp]
 
 NOWHERE = -1
 _FRACTION_BITS = 52
 _SIGN_PLACE = np.uint64(63)
+_SIGN = np.uint64(1 << 63)
 _FRACTION = np.uint64(_FRACTION_BITS)
 # All signs and exponents.
 _BINADES = 1 << 12
-# Bytes of a guide: four times so many.
-_MOST_CELLS = 1 << 22
+_MOST_CELLS = 1 << 21
+GUIDE_BYTES = 4 * _MOST_CELLS
 
 
-class Finder(Protocol):
+class KeyFinder(Protocol):
     """Finds the places of keys."""
 
     def look_up(self, scores: Floats) -> Places:
         """Return the place of the key of each score, ``NOWHERE`` for one that is not listed; no score is minus zero."""
 
-    def extended(self, keys: Keys, count: int) -> Finder:
-        """Return a finder of all ``keys``, of which the first ``count`` are known."""
+    def enter(self, keys: Keys, first: int) -> bool:
+        """Take in new keys, whose places begin at ``first``; return whether there was room for them."""
 
 
-def finder_of(keys: Keys, shift: int) -> Finder:
+def finder_of(keys: Keys, shift: int) -> KeyFinder:
     """Return what finds keys with so many bits left out, at their places in the list."""
     bits = _FRACTION_BITS - shift
     if len(keys) and 0 <= bits < _MOST_CELLS.bit_length():
         binades = np.unique(_codes_of(keys, shift) >> np.uint64(bits))
         if (len(binades) + 1) << bits <= _MOST_CELLS:
-            return _Guide(keys, shift, binades)
+            return _KeyGuide(keys, shift, binades)
     return _OrderedKeys(keys, shift)
 
 
 def _codes_of(keys: Keys, shift: int) -> Keys:
-    """Return the leading bits of the numbers of keys; no two keys have the same ones."""
-    values = values_of(keys << np.uint64(shift))
-    return _leading(values, np.uint64(shift))
+    """Return what :func:`_leading` has for the numbers of keys."""
+    first = keys << np.uint64(shift)
+    return (first ^ (((first >> _SIGN_PLACE) - np.uint64(1)) | _SIGN)) >> np.uint64(shift)
 
 
 def _leading(values: Floats, shift: np.uint64) -> Keys:
-    """Return the bits that the keys of numbers keep.
+    """Return the leading bits of numbers as they are stored, which numbers have in common that have a key in common.
 
-    Keys of negative numbers begin behind a number with few digits, so that one unit less decides there.
+    Keys of negative numbers end at a number with few digits, so that one unit less decides there.
     """
     bits = values.view(np.uint64)
     return (bits - (bits >> _SIGN_PLACE)) >> shift
 
 
-class _Guide:
+class _KeyGuide:
     """A table of the places of all keys of the binades that occur: sign and exponent say where a binade begins."""
 
     def __init__(self, keys: Keys, shift: int, binades: Keys) -> None:
@@ -66,11 +67,11 @@ class _Guide:
         width = 1 << int(self._binade_bits)
         # The first block has no key: it is that of all binades which do not occur.
         block = np.zeros(_BINADES, dtype=np.int64)
-        block[binades.astype(np.intp)] = np.arange(1, len(binades) + 1)
+        block[binades.view(np.int64)] = np.arange(1, len(binades) + 1)
         self._has_block = block > 0
         self._starts = (block - np.arange(_BINADES)) * width
         self._places = np.full((len(binades) + 1) * width, NOWHERE, dtype=np.int32)
-        self._enter(keys, 0)
+        self.enter(keys, 0)
 
     def look_up(self, scores: Floats) -> Places:
         places = np.empty(len(scores), dtype=np.intp)
@@ -79,20 +80,16 @@ class _Guide:
             places[block] = self._places.take(self._cells(_leading(scores[block], self._shift)))
         return places
 
-    def extended(self, keys: Keys, count: int) -> Finder:
-        binades = _codes_of(keys[count:], int(self._shift)) >> self._binade_bits
-        if not self._has_block[binades.astype(np.intp)].all():
-            return finder_of(keys, int(self._shift))
-        self._enter(keys[count:], count)
-        return self
+    def enter(self, keys: Keys, first: int) -> bool:
+        codes = _codes_of(keys, int(self._shift))
+        if not self._has_block[(codes >> self._binade_bits).view(np.int64)].all():
+            return False
+        self._places[self._cells(codes)] = np.arange(first, first + len(keys))
+        return True
 
     def _cells(self, codes: Keys) -> Places:
         cells: Places = codes.view(np.int64) + self._starts.take((codes >> self._binade_bits).view(np.int64))
         return cells
-
-    def _enter(self, keys: Keys, first: int) -> None:
-        cells = self._cells(_codes_of(keys, int(self._shift)))
-        self._places[cells] = np.arange(first, first + len(keys))
 
 
 class _OrderedKeys:
@@ -113,11 +110,14 @@ class _OrderedKeys:
         near = np.minimum(np.searchsorted(self._keys, found), len(self._keys) - 1)
         places = np.where(self._keys[near] == found, self._order[near], NOWHERE)
         result = np.empty(len(rows), dtype=np.intp)
-        result[order] = np.repeat(places, np.diff(starts, append=len(rows)))
+        result[order] = places[places_of(starts, len(rows))]
         return result
 
-    def extended(self, keys: Keys, count: int) -> Finder:  # noqa: ARG002
-        return finder_of(keys, self._shift)
+    def enter(self, keys: Keys, first: int) -> bool:
+        places = np.searchsorted(self._keys, keys)
+        self._keys = np.insert(self._keys, places, keys)
+        self._order = np.insert(self._order, places, np.arange(first, first + len(keys)))
+        return True
 
 
 def starts_of(keys: Keys) -> Places:
@@ -126,3 +126,8 @@ def starts_of(keys: Keys) -> Places:
     is_new[:1] = True
     np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
     return np.flatnonzero(is_new)
+
+
+def places_of(starts: Places, size: int) -> Places:
+    """Return the number of the run that each of so many keys is in, given where runs begin."""
+    return np.repeat(np.arange(len(starts)), np.diff(starts, append=size))

@@ -19,9 +19,10 @@ def harmonic_differences(start: Floats, count: Floats) -> Floats:
     """
     table = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, _FAR + 1))])
     stop = start + count
-    near = table[np.minimum(stop, _FAR).astype(np.intp)] - table[np.minimum(start, _FAR).astype(np.intp)]
+    near: Floats = table[np.minimum(stop, _FAR).astype(np.intp)] - table[np.minimum(start, _FAR).astype(np.intp)]
     first, last = np.maximum(start, _FAR) + 0.5, np.maximum(stop, _FAR) + 0.5
-    return near + np.log1p((last - first) / first) + _rest(last) - _rest(first)
+    near += np.log1p((last - first) / first) + _rest(last) - _rest(first)
+    return near
 
 
 def _rest(middle: Floats) -> Floats:

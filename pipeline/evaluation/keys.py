@@ -8,6 +8,7 @@ width: its rows are equal. Counts are exact, and so are sums of what each row wa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import Counts, Floats, carry, floats_of
-from pipeline.evaluation.finding import starts_of
+from pipeline.evaluation.finding import places_of, starts_of
 from pipeline.kernels.order import Keys, values_of
 
 MOST_KEYS = 1 << 18
@@ -78,7 +79,8 @@ class KeyTable:
 
     def is_wide(self) -> npt.NDArray[np.bool_]:
         """Return which keys have rows that differ."""
-        return self.smallest != self.largest
+        is_wide: npt.NDArray[np.bool_] = self.smallest != self.largest
+        return is_wide
 
     def ends(self) -> tuple[Floats, Floats]:
         """Return the smallest and the largest number of each key."""
@@ -89,16 +91,7 @@ class KeyTable:
         if shift == self.shift or not len(self):
             return replace(self, shift=shift)
         starts = starts_of(self.keys(shift))
-        table = KeyTable(
-            self.most,
-            shift,
-            self.smallest[starts],
-            np.maximum.reduceat(self.largest, starts),
-            np.minimum.reduceat(self.least, starts),
-            np.add.reduceat(self.totals, starts, axis=1),
-        )
-        carry(*table.sum_parts())
-        return table
+        return _gathered(self, shift, len(starts), [(self, places_of(starts, len(self)))])
 
     def limited(self, most: int) -> KeyTable:
         """Return the table with as few bits left out as so many keys allow; fewer than may be now."""
@@ -134,11 +127,11 @@ def least_shift(ordered: Keys, most: int, shift: int) -> int:
     """Return how many bits must be left out of ascending integers for at most so many keys; at least ``shift``."""
     apart = ordered[1:] ^ ordered[:-1]
     low, high = shift, _BITS - 1
-    if np.count_nonzero(apart >> np.uint64(low)) < most:
+    if np.count_nonzero(apart >= np.uint64(1 << low)) < most:
         return low
     while low < high:
         middle = (low + high) // 2
-        if np.count_nonzero(apart >> np.uint64(middle)) < most:
+        if np.count_nonzero(apart >= np.uint64(1 << middle)) < most:
             high = middle
         else:
             low = middle + 1
@@ -153,19 +146,23 @@ def _united(one: KeyTable, other: KeyTable) -> KeyTable:
     # Two runs in order: merging them is linear.
     order = np.argsort(keys, kind="stable")
     starts = starts_of(keys[order])
-    size = len(starts)
     places = np.empty(len(keys), dtype=np.intp)
-    places[order] = np.repeat(np.arange(size), np.diff(starts, append=len(keys)))
-    ours, others = places[: len(one)], places[len(one) :]
+    places[order] = places_of(starts, len(keys))
+    return _gathered(one, one.shift, len(starts), [(one, places[: len(one)]), (other, places[len(one) :])])
+
+
+def _gathered(
+    like: KeyTable, shift: int, size: int, parts: Sequence[tuple[KeyTable, npt.NDArray[np.intp]]]
+) -> KeyTable:
+    """Return a table of so many keys, to whose places the keys of others are added."""
     smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
-    least, totals = np.full(size, np.inf), np.zeros((len(one.totals), size), dtype=np.int64)
-    smallest[ours], largest[ours], least[ours] = one.smallest, one.largest, one.least
-    smallest[others] = np.minimum(smallest[others], other.smallest)
-    largest[others] = np.maximum(largest[others], other.largest)
-    least[others] = np.minimum(least[others], other.least)
-    for total, our_part, their_part in zip(totals, one.totals, other.totals, strict=True):
-        total[ours] = our_part
-        total[others] += their_part
-    table = KeyTable(one.most, one.shift, smallest, largest, least, totals)
+    least, totals = np.full(size, np.inf), np.zeros((len(like.totals), size), dtype=np.int64)
+    for part, places in parts:
+        np.minimum.at(smallest, places, part.smallest)
+        np.maximum.at(largest, places, part.largest)
+        np.minimum.at(least, places, part.least)
+        for total, row in zip(totals, part.totals, strict=True):
+            np.add.at(total, places, row)
+    table = KeyTable(like.most, shift, smallest, largest, least, totals)
     carry(*table.sum_parts())
     return table

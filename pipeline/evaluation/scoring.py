@@ -12,9 +12,9 @@ import pyarrow as pa
 from pipeline.choices import Precision
 from pipeline.evaluation.tiles import Codes, Floats, taken
 from pipeline.kernels import log_sigmoid
-from pipeline.models import DescribedBlock
 from pipeline.models.blocks import of_file
 from pipeline.models.columns import Mask, numbers
+from pipeline.models.kinds import DescribedBlock
 from pipeline.models.logistic.making import complement_of, rises_with_raw, sigmoid_argument, temperature_of
 from pipeline.models.logistic.predictor import Predictor
 from pipeline.models.tally import BatchColumn, RowTally

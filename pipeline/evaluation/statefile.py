@@ -169,8 +169,8 @@ def _read(body: bytes, start: int) -> EvaluatedRows:
         _group_states(number, terms, by, arrays, header["groups"][number]) for number, by in enumerate(terms.by)
     )
     totals = EvaluationTotals(EvaluationState.from_arrays(terms.shape, _of(arrays, "all ")), groups, counts)
-    rows = {name: int(header["rows"][name]) for name in ("read", "bad", "set_aside")}
-    return EvaluatedRows(terms, totals, **rows, data=tuple(map(str, header["data"])))
+    read, bad, set_aside = (int(header["rows"][name]) for name in ("read", "bad", "set_aside"))
+    return EvaluatedRows(terms, totals, read, bad, set_aside, tuple(map(str, header["data"])))
 
 
 def _arrays(described: list[Any], body: bytes, start: int) -> Arrays:

@@ -7,7 +7,7 @@ every number of a row is rounded to fixed point by itself, and what is added up 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.errors import DataError
 from pipeline.evaluation.counting import KeyCounter, KeyedRows
-from pipeline.evaluation.exact import MOST_FIXED, Counts, ExactSum, FixedCells, Floats
+from pipeline.evaluation.exact import BLOCK_ROWS, MOST_FIXED, Counts, ExactSum, FixedCells, Floats
 from pipeline.evaluation.joint import JointTable, joined
 from pipeline.evaluation.keys import MOST_KEYS, KeyTable
 
@@ -128,6 +128,15 @@ class ModelState:
             FixedCells.empty(*cells) if shape.weighted else None,
         )
 
+    def handed_over(self) -> ModelState:
+        """Return the state as :meth:`EvaluationState.handed_over` does."""
+        counters = tuple(KeyCounter(counter.handed_over()) for counter in self.counters)
+        state = replace(self, counters=counters)
+        self.log_loss, self.brier = ExactSum(), ExactSum()
+        self.predicted = np.zeros_like(self.predicted)
+        self.weights = None if self.weights is None else FixedCells.empty(*self.predicted.shape)
+        return state
+
     def merge(self, other: ModelState) -> None:
         """Add other rows."""
         self.log_loss.merge(other.log_loss)
@@ -148,31 +157,30 @@ class ModelState:
 
     def _add_binary(self, tile: ScoredTile, model: int, thresholds: tuple[float, ...]) -> None:
         probabilities, positive = tile.probabilities[model], tile.codes == 1
-        apart = probabilities - positive
-        apart *= apart
-        self.brier.add_rows(_weighted(apart, tile.weights))
+        self.brier.add_rows(_weighted(_squares(probabilities, positive), tile.weights))
         self.counters[0].add(KeyedRows(tile.scores[model], probabilities, positive, tile.weights))
         for number, threshold in enumerate(thresholds):
-            flagged = np.flatnonzero(probabilities >= threshold)
-            self._predict(2 * number + positive[flagged], None if tile.weights is None else tile.weights[flagged])
+            is_flagged = probabilities >= threshold
+            for code, rows in enumerate((is_flagged & ~positive, is_flagged & positive)):
+                self.predicted[number, code] += np.count_nonzero(rows)
+                if self.weights is not None and tile.weights is not None:
+                    weights = tile.weights[rows]
+                    self.weights.add_rows(np.full(len(weights), 2 * number + code), weights)
 
     def _add_multinomial(self, tile: ScoredTile, model: int, classes: int) -> None:
         probabilities, scores = tile.probabilities[model], tile.scores[model]
         apart = np.zeros(len(tile.codes))
         for code in range(classes):
             is_class = tile.codes == code
-            apart += (probabilities[code] - is_class) ** 2
+            apart += _squares(probabilities[code], is_class)
             ranked = scores[code]
             its = ranked if scores is probabilities else probabilities[code]
             self.counters[code].add(KeyedRows(ranked, its, is_class, tile.weights))
         self.brier.add_rows(_weighted(apart, tile.weights))
-        self._predict(tile.codes * classes + probabilities.argmax(axis=0), tile.weights)
-
-    def _predict(self, cells: npt.NDArray[np.intp], weights: Floats | None) -> None:
-        """Count rows by cell."""
-        self.predicted += np.bincount(cells, minlength=self.predicted.size).reshape(self.predicted.shape)
-        if self.weights is not None and weights is not None:
-            self.weights.add_rows(cells, weights)
+        cells = tile.codes * classes + probabilities.argmax(axis=0)
+        self.predicted += np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+        if self.weights is not None and tile.weights is not None:
+            self.weights.add_rows(cells, tile.weights)
 
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
@@ -187,10 +195,10 @@ class ModelState:
     @classmethod
     def from_arrays(cls, shape: StateShape, arrays: Mapping[str, npt.NDArray[Any]]) -> ModelState:
         """Return the state of which these are the arrays."""
-        sums = [ExactSum.from_array(each) for each in arrays["sums"]]
+        log_loss, brier = (ExactSum.from_array(each) for each in arrays["sums"])
         tables = (KeyTable.from_arrays(_part(f"table {number}", arrays)) for number in range(shape.tables))
         weights = FixedCells(*arrays["weights"].copy()) if shape.weighted else None
-        return cls(*sums, tuple(map(KeyCounter, tables)), arrays["predicted"].copy(), weights)
+        return cls(log_loss, brier, tuple(map(KeyCounter, tables)), arrays["predicted"].copy(), weights)
 
 
 @dataclass(slots=True, eq=False)
@@ -261,6 +269,17 @@ class EvaluationState:
         if not (total := sum(weight.value() for weight in self.weights)) < _MOST_WEIGHT:
             raise DataError(f"weights add up to {total:g}, and sums are kept below {_MOST_WEIGHT:g}", _SMALLER)
 
+    def handed_over(self) -> EvaluationState:
+        """Return the state, and go on without rows but with their keys, which are at hand for rows like these.
+
+        What is added from now on is only right once it is merged with the state that was returned: that has these keys.
+        """
+        state = replace(self, models=tuple(model.handed_over() for model in self.models))
+        self.classes = np.zeros_like(self.classes)
+        self.weights = tuple(ExactSum() for _ in self.weights)
+        self.joint = None if self.joint is None else JointTable.empty()
+        return state
+
     def merge(self, other: EvaluationState) -> None:
         """Add the rows of another state of the same shape; no order changes the result.
 
@@ -311,6 +330,16 @@ class EvaluationState:
 
 def _weighted(values: Floats, weights: Floats | None) -> Floats:
     return values if weights is None else values * weights
+
+
+def _squares(probabilities: Floats, positive: npt.NDArray[np.bool_]) -> Floats:
+    """Return squared distances from 1, or from 0."""
+    squares = np.empty(len(probabilities))
+    for start in range(0, len(squares), BLOCK_ROWS):
+        block = np.s_[start : start + BLOCK_ROWS]
+        apart = probabilities[block] - positive[block]
+        np.multiply(apart, apart, out=squares[block])
+    return squares
 
 
 def _named(prefix: str, arrays: Arrays) -> Iterator[tuple[str, npt.NDArray[Any]]]:

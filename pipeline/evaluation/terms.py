@@ -74,7 +74,9 @@ class EvaluationTerms:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> EvaluationTerms:
         """Return the terms that JSON has."""
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+        }
         return cls(**{**given, "by": tuple(map(tuple, document["by"]))})
 
     def differences(self, other: EvaluationTerms) -> Iterator[str]:

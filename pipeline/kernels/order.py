@@ -31,9 +31,13 @@ def keys_of(values: npt.NDArray[np.float64]) -> Keys:
 
 def values_of(keys: Keys) -> npt.NDArray[np.float64]:
     """Return the numbers of keys of 64 bits."""
-    is_negative = keys < _SIGN
-    magnitude = np.where(is_negative, _SIGN - keys, keys - _SIGN)
-    return np.where(is_negative, magnitude | _SIGN, magnitude).view(np.float64)
+    apart = keys - _SIGN
+    sign = (apart.view(np.int64) >> np.int64(_BITS - 1)).view(np.uint64)
+    apart ^= sign
+    apart -= sign
+    sign &= _SIGN
+    apart |= sign
+    return apart.view(np.float64)
 
 
 def value_of(key: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Unpack
 
-from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, WHICH_ROWS, parse_costs
+from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, WHICH_ROWS, Choice, parse_costs
 from pipeline.errors import DataError, UsageError
 from pipeline.evaluation.job import EvaluationJob
 from pipeline.evaluation.measures import class_masses
@@ -47,7 +47,7 @@ from pipeline.units import escape, is_text, parse_bad_limit, parse_chunk_size, q
 
 AnyModel = Model | str | os.PathLike[str]
 
-_CHOICES = {
+_CHOICES: Mapping[str, Choice[Any]] = {
     "absent": ABSENT,
     "fingerprint": FINGERPRINT,
     "if_exists": IF_EXISTS,

@@ -38,7 +38,7 @@ def measured(probabilities: np.ndarray, target: np.ndarray, tile: int = TILE_ROW
     state = EvaluationState.empty(StateShape())
     for start in range(0, len(target), tile):
         part, codes = probabilities[start : start + tile], target[start : start + tile]
-        state.add(ScoredTile((part,), (part,), (losses_of(part, codes),), codes.astype(np.intp)))
+        state.add(ScoredTile((part,), (part,), (np.zeros(len(part)),), codes.astype(np.intp)))
     return binary(state)
 
 
@@ -48,12 +48,13 @@ def check(found: BinaryMeasures, probabilities: np.ndarray, target: np.ndarray) 
     assert abs(found.average_precision - precision) <= found.average_precision_bound + 1e-12
 
 
-NAMES = ("uniform", "near one", "nearer one", "tiny", "narrow", "ties", "subnormal", "of a network", "rare")
+NAMES = ("near one", "tiny", "narrow", "ties")
+MORE_NAMES = ("uniform", "nearer one", "subnormal", "of a network", "rare", "constant and spread")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_NAMES)])
 def test_the_bound_is_small_and_holds(name: str) -> None:
-    probabilities, target = scores_of(name, 300_000)
+    probabilities, target = scores_of(name, 270_000)
     found = measured(probabilities, target, 170_000)
     check(found, probabilities, target)
     assert found.auc_bound <= BOUND
@@ -62,16 +63,15 @@ def test_the_bound_is_small_and_holds(name: str) -> None:
         assert found.auc_bound == found.average_precision_bound == 0.0
 
 
-@pytest.mark.parametrize("name", ["beside a spread", "constant and spread"])
-def test_of_a_mixture_the_bound_is_small_or_a_warning_tells_it(name: str) -> None:
-    probabilities, target = scores_of(name, 600_000)
+def test_of_a_mixture_the_bound_is_small_or_a_warning_tells_it() -> None:
+    probabilities, target = scores_of("beside a spread", 540_000)
     found = measured(probabilities, target)
     check(found, probabilities, target)
     assert (found.auc_bound <= BOUND) != bool(found.warnings)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NAMES, "beside a spread", "constant and spread"])
+@pytest.mark.parametrize("name", [*NAMES, *MORE_NAMES, "beside a spread"])
 def test_the_bound_holds_on_millions_of_rows(name: str) -> None:
     probabilities, target = scores_of(name, 4_000_000)
     found = measured(probabilities, target)

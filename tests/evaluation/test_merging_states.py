@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
@@ -62,6 +62,7 @@ def test_as_few_bits_are_left_out_as_keys_allow(rows, most, cut) -> None:
     assert not shift or keys[shift - 1] > most
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.sampled_from([4, 64, 1 << 18]), st.booleans())
 def test_a_state_has_the_same_bits_in_any_order_and_any_parts(seed, most, weighted) -> None:
     random = np.random.default_rng(seed)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.choices import Link
     from pipeline.models.logistic.feature import Feature
     from pipeline.models.logistic.file import ClassName, Normalise, Target
@@ -40,7 +42,7 @@ class Predictor(Protocol):
         ...
 
     @property
-    def training(self) -> dict[str, Any] | None:
+    def training(self) -> Mapping[str, Any] | None:
         """What its fit says of itself, as JSON."""
         ...
 
