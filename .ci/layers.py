@@ -92,8 +92,8 @@ ROOMS = {
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "diagnosis": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
-    "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "measuring": Room(75, (), ("interface", "options", "evaluation", "fitting", "scan", *MEANS)),
+    "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(
         75, (), ("interface", "scan", *MEANS), late=("pipeline.conversion", "pipeline.models.network.making")

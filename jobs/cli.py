@@ -33,6 +33,7 @@ JOBS = (
     "plan",
     "fit",
     "fit-network",
+    "calibrate",
     "evaluate",
     "inspect",
     "verify",

@@ -10,6 +10,7 @@
     fit_network(inputs, hidden=..., ...)       fit a network of dense layers by mini-batches
     preview_fit_network(inputs, ...)           show what fit_network would do
     preview_fit(inputs, ...)                   show what fit would do, from footers alone
+    calibrate(inputs, model, target=..., ...)  fit a calibration of a model to files
     LogisticModel, NetworkModel                a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
     from pipeline.diagnosis import GradientReport, InitialisationReport, diagnose_initialisation
     from pipeline.diagnosis.gradients import diagnose_gradients
     from pipeline.errors import LogitstreamError
+    from pipeline.evaluation.calibrating.report import CalibrationReport
     from pipeline.evaluation.report import EvaluationReport
     from pipeline.fitting.report import FitPlan, FitReport, NetworkPlan, NetworkReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
     from pipeline.measuring import evaluate, merge_evaluations
+    from pipeline.measuring.calibrations import calibrate
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model, import_network
     from pipeline.models import LogisticModel
     from pipeline.models.network.model import NetworkModel
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from pipeline.verification import Verification, verify
 
 __all__ = [
+    "CalibrationReport",
     "DataInspection",
     "Dataset",
     "Dense",
@@ -77,6 +81,7 @@ __all__ = [
     "Rollback",
     "Verification",
     "__version__",
+    "calibrate",
     "clip_gradients",
     "diagnose_gradients",
     "diagnose_initialisation",
@@ -103,6 +108,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CalibrationReport": "evaluation.calibrating.report",
     "DataInspection": "inspection",
     "Dataset": "arrays",
     "Dense": "networks",
@@ -123,6 +129,7 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
+    "calibrate": "measuring.calibrations",
     "clip_gradients": "networks",
     "diagnose_gradients": "diagnosis.gradients",
     "diagnose_initialisation": "diagnosis",

@@ -79,6 +79,7 @@ Target = Literal["sql", "onnx", "pmml", "python", "safetensors"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
 Initialisation = Literal["normal", "glorot", "he"]
 Optimizer = Literal["adam", "sgd"]
+CalibrationMethod = Literal["platt", "temperature", "beta", "isotonic"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
@@ -144,6 +145,7 @@ WHICH_ROWS: Choice[WhichRows] = Choice("rows", get_args(WhichRows))
 SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
 INITIALISATION: Choice[Initialisation] = Choice("initialisation", get_args(Initialisation))
 OPTIMIZER: Choice[Optimizer] = Choice("optimizer", get_args(Optimizer))
+CALIBRATION: Choice[CalibrationMethod] = Choice("method", get_args(CalibrationMethod))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 

@@ -149,6 +149,26 @@ class FitOptions(ReadOptions, total=False):
     observe: Callable[[Any], None] | None
 
 
+class CalibrateOptions(ReadOptions, total=False):
+    """Options of :func:`pipeline.calibrate`, besides its target and its method."""
+
+    missing_target: MissingTarget
+    holdout: str | None
+    key: str | None
+    recalibrate: bool
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    retries: int
+    if_exists: IfExists
+
+
 class NetworkOptions(ReadOptions, total=False):
     """Options of a fit of a network, besides its target, its features and its hidden layers."""
 
@@ -379,6 +399,10 @@ OPTIONS: Mapping[str, Option] = {
         "A column whose values decide which fold a row is in and whether it is held out, so that rows with the same "
         "value stay together; without it the place of the row decides.",
     ),
+    "recalibrate": Option(
+        False,
+        "Replace the calibration, temperature, alpha or beta that the model has; otherwise that is an error.",
+    ),
     "one_standard_error": Option(
         False, "Choose the largest penalty whose log loss is within one standard error of the lowest."
     ),
@@ -569,6 +593,19 @@ OF_AN_EVALUATION: Mapping[str, str] = {
     "chunk_size": OF_GRADIENTS["chunk_size"],
     "if_exists": "What to do if the file of the state exists.",
     "threshold": OPTIONS["thresholds"].meaning,
+}
+
+# What some options mean for a calibration.
+OF_A_CALIBRATION: Mapping[str, str] = {
+    **{name: OF_A_FIT[name] for name in ("limit", "chunk_size", "if_exists")},
+    "missing_target": OF_GRADIENTS["missing_target"],
+    "holdout": "Rows to leave out and to measure on, before and after: a percentage (``20%``), or a comparison "
+    "(``date >= 2013-11-01``). Without it they are measured on the rows that are fitted.",
+    "key": "A column whose values decide whether a row is held out, so that rows with the same value stay together; "
+    "without it the place of the row decides.",
+    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
+    "than that, nothing is written.",
+    "memory": "How much memory the calibration may use (``4GiB``); by default half of what is free.",
 }
 
 # What some options mean for a fit of a network, and the defaults that differ there.

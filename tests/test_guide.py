@@ -173,6 +173,14 @@ def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[
     assert "Penalties tried" in capsys.readouterr().out
 
 
+def test_the_page_about_calibrations_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow(PAGES["calibrate"])
+    calibrated = pipeline.LogisticModel.load("calibrated.json")
+    assert calibrated.output.calibration is not None
+    assert pq.read_table(reader.folder / "calibrated_scores").num_rows == 19_811
+    assert "rows that were held out" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(find_spec("safetensors") is None, reason="safetensors is not installed")
 def test_the_page_about_fits_of_networks_runs(reader: Reader) -> None:
     reader.follow(PAGES["fit-network"])

@@ -15,6 +15,7 @@ TOPICS = (
     "models",
     "fit",
     "fit-network",
+    "calibrate",
     "evaluate",
     "model-file",
     "other-tools",

@@ -27,4 +27,5 @@ merging     several such files together
 report      what an evaluation returns
 limits      measures that must not be below a number
 json        the report as JSON
+calibrating/ a calibration of a model, fitted and measured
 """

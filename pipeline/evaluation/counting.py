@@ -90,6 +90,18 @@ class KeyCounter:
             self._load(KeyTable.empty())
         return self._table
 
+    def handed_over(self) -> KeyTable:
+        """Return the table of all rows, and go on without rows but with their keys, which are at hand for others.
+
+        Keys and their ends stay, so that what is counted from now on is only right together with that table.
+        """
+        if self._table is not None:
+            return self.table()
+        table = self._ordered()
+        self._totals[:, : self._count] = 0
+        self._unsettled = 0
+        return table
+
     def merge(self, other: KeyCounter) -> None:
         """Add other rows."""
         self._table = merged(self.table(), other.table())

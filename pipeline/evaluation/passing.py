@@ -100,7 +100,9 @@ class EvaluatedRows:
 def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
     """Return what the rows of a chunk add up to: the step."""
     reader = context.once("reader", reader_of)
-    chunk = ChunkTotals(reader.terms)
+    # A chunk of a CSV may turn out to begin elsewhere: rows of a first try at it would then be in no total.
+    certain = all(context.job.files[piece.file][0].format == "parquet" for piece in context.chunk.slices)
+    chunk = ChunkTotals(reader.terms, reader.known if certain else None)
     for batch in context.batches():
         if batch.data.num_rows:
             reader.add(batch, context.job.files[batch.file][0], context.needs(batch.file), chunk)

@@ -16,7 +16,7 @@ from pipeline.choices import Cause, MissingTarget
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
-from pipeline.evaluation.totals import ChunkTotals
+from pipeline.evaluation.totals import ChunkTotals, KnownKeys
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, ColumnComparison, Divider, parse_holdout
 from pipeline.models.columns import Mask, RecentLevels, levels, numbers, unfit_columns
 from pipeline.models.levels import LevelTable, spelled_type
@@ -126,6 +126,8 @@ class EvaluationReader:
         The decimal sign in a CSV.
     nulls : tuple of str
         Spellings of null in text of a CSV that is read as it is.
+    known : KnownKeys
+        The keys of chunks that were read.
     """
 
     blocks: tuple[ScoresColumns, ...]
@@ -133,6 +135,7 @@ class EvaluationReader:
     missing_target: MissingTarget
     decimal: str
     nulls: tuple[str, ...] = ()
+    known: KnownKeys = field(init=False, default_factory=KnownKeys)
     columns: EvaluatedColumns = field(init=False)
     divider: Divider | None = field(init=False)
     _tables: Mapping[bool, LevelTable] = field(init=False)

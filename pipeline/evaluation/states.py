@@ -7,7 +7,7 @@ every number of a row is rounded to fixed point by itself, and what is added up 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,15 @@ class ModelState:
             np.zeros(cells, dtype=np.int64),
             FixedCells.empty(*cells) if shape.weighted else None,
         )
+
+    def handed_over(self) -> ModelState:
+        """Return the state as :meth:`EvaluationState.handed_over` does."""
+        counters = tuple(KeyCounter(counter.handed_over()) for counter in self.counters)
+        state = replace(self, counters=counters)
+        self.log_loss, self.brier = ExactSum(), ExactSum()
+        self.predicted = np.zeros_like(self.predicted)
+        self.weights = None if self.weights is None else FixedCells.empty(*self.predicted.shape)
+        return state
 
     def merge(self, other: ModelState) -> None:
         """Add other rows."""
@@ -259,6 +268,17 @@ class EvaluationState:
     def _check_weights(self) -> None:
         if not (total := sum(weight.value() for weight in self.weights)) < _MOST_WEIGHT:
             raise DataError(f"weights add up to {total:g}, and sums are kept below {_MOST_WEIGHT:g}", _SMALLER)
+
+    def handed_over(self) -> EvaluationState:
+        """Return the state, and go on without rows but with their keys, which are at hand for rows like these.
+
+        What is added from now on is only right once it is merged with the state that was returned: that has these keys.
+        """
+        state = replace(self, models=tuple(model.handed_over() for model in self.models))
+        self.classes = np.zeros_like(self.classes)
+        self.weights = tuple(ExactSum() for _ in self.weights)
+        self.joint = None if self.joint is None else JointTable.empty()
+        return state
 
     def merge(self, other: EvaluationState) -> None:
         """Add the rows of another state of the same shape; no order changes the result.

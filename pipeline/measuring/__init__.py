@@ -1,5 +1,6 @@
 """Measures of scores, and calibrations, as functions: options become a checked job.
 
+calibrations  a calibration of a model, fitted to files
 evaluations   how well scores fit what was observed, and months of that added up
 """
 

@@ -20,6 +20,7 @@ COMMANDS = (
     ("transform",),
     ("plan",),
     ("fit",),
+    ("calibrate",),
     ("evaluate",),
     ("inspect",),
     ("verify",),
@@ -131,13 +132,13 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "fit --help",
-             "fit-network --help", "model --help", "model show --help", "demo --help", "inspect --help",
-             "verify --help", "rollback --help", "runs --help", "runs list --help", "runs show --help",
-             "runs clean --help", "diagnose --help", "diagnose initialisation --help", "diagnose gradients --help",
-             "plot --help", "bench --help", "bench functions --help", "guide --help",
+             "fit-network --help", "calibrate --help", "model --help", "model show --help", "demo --help",
+             "inspect --help", "verify --help", "rollback --help", "runs --help", "runs list --help",
+             "runs show --help", "runs clean --help", "diagnose --help", "diagnose initialisation --help",
+             "diagnose gradients --help", "plot --help", "bench --help", "bench functions --help", "guide --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "fit", "fit x --target y", "fit x --l1 -1 --features x",
-             "fit-network x --target y", "fit-network x --epochs 0",
+             "fit-network x --target y", "fit-network x --epochs 0", "calibrate x --target y --method plat",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output",
              "transform x --apply p=sigmoid(x) --keep p --output o",
@@ -150,7 +151,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 25), *([2] * 19)]
+    assert codes == [2, *([0] * 26), *([2] * 20)]
     assert set(modules) & set(HEAVY) == set()
 
 
