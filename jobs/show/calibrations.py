@@ -18,6 +18,10 @@ _NOTE = 1_000
 
 def show_calibration(params: Mapping[str, Any], *, as_json: bool) -> None:
     """Calibrate a model, and show what was found; ``params`` are those of the command."""
+    if params["html"] is not None:
+        from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
+
+        check_html(params, output=params["output"], with_drawings=True)
     with stopped_with(""):
         report = calibrate(**calibration_options(params))
     for note in report.notes:
@@ -29,11 +33,22 @@ def show_calibration(params: Mapping[str, Any], *, as_json: bool) -> None:
     passes = f"{report.passes} pass{'' if report.passes == 1 else 'es'}"
     memory = format_bytes(report.peak_bytes)
     console.tell(f"{passes} in {format_seconds(report.seconds)}; peak memory {memory}")
+    if params["html"] is not None:
+        _write_html(report, params)
+
+
+def _write_html(report: CalibrationReport, params: Mapping[str, Any]) -> None:
+    from jobs.show.calibration_html import calibration_page  # noqa: PLC0415 - only for reports
+    from jobs.show.html import write_html  # noqa: PLC0415 - as above
+
+    done = "the calibration was shown" if report.output is None else "the model file was already written"
+    write_html(calibration_page(report, params), params["html"], done)
 
 
 def calibration_options(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of the command as arguments of :func:`pipeline.calibrate`."""
-    return {name: value for name, value in params.items() if name != "type"} | {"types": dict(params["type"])}
+    same = {name: value for name, value in params.items() if name not in {"type", "html"}}
+    return same | {"types": dict(params["type"])}
 
 
 def emit_calibration(report: CalibrationReport) -> None:

@@ -49,7 +49,7 @@ def check_inert(tab: Tab) -> None:
     assert tab.evaluate("document.scripts.length") == 0
 
 
-@pytest.fixture(params=["score", "fit", "evaluate"])
+@pytest.fixture(params=["score", "fit", "evaluate", "calibrate"])
 def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Write a report with the command line."""
     from jobs.cli import run
@@ -63,6 +63,10 @@ def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "evaluate": [
             *("--target", "late", "--missing-target", "drop", "--model", SAMPLE / "delay_model.json"),
             *("--by", "carrier", "--threshold", "0.5"),
+        ],
+        "calibrate": [
+            *("--target", "late", "--missing-target", "drop", "--model", SAMPLE / "delay_model.json"),
+            *("--method", "isotonic", "--holdout", "50%", "-o", tmp_path / "m.json"),
         ],
     }[request.param]
     file = tmp_path / f"{request.param}.html"
