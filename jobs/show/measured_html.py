@@ -91,7 +91,7 @@ def calibration_drawing(curves: Sequence[tuple[str, Sequence[CalibrationBin]]], 
     has_bands = any(line.band is not None for line in lines)
     band = " Where all is right, 95 of 100 points are in the shaded band." if has_bands else ""
     return PageDrawing(
-        "Calibration",
+        "Calibration curve",
         f"{told} A point is a bin of rows with neighbouring scores; on the diagonal the probabilities are right.{band}",
         as_svg(
             draw_lines(lines, DrawnAxes("mean probability", "share of positives"), DrawnLine("right", (0, 1), (0, 1)))

@@ -29,7 +29,7 @@ def test_the_report_has_both_curves_and_rows_that_balance(cli: Callable[..., Out
     counts = [int(facts[name][0]) for name in ("used", "held out", "dropped", "bad", "without target")]
     assert int(facts["read"][0]) == sum(counts) == 500
     assert facts["method"][0].startswith("platt: slope ")
-    assert page.headings[-3:] == [(2, "The calibration"), (3, "Before and after"), (3, "Calibration")]
+    assert page.headings[-3:] == [(2, "The calibration"), (3, "Before and after"), (3, "Calibration curve")]
     assert {"before", "after", "right"} <= set(page.text_of("text"))
     (told,) = page.text_of("desc")
     assert told.startswith("ECE ")

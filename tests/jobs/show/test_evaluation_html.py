@@ -65,7 +65,7 @@ def test_the_report_has_accounts_measures_curves_and_groups_of_both_models(cli: 
     assert (facts["read"], facts["used"], facts["model"]) == (["600"], ["600"], [", ".join(map(str, models))])
     assert facts["options"] == ["--by region", "--threshold 0.5"]
     assert [text for level, text in page.headings if level == 3] == [
-        *("Measures", "ROC curve", "Precision and recall", "Lift", "Calibration"),
+        *("Measures", "ROC curve", "Precision and recall", "Lift", "Calibration curve"),
         *(f"Probabilities by class, {name}.json" for name in ("a<b>", "c")),
         *(
             f"{title}, {model}"

@@ -14,6 +14,7 @@ import pytest
 
 import pipeline
 from jobs.cli import group
+from jobs.running import _write_html
 from jobs.show.html import write_html
 from jobs.show.score_html import score_page
 from pipeline.errors import OutputError
@@ -180,6 +181,15 @@ def test_a_report_that_cannot_be_written_says_what_was_done(tmp_path: Path) -> N
     with pytest.raises(OutputError, match="is a folder") as caught:
         write_html(Page("A page", ()), str(file), "the output was already published")
     assert caught.value.__notes__ == ["the output was already published"]
+
+
+def test_a_run_that_left_the_output_to_another_one_writes_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.html"
+    _write_html(replace(REPORT, published=False, skipped="another run holds scores"), {"html": str(file)})
+    assert capsys.readouterr().err == "no report was written: nothing was done\n"
+    assert not file.exists()
 
 
 def test_transform_has_no_report(cli: Call, tmp_path: Path) -> None:
