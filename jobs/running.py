@@ -38,9 +38,9 @@ def carry_out(job: Job, params: Params) -> None:
     """Plan or run a job and report on it: results on stdout, everything else on stderr."""
     html = params.get("html")
     if html is not None:
-        from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
-        check_html(params, output=params["output"], with_drawings=False)
+        check_page(params["html"], output=params["output"], with_drawings=False)
     if params["dry_run"]:
         plan = flow.plan(job)
         _show_plan(plan, as_json=params["json"], with_files=params["verbose"])

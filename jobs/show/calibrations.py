@@ -19,9 +19,9 @@ _NOTE = 1_000
 def show_calibration(params: Mapping[str, Any], *, as_json: bool) -> None:
     """Calibrate a model, and show what was found; ``params`` are those of the command."""
     if params["html"] is not None:
-        from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
-        check_html(params, output=params["output"], with_drawings=True)
+        check_page(params["html"], output=params["output"], with_drawings=True)
     with stopped_with(""):
         report = calibrate(**calibration_options(params))
     for note in report.notes:

@@ -12,7 +12,7 @@ from jobs.options.command import given
 from jobs.show import console, document
 from jobs.show.tables import emit_filled
 from pipeline.choices import parse_limits
-from pipeline.errors import LogitstreamError, ThresholdError
+from pipeline.errors import LogitstreamError
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.limits import check_limit_names, limited_names
 from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluated_rows
@@ -70,9 +70,9 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     # A mistake is told before the rows are read.
     check_limit_names(limits, _limited())
     if params["html"] is not None:
-        from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
-        check_html(params, output=params["state"], with_drawings=True)
+        check_page(params["html"], output=params["state"], with_drawings=True)
     report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
@@ -105,7 +105,7 @@ def _write_html(report: EvaluationReport, params: Mapping[str, Any]) -> None:
 def _require(report: EvaluationReport, limits: Mapping[str, float], error: LogitstreamError) -> None:
     try:
         report.require(limits)
-    except ThresholdError:
+    except LogitstreamError:
         console.warn(f"the report was not written: {error.message}")
         raise
 

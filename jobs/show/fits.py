@@ -62,9 +62,9 @@ def show_fit(params: Params) -> None:
 
         check_picture(params["plot"])
     if params["html"] is not None:
-        from jobs.show.html import check_html  # noqa: PLC0415 - only for reports
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
-        check_html(params, output=params["output"], with_drawings=True)
+        check_page(params["html"], output=params["output"], with_drawings=True)
     if params["dry_run"]:
         emit_fit_plan(training.preview_fit(**fit_options(params)), as_json=params["json"])
         return

@@ -1,4 +1,4 @@
-"""Reports as HTML files: when one is refused, what every one of them says, and how a failure is told."""
+"""Reports as HTML files: what every one of them says, and how a failure is told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs.options.command import given_words
 from jobs.show import console
 from pipeline import __version__
 from pipeline.errors import LogitstreamError
-from pipeline.pages import Fact, Page, check_page, save_page
+from pipeline.pages import Fact, Page, save_page
 from pipeline.report.json import utc
 from pipeline.units import escape, format_bytes, format_seconds
 
@@ -24,11 +24,6 @@ _MOST_INPUTS = 20
 _NAME = 1_000
 
 
-def check_html(params: Params, *, output: str | None, with_drawings: bool) -> None:
-    """Refuse, before any work, a report that cannot be written; ``output`` is what else the command writes."""
-    check_page(params["html"], output=output, with_drawings=with_drawings)
-
-
 def write_html(page: Page, path: str, done: str) -> None:
     """Write a report, and tell so.
 
@@ -38,6 +33,11 @@ def write_html(page: Page, path: str, done: str) -> None:
     path : str
     done : str
         What has been done by now, for the message about a report that cannot be written.
+
+    Raises
+    ------
+    OutputError, StorageError, PermissionDeniedError
+        It cannot be written; the former report stays.
     """
     try:
         save_page(page, path)

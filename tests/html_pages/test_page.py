@@ -79,7 +79,7 @@ def test_a_report_loads_nothing_and_has_its_headings_in_order() -> None:
         (3, "A table"), (3, "A drawing"), (3, "A drawing"), (2, "More"),
     ]  # fmt: skip
     (policy,) = [each["content"] for each in page.all("meta") if "http-equiv" in each]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     assert "http" not in re.sub(r"http-equiv", "", text)
     assert [each["scope"] for each in page.all("th")] == ["col", "col", "row", "row"]
     assert page.facts() == {"model": ["m.json"], "read": ["3"]}
