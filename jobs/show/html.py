@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -48,7 +49,7 @@ def write_html(page: Page, path: str, done: str) -> None:
 
 
 def ran(command: str, params: Params) -> Iterator[Fact]:
-    """Yield what ran: the command, its inputs, the options that were given, and the versions."""
+    """Yield what ran: the command, its inputs, the options that were given, the time now, and the versions."""
     yield "command", f"logitstream {command}"
     inputs = params["inputs"]
     for path in inputs[:_MOST_INPUTS]:
@@ -63,6 +64,7 @@ def ran(command: str, params: Params) -> Iterator[Fact]:
         if name not in _OWN_FACTS:
             yield "options", f"{name} {value}".strip()
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    yield "report made", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     yield "versions", f"logitstream {__version__}, Python {platform.python_version()}, {libraries}"
 
 

@@ -6,6 +6,7 @@ import resource
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def test_a_score_has_a_report_that_balances(cli: Call, tmp_path: Path, rows: Pat
     assert page.text_of("h1") == ["Scores: scores"]
     assert (facts["input"], facts["model"], facts["output"]) == ([str(rows)], [str(MODEL)], [str(out)])
     assert facts["options"] == ["--keep flight_id, carrier"]
+    assert datetime.strptime(facts["report made"][0], "%Y-%m-%d %H:%M %Z").year >= 2026
     assert facts["versions"][0].startswith(f"logitstream {pipeline.__version__}, Python ")
     counts = [int(facts[name][0]) for name in ("scored", "null", "NaN", "quarantined")]
     assert int(facts["read"][0]) == sum(counts) == 999
