@@ -73,7 +73,7 @@ ROOMS = {
         ("click", "rich"),
         (
             *(PUBLIC, "interface", "training", "inspection", "modelling", "verification", "upkeep", "bench", "drawing"),
-            *("diagnosis", "fitting"),
+            *("diagnosis", "fitting", "evaluation", "measuring", "pages"),
             *("flow", "report", "memory", "grammar", "registry", "options", "compact", *GROUND),
         ),
         lazy=True,
@@ -83,7 +83,7 @@ ROOMS = {
         (),
         (
             *("interface", "training", "arrays", "stream", "inspection", "modelling", "verification", "upkeep"),
-            *("diagnosis", "fitting", "models", "networks", "registry", *GROUND),
+            *("diagnosis", "fitting", "evaluation", "measuring", "models", "networks", "registry", *GROUND),
         ),
         lazy=True,
     ),
@@ -92,6 +92,7 @@ ROOMS = {
     "inspection": Room(75, ("numpy", "pyarrow"), ("options", "flow", "scan", *MEANS)),
     "diagnosis": Room(75, ("numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "verification": Room(75, ("numpy",), ("flow", "scan", *MEANS)),
+    "measuring": Room(75, (), ("interface", "options", "evaluation", "fitting", "scan", *MEANS)),
     "training": Room(75, (), ("interface", "options", "fitting", *MEANS)),
     "upkeep": Room(75, (), ("flow", *MEANS)),
     "modelling": Room(
@@ -99,9 +100,11 @@ ROOMS = {
     ),
     "bench": Room(75, ("numpy",), ("arrays", "memory", "registry", *GROUND), late=("scipy", "torch")),
     "drawing": Room(75, ("numpy",), ("arrays", "registry", *GROUND), late=("matplotlib",)),
+    "pages": Room(75, (), GROUND, late=("jinja2", "markupsafe")),
     "networks": Room(71, ("dask", "numpy"), ("kernels", *GROUND)),
     "arrays": Room(71, ("dask", "numpy", "pyarrow"), ("interface", "options", "flow", "scan", *MEANS)),
     "interface": Room(70, (), ("options", "flow", *MEANS)),
+    "evaluation": Room(62, ("numpy", "pyarrow"), ("fitting", "flow", "scan", *MEANS)),
     "flow": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS)),
     "fitting": Room(60, ("numpy", "pyarrow"), ("scan", *MEANS), late=("dask",)),
     "conversion": Room(

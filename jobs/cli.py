@@ -33,6 +33,8 @@ JOBS = (
     "plan",
     "fit",
     "fit-network",
+    "calibrate",
+    "evaluate",
     "inspect",
     "verify",
     "rollback",

@@ -20,7 +20,7 @@ from pipeline.units import parse_seconds
 Params = Mapping[str, Any]
 
 _NAMED_BY_POSITION = {"inputs", "model", "apply", "output"}
-_OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace"}
+_OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "html"}
 _SAID_OTHERWISE = {"type", "no_resume", "no_reuse"}
 
 
@@ -36,6 +36,11 @@ def transform_job(params: Params) -> Job:
 
 def carry_out(job: Job, params: Params) -> None:
     """Plan or run a job and report on it: results on stdout, everything else on stderr."""
+    html = params.get("html")
+    if html is not None:
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
+
+        check_page(params["html"], output=params["output"], with_drawings=False)
     if params["dry_run"]:
         plan = flow.plan(job)
         _show_plan(plan, as_json=params["json"], with_files=params["verbose"])
@@ -49,6 +54,18 @@ def carry_out(job: Job, params: Params) -> None:
     with talk as watch, until as work_begins:
         report = _run(job, _watching(watch, work_begins), stop)
     _show_outcome(report, as_json=params["json"], with_files=params["verbose"])
+    if html is not None:
+        _write_html(report, params)
+
+
+def _write_html(report: Report, params: Params) -> None:
+    from jobs.show.html import write_html  # noqa: PLC0415 - only for reports
+    from jobs.show.score_html import score_page  # noqa: PLC0415 - as above
+
+    if report.skipped:
+        console.tell("no report was written: nothing was done")
+    else:
+        write_html(score_page(report, params), params["html"], "the output was already published")
 
 
 def _watching(watch: Observer, work_begins: Callable[[], None]) -> Observer:

@@ -5,9 +5,12 @@
     transform(inputs, apply, output, ...)      apply functions to columns of files
     transform_stream(blocks, function, output) apply functions to the blocks that your generator yields
     fit(inputs, target=..., features=...)      fit a model to files; returns a FitReport with the model
+    evaluate(inputs, target=..., model=...)    measure how well scores fit what was observed
+    merge_evaluations(states)                  the measures of several evaluations together
     fit_network(inputs, hidden=..., ...)       fit a network of dense layers by mini-batches
     preview_fit_network(inputs, ...)           show what fit_network would do
     preview_fit(inputs, ...)                   show what fit would do, from footers alone
+    calibrate(inputs, model, target=..., ...)  fit a calibration of a model to files
     LogisticModel, NetworkModel                a model: load, save, probability, predict
     from_sklearn(estimator)                    make a model from a fitted scikit-learn estimator
     from_statsmodels(result)                   make a model from a fitted result of statsmodels
@@ -37,9 +40,13 @@ if TYPE_CHECKING:
     from pipeline.diagnosis import GradientReport, InitialisationReport, diagnose_initialisation
     from pipeline.diagnosis.gradients import diagnose_gradients
     from pipeline.errors import LogitstreamError
+    from pipeline.evaluation.calibrating.report import CalibrationReport
+    from pipeline.evaluation.report import EvaluationReport
     from pipeline.fitting.report import FitPlan, FitReport, NetworkPlan, NetworkReport
     from pipeline.inspection import DataInspection, QuarantineInspection, inspect
     from pipeline.interface import preview, score, transform
+    from pipeline.measuring import evaluate, merge_evaluations
+    from pipeline.measuring.calibrations import calibrate
     from pipeline.modelling import from_sklearn, from_statsmodels, import_model, import_network
     from pipeline.models import LogisticModel
     from pipeline.models.network.model import NetworkModel
@@ -52,9 +59,11 @@ if TYPE_CHECKING:
     from pipeline.verification import Verification, verify
 
 __all__ = [
+    "CalibrationReport",
     "DataInspection",
     "Dataset",
     "Dense",
+    "EvaluationReport",
     "FitPlan",
     "FitReport",
     "GRUCell",
@@ -72,9 +81,11 @@ __all__ = [
     "Rollback",
     "Verification",
     "__version__",
+    "calibrate",
     "clip_gradients",
     "diagnose_gradients",
     "diagnose_initialisation",
+    "evaluate",
     "fit",
     "fit_network",
     "from_sklearn",
@@ -82,6 +93,7 @@ __all__ = [
     "import_model",
     "import_network",
     "inspect",
+    "merge_evaluations",
     "open_dataset",
     "preview",
     "preview_fit",
@@ -96,9 +108,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CalibrationReport": "evaluation.calibrating.report",
     "DataInspection": "inspection",
     "Dataset": "arrays",
     "Dense": "networks",
+    "EvaluationReport": "evaluation.report",
     "FitPlan": "fitting.report",
     "FitReport": "fitting.report",
     "GRUCell": "networks",
@@ -115,9 +129,11 @@ _HOMES = {
     "Report": "types.report",
     "Rollback": "upkeep",
     "Verification": "verification",
+    "calibrate": "measuring.calibrations",
     "clip_gradients": "networks",
     "diagnose_gradients": "diagnosis.gradients",
     "diagnose_initialisation": "diagnosis",
+    "evaluate": "measuring",
     "fit": "training",
     "fit_network": "training.networks",
     "from_sklearn": "modelling",
@@ -125,6 +141,7 @@ _HOMES = {
     "import_model": "modelling",
     "import_network": "modelling",
     "inspect": "inspection",
+    "merge_evaluations": "measuring",
     "open_dataset": "arrays",
     "preview": "interface",
     "preview_fit": "training",

@@ -99,6 +99,12 @@ CAUSES: Mapping[Cause, CauseText] = {
     "target unknown": CauseText(
         "is not a class of the model", "fix the value, or name the column of the classes with --target"
     ),
+    "target not binary": CauseText(
+        "is not a target: a target is 0 or 1, or false or true", "fix the value, or name another column with --target"
+    ),
+    "probability refused": CauseText(
+        "is not a probability from 0 to 1", "fix the value, or name another column with --probability"
+    ),
     "weight missing": CauseText("is a missing value, but every row needs a weight", _WITHOUT),
     "weight refused": CauseText(
         "is not a weight: weights are finite and not negative", "fix the value, or name another column with --weight"

@@ -55,6 +55,8 @@ Cause = Literal[
     "outside steps",
     "target missing",
     "target unknown",
+    "target not binary",
+    "probability refused",
     "weight missing",
     "weight refused",
     "offset missing",
@@ -71,12 +73,14 @@ Cause = Literal[
 Hint = Literal["repeats the header", "looks like a header"]
 MissingRule = Literal["error", "impute-mean", "impute-median", "indicator", "drop"]
 MissingTarget = Literal["error", "drop"]
+WhichRows = Literal["all", "held-out"]
 SolverName = Literal["auto", "newton", "newton-cg", "owlqn", "gradient"]
 Link = Literal["logit", "probit", "cloglog", "loglog", "cauchit"]
 Target = Literal["sql", "onnx", "pmml", "python", "safetensors"]
 Dialect = Literal["duckdb", "postgresql", "spark"]
 Initialisation = Literal["normal", "glorot", "he"]
 Optimizer = Literal["adam", "sgd"]
+CalibrationMethod = Literal["platt", "temperature", "beta", "isotonic"]
 Lack = Literal["missing", "unseen"]
 UnseenCause = Literal["case or blanks", "missing value", "boolean or decimal", "backslashes", "accents", "other codes"]
 
@@ -138,9 +142,11 @@ TO: Choice[Target] = Choice("to", get_args(Target))
 DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
 MISSING: Choice[MissingRule] = Choice("missing", get_args(MissingRule))
 MISSING_TARGET: Choice[MissingTarget] = Choice("missing_target", get_args(MissingTarget))
+WHICH_ROWS: Choice[WhichRows] = Choice("rows", get_args(WhichRows))
 SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
 INITIALISATION: Choice[Initialisation] = Choice("initialisation", get_args(Initialisation))
 OPTIMIZER: Choice[Optimizer] = Choice("optimizer", get_args(Optimizer))
+CALIBRATION: Choice[CalibrationMethod] = Choice("method", get_args(CalibrationMethod))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 
@@ -209,3 +215,54 @@ def parse_class_weight(text: str) -> tuple[str, float] | None:
             f"{quoted(text)} is neither balanced nor VALUE=WEIGHT", "write balanced, or a positive weight: late=3"
         )
     return value, number
+
+
+def parse_costs(text: str) -> tuple[float, float]:
+    """Return what a false positive and a false negative cost: ``fp=1,fn=5`` gives ``(1, 5)``.
+
+    Raises
+    ------
+    UsageError
+        One of the two is missing or there twice, or a cost is negative or not finite; or both are 0.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = map(str.strip, part.partition("="))
+        try:
+            cost = float(number)
+        except ValueError:
+            cost = math.nan
+        if name in {"fp", "fn"} - found.keys() and 0 <= cost < math.inf:
+            found[name] = cost
+        else:
+            found.clear()
+            break
+    if len(found) != 2 or not any(found.values()):
+        raise UsageError(
+            f"{quoted(text)} does not say what a false positive and a false negative cost",
+            "write fp=1,fn=5, with costs that are not negative",
+        )
+    return found["fp"], found["fn"]
+
+
+def parse_limits(text: str) -> dict[str, float]:
+    """Return the limits of ``auc=0.7,ks=0.3``, by measure.
+
+    Raises
+    ------
+    UsageError
+        It is not written so.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = part.partition("=")
+        try:
+            limit = float(number) if equals else math.nan
+        except ValueError:
+            limit = math.nan
+        if not name.strip() or not math.isfinite(limit):
+            raise UsageError(f"{quoted(part)} is not MEASURE=NUMBER", "write auc=0.7, or auc=0.7,ks=0.3")
+        if name.strip() in found:
+            raise UsageError(f"{escape(name.strip())} has two limits", "give one")
+        found[name.strip()] = limit
+    return found

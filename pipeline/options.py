@@ -24,6 +24,7 @@ from pipeline.choices import (
     Optimizer,
     Precision,
     SolverName,
+    WhichRows,
 )
 from pipeline.units import nearest
 
@@ -148,6 +149,26 @@ class FitOptions(ReadOptions, total=False):
     observe: Callable[[Any], None] | None
 
 
+class CalibrateOptions(ReadOptions, total=False):
+    """Options of :func:`pipeline.calibrate`, besides its target and its method."""
+
+    missing_target: MissingTarget
+    holdout: str | None
+    key: str | None
+    recalibrate: bool
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    retries: int
+    if_exists: IfExists
+
+
 class NetworkOptions(ReadOptions, total=False):
     """Options of a fit of a network, besides its target, its features and its hidden layers."""
 
@@ -252,6 +273,37 @@ class GradientOptions(ReadOptions, total=False):
     retries: int
 
 
+class MergeOptions(TypedDict, total=False):
+    """Options of :func:`pipeline.merge_evaluations`."""
+
+    costs: str | Mapping[str, float] | None
+    bins: int
+    state: str | None
+    if_exists: IfExists
+
+
+class EvaluateOptions(ReadOptions, MergeOptions, total=False):
+    """Options of :func:`pipeline.evaluate`, besides the target and what is evaluated."""
+
+    weight: str | None
+    missing_target: MissingTarget
+    rows: WhichRows
+    by: str | Sequence[str]
+    max_groups: int
+    thresholds: float | Sequence[float]
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    fingerprint: Fingerprint
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    precision: Precision
+    retries: int
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """The default of an option, and what it means."""
@@ -281,6 +333,29 @@ OPTIONS: Mapping[str, Option] = {
     "missing_target": Option(
         "error", "What to do with a row without a target or a weight: ``error``, or ``drop`` to leave it out."
     ),
+    "rows": Option(
+        "all",
+        "Which rows are measured: ``all``, or those that are ``held-out``, as the model file says of its fit.",
+    ),
+    "by": Option(
+        (),
+        "A column whose values form groups, which are measured each by itself (``region``); with several columns in "
+        "it, their values are crossed (``region:product``).",
+    ),
+    "max_groups": Option(
+        200,
+        "How many groups of a ``by`` are measured each by itself: the first ones, numbers by value, then texts. All "
+        "others are measured together.",
+    ),
+    "thresholds": Option(
+        (), "Probabilities from which a row counts as positive: the rows that this gets right and wrong are counted."
+    ),
+    "costs": Option(
+        None,
+        "What a false positive and a false negative cost (``fp=1,fn=5``): the threshold that costs least is shown.",
+    ),
+    "bins": Option(20, "How many bins with about as many rows each the calibration is shown in."),
+    "state": Option(None, "A file to write what was added up to, so that it can be added to that of other rows."),
     "missing": Option(
         "error",
         "What to do with a missing value of a feature, for all features or for one (``age=drop``): ``error``; "
@@ -325,6 +400,10 @@ OPTIONS: Mapping[str, Option] = {
         None,
         "A column whose values decide which fold a row is in and whether it is held out, so that rows with the same "
         "value stay together; without it the place of the row decides.",
+    ),
+    "recalibrate": Option(
+        False,
+        "Replace the calibration, temperature, alpha or beta that the model has; otherwise that is an error.",
     ),
     "one_standard_error": Option(
         False, "Choose the largest penalty whose log loss is within one standard error of the lowest."
@@ -506,6 +585,29 @@ OF_GRADIENTS: Mapping[str, str] = {
     "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
     "than that, nothing is measured.",
     "chunk_size": "The size of a chunk: rows (``500000``) or bytes (``64MiB``). Another size changes the last digits.",
+}
+
+# What some options mean for an evaluation.
+OF_AN_EVALUATION: Mapping[str, str] = {
+    "weight": "A column with the weight of each row: how often it counts. With weights there are no standard errors.",
+    "limit": OF_GRADIENTS["limit"],
+    "max_bad": OF_GRADIENTS["max_bad"],
+    "chunk_size": OF_GRADIENTS["chunk_size"],
+    "if_exists": "What to do if the file of the state exists.",
+    "threshold": OPTIONS["thresholds"].meaning,
+}
+
+# What some options mean for a calibration.
+OF_A_CALIBRATION: Mapping[str, str] = {
+    **{name: OF_A_FIT[name] for name in ("limit", "chunk_size", "if_exists")},
+    "missing_target": OF_GRADIENTS["missing_target"],
+    "holdout": "Rows to leave out and to measure on, before and after: a percentage (``20%``), or a comparison "
+    "(``date >= 2013-11-01``). Without it they are measured on the rows that are fitted.",
+    "key": "A column whose values decide whether a row is held out, so that rows with the same value stay together; "
+    "without it the place of the row decides.",
+    "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
+    "than that, nothing is written.",
+    "memory": "How much memory the calibration may use (``4GiB``); by default half of what is free.",
 }
 
 # What some options mean for a fit of a network, and the defaults that differ there.

@@ -53,6 +53,8 @@ TEXTS: dict[tuple[Cause, tuple[int | str, ...]], str] = {
     ("outside steps", ()): "has no finite value under the steps of its feature",
     ("target missing", ()): "is a missing value, but every row needs a target",
     ("target unknown", ()): "is not a class of the model",
+    ("target not binary", ()): "is not a target: a target is 0 or 1, or false or true",
+    ("probability refused", ()): "is not a probability from 0 to 1",
     ("weight missing", ()): "is a missing value, but every row needs a weight",
     ("weight refused", ()): "is not a weight: weights are finite and not negative",
     ("offset missing", ()): "is a missing value, but every row needs an offset",

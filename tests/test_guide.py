@@ -32,6 +32,7 @@ from jobs.cli import group, run
 from jobs.commands.guide import TOPICS
 from jobs.options import SCORE
 from jobs.options.fitting import FIT, FIT_NETWORK
+from jobs.options.measuring import EVALUATE
 from pipeline.errors import LogitstreamError
 from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
@@ -172,6 +173,14 @@ def test_the_page_about_fits_runs(reader: Reader, capsys: pytest.CaptureFixture[
     assert "Penalties tried" in capsys.readouterr().out
 
 
+def test_the_page_about_calibrations_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow(PAGES["calibrate"])
+    calibrated = pipeline.LogisticModel.load("calibrated.json")
+    assert calibrated.output.calibration is not None
+    assert pq.read_table(reader.folder / "calibrated_scores").num_rows == 19_811
+    assert "rows that were held out" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(find_spec("safetensors") is None, reason="safetensors is not installed")
 def test_the_page_about_fits_of_networks_runs(reader: Reader) -> None:
     reader.follow(PAGES["fit-network"])
@@ -181,8 +190,8 @@ def test_the_page_about_fits_of_networks_runs(reader: Reader) -> None:
     assert pipeline.NetworkModel.load("from_python.json").file.weights.file == "from_python.safetensors"
 
 
-@pytest.mark.parametrize("options", [FIT, FIT_NETWORK])
-def test_every_option_of_fit_is_explained_somewhere(options: Sequence[Callable[..., Any]]) -> None:
+@pytest.mark.parametrize("options", [FIT, FIT_NETWORK, EVALUATE])
+def test_every_option_of_fit_and_of_evaluate_is_explained_somewhere(options: Sequence[Callable[..., Any]]) -> None:
     everything = "\n".join(map(text_of, EVERY))
 
     @click.command()
@@ -347,6 +356,14 @@ def test_the_page_about_csv_runs_on_files_of_the_wild(reader: Reader, capsys: py
     renamed = pq.read_table(reader.folder / "renamed")
     assert renamed.column_names == [*USED, "line", "before", "probability", "decision"]
     assert renamed["line"].to_pylist() == [None] * len(rows) + [str(number) for number in range(len(rows))]
+
+
+def test_the_page_about_evaluations_runs(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow(PAGES["evaluate"])
+    said = capsys.readouterr().out
+    assert "rows       19,811 read = 19,270 used + 541 without a target" in said
+    assert "second minus first" in said
+    assert (reader.folder / "q1.state").is_file()
 
 
 @pytest.mark.parametrize("topic", ["operations", "memory", "cluster", "guarantees", "performance", "design"])

@@ -18,10 +18,13 @@ from sklearn.linear_model import LogisticRegression
 import pipeline as logitstream
 from jobs.cli import run
 from jobs.options import SCORE, TRANSFORM
+from jobs.options.calibrating import CALIBRATE
 from jobs.options.command import add
 from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
 from jobs.options.fitting import FIT, FIT_NETWORK
+from jobs.options.measuring import EVALUATE
 from jobs.running import score_job, transform_job
+from jobs.show.calibrations import calibration_options
 from jobs.show.fits import fit_options
 from jobs.show.gradients import gradient_options
 from jobs.show.network_fits import network_options
@@ -29,14 +32,19 @@ from pipeline import interface, training
 from pipeline.errors import UsageError
 from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
+    OF_A_CALIBRATION,
     OF_A_FIT,
     OF_A_NETWORK,
+    OF_AN_EVALUATION,
     OF_GRADIENTS,
     OPTIONS,
+    CalibrateOptions,
     DiagnoseOptions,
+    EvaluateOptions,
     FitOptions,
     GradientOptions,
     JobOptions,
+    MergeOptions,
     NetworkOptions,
     ScoreOptions,
     StreamOptions,
@@ -60,12 +68,15 @@ FACES = [
     (logitstream.preview_fit, FitOptions),
     (logitstream.fit_network, NetworkOptions),
     (logitstream.preview_fit_network, NetworkOptions),
+    (logitstream.evaluate, EvaluateOptions),
+    (logitstream.merge_evaluations, MergeOptions),
     (logitstream.diagnose_initialisation, DiagnoseOptions),
     (logitstream.diagnose_gradients, GradientOptions),
+    (logitstream.calibrate, CalibrateOptions),
 ]
 # Arguments that are written with their names, although they are no options.
-NAMED = {"identity", "target", "features", "hidden", "output"}
-OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot"}
+NAMED = {"identity", "target", "features", "hidden", "output", "model", "challenger", "probability", "method"}
+OF_THE_COMMAND_LINE = {"dry_run", "json", "quiet", "verbose", "progress", "grace", "plot", "html"}
 ARGUMENTS = {"inputs", "model", "apply", "output", "target", "features", "hidden"}
 OTHER_NAMES = {"type": "types", "no_resume": "resume", "no_reuse": "reuse", "no_intercept": "intercept"}
 
@@ -152,6 +163,18 @@ def test_the_command_about_gradients_has_the_same_options_and_defaults(monkeypat
     assert {name: str(value) for name, value in found.items()} == {name: str(each) for name, each in defaults.items()}
 
 
+def test_calibrate_has_the_same_options_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("jobs.show.calibrations.show_calibration", lambda params, **_: asked.update(params))
+    assert run(["calibrate", "in.csv", "--model", "m.json", "--target", "y", "--method", "beta"]) == 0
+    found = calibration_options(asked)
+    named = [found.pop(name) for name in ("inputs", "model", "target", "method", "output")]
+    assert named == [("in.csv",), "m.json", "y", "beta", None]
+    assert found.keys() == get_type_hints(CalibrateOptions).keys()
+    defaults = {name: OPTIONS[name].default for name in found}
+    assert {name: str(value) for name, value in found.items()} == {name: str(each) for name, each in defaults.items()}
+
+
 @pytest.mark.parametrize(
     ("options", "instead"),
     [
@@ -161,6 +184,8 @@ def test_the_command_about_gradients_has_the_same_options_and_defaults(monkeypat
         (FIT_NETWORK, OF_A_NETWORK),
         (INITIALISATIONS, {}),
         (GRADIENTS, OF_GRADIENTS),
+        (CALIBRATE, OF_A_CALIBRATION),
+        (EVALUATE, OF_AN_EVALUATION),
     ],
 )
 def test_the_command_line_says_the_same_of_each_option(options: Sequence[Any], instead: Mapping[str, str]) -> None:

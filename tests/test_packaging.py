@@ -29,7 +29,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = {
     "runtime.txt": PROJECT["dependencies"],
     "dev.txt": PROJECT["dependencies"]
-    + [text for extra in ("bench", "plot", "test") for text in PROJECT["optional-dependencies"][extra]],
+    + [text for extra in ("bench", "plot", "report", "test") for text in PROJECT["optional-dependencies"][extra]],
 }
 
 

@@ -65,6 +65,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     first = LayerGradient(1, 0, "dense", 8, "tanh", 0.1, 0.2, 0.3, 0.4)
     layers = (first, LayerGradient(2, 1, "dense", 1, "sigmoid", 1.0, 0.5, 0.0, 0.5))
     found["gradients"] = GradientReport(NAUGHTY, 0.6, {"used": 9, "read": 10}, layers, 0.1, ("It fades.",), "Nothing.")
+    (folder / "rows.csv").write_text("\n".join([f"x,{NAUGHTY}", *(f"{each},{each * 7 % 4 < 2}" for each in range(99))]))
+    found["calibration"] = logitstream.calibrate(
+        folder / "rows.csv", folder / "model.json", target=NAUGHTY, method="platt", scheduler="sync"
+    )
     found["rollback"] = logitstream.rollback(folder / "out")
     return found
 
@@ -81,6 +85,7 @@ KINDS = [
     "model",
     "diagnosis",
     "gradients",
+    "calibration",
 ]
 
 

@@ -15,6 +15,8 @@ TOPICS = (
     "models",
     "fit",
     "fit-network",
+    "calibrate",
+    "evaluate",
     "model-file",
     "other-tools",
     "networks",

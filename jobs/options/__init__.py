@@ -60,6 +60,19 @@ def plot_to(help_: str) -> Decorator:
     )
 
 
+def html_to(help_: str) -> Decorator:
+    """Return ``--html`` of a command, with what the report has."""
+    return option(
+        "--html",
+        section=OUTPUT,
+        type=values.PATH,
+        is_path=True,
+        metavar="FILE",
+        help=f"Also write a report that opens in a browser, without a network: {help_} A former report is replaced. "
+        "Needs the extra report: pip install 'logitstream[report]'.",
+    )
+
+
 # Options whose meaning differs from command to command.
 model_with = partial(
     option, "-m", "--model", section=WHAT, required=True, type=values.PATH, metavar="FILE", is_path=True
@@ -445,6 +458,8 @@ durability = option(
     help=meaning("durability"),
 )
 
+html = html_to("what ran, what became of the rows, warnings.")
+
 config_file = option(
     "--config",
     section=TALK,
@@ -476,9 +491,9 @@ WRITE = (output, format_, compression, if_exists, allow_empty, keep_versions, du
 SAY = (config_file, dry_run, json_, verbose, progress)
 
 _ROWS = (absent, limit, max_bad, fingerprint)
-_SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE, *SAY)
+_SHARED = (*_ROWS, *READ, *RUN, *CONDUCT, *WRITE)
 
 _FEATURES = (max_unseen, max_missing, sample_rows)
 
-SCORE = (inputs, model, keep, rename, raw_prediction, threshold, reasons, float32, *_FEATURES, *_SHARED)
-TRANSFORM = (inputs, apply, keep, rename, float32, *_SHARED)
+SCORE = (inputs, model, keep, rename, raw_prediction, threshold, reasons, float32, *_FEATURES, *_SHARED, html, *SAY)
+TRANSFORM = (inputs, apply, keep, rename, float32, *_SHARED, *SAY)

@@ -171,6 +171,26 @@ def given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if _strength(ctx, name)}
 
 
+def given_words(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the options of the current command that were given, wherever that was: their names and values as text.
+
+    Left out are those that only say how the command talks.
+    """
+    names = {
+        str(param.name): max(param.opts, key=len)
+        for param in click.get_current_context().command.params
+        if isinstance(param, JobOption) and param.section != TALK
+    }
+    return [(names[name], _words(value)) for name, value in given(params).items() if name in names]
+
+
+def _words(value: object) -> str:
+    """Return a value as it can be written on a command line; one of a flag is empty."""
+    if isinstance(value, tuple):
+        return ", ".join("=".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in value)
+    return "" if value is True else str(value)
+
+
 def _quiet() -> JobOption:
     text = "Show only results and errors."
     return JobOption(["-q", "--quiet"], section=TALK, is_flag=True, help=text)

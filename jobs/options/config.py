@@ -30,7 +30,7 @@ from pipeline.errors import ConfigurationError, PermissionDeniedError
 from pipeline.options import ELSEWHERE
 from pipeline.units import escape
 
-TABLES = ("score", "transform", "fit", "fit-network")
+TABLES = ("score", "transform", "fit", "fit-network", "calibrate", "evaluate")
 _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",

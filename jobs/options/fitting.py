@@ -200,6 +200,7 @@ scratch = option(
 output = options.output_to("FILE", "The model file to write.  [default: none, the fit is only shown]")
 allow_unconverged = option("--allow-unconverged", section=OUTPUT, is_flag=True, help=meaning("allow_unconverged"))
 plot = options.plot_to("Draw the coefficients with their intervals, or with --path the penalties, as .svg or .png.")
+html = options.html_to("what ran, rows, how well the model fits, coefficients with their intervals.")
 
 limit = options.limit_with(help=meaning("limit", OF_A_FIT))
 max_bad = options.max_bad_with(help=meaning("max_bad", OF_A_FIT))
@@ -213,7 +214,7 @@ _PENALTY = (l1, l2, path, folds, holdout, key, one_standard_error)
 _SOLVER = (solver, learning_rate, iterations, robust, robust_groups, effects)
 _READ = (options.absent, limit, max_bad, options.fingerprint, *options.READ)
 _RUN = (chunk_size, options.workers, memory, scratch, options.scheduler, options.insecure, options.retries)
-_WRITE = (output, plot, if_exists, allow_unconverged)
+_WRITE = (output, plot, html, if_exists, allow_unconverged)
 _SAY = (options.config_file, options.dry_run, options.json_, options.all_digits)
 
 # Those of fit-network, where they mean something else or have no counterpart.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.show import console, document
 from jobs.show.progress import Quiet
@@ -26,23 +26,26 @@ from pipeline.report.text import aligned
 from pipeline.types.report import Noted
 from pipeline.units import escape, format_bytes, format_count, format_seconds, visible
 
+if TYPE_CHECKING:
+    from pipeline.drawing import Estimate, TriedPenalty
+
 Params = Mapping[str, Any]
 Number = Callable[[float | None], str]
 
-_NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot"}
+_NOT_OPTIONS = {"dry_run", "json", "quiet", "verbose", "plot", "html"}
 _SAID_OTHERWISE = {"type", "no_intercept"}
 _AGAIN = "run the same command again: it resumes after the last finished pass"
 _MOST_ROWS = 1_000
 _NOTE = 1_000
 # Of measures, of coefficients, and of what says how certain those are.
-_DIGITS = (8, 6, 4)
+DIGITS = (8, 6, 4)
 
 _NAMED = ("feature", "level", "class")
-_COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
+COEFFICIENTS = (*_NAMED, "coefficient", "error", "z", "p", "low", "high", "VIF", "note")
 # What a narrow terminal does without: the inflation of variances, the z, then the interval.
-_SPARE = tuple(map(_COEFFICIENTS.index, ("VIF", "z", "low", "high")))
-_EFFECTS = (*_NAMED, "effect", "error", "z", "p", "low", "high")
-_TRIED = ("l1", "l2", "log loss", "error", "nonzero", "")
+_SPARE = tuple(map(COEFFICIENTS.index, ("VIF", "z", "low", "high")))
+EFFECTS = (*_NAMED, "effect", "error", "z", "p", "low", "high")
+TRIED = ("l1", "l2", "log loss", "error", "nonzero", "")
 
 
 def show_fit(params: Params) -> None:
@@ -51,12 +54,17 @@ def show_fit(params: Params) -> None:
     Raises
     ------
     LogitstreamError
-        As :func:`pipeline.fit` raises it, or the picture cannot be made; no model was written.
+        As :func:`pipeline.fit` raises it, or the picture or the report cannot be made, which is found
+        before the fit: no model was written. Where only writing the report fails, the message says that the model was.
     """
     if params["plot"] is not None:
         from pipeline.drawing import check_picture  # noqa: PLC0415 - only for pictures
 
         check_picture(params["plot"])
+    if params["html"] is not None:
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
+
+        check_page(params["html"], output=params["output"], with_drawings=True)
     if params["dry_run"]:
         emit_fit_plan(training.preview_fit(**fit_options(params)), as_json=params["json"])
         return
@@ -65,6 +73,16 @@ def show_fit(params: Params) -> None:
     if params["plot"] is not None:
         draw_fit(report, params["plot"])
     emit_fit(report, all_digits=params["verbose"], as_json=params["json"])
+    if params["html"] is not None:
+        _write_html(report, params)
+
+
+def _write_html(report: FitReport, params: Params) -> None:
+    from jobs.show.fit_html import fit_page  # noqa: PLC0415 - only for reports
+    from jobs.show.html import write_html  # noqa: PLC0415 - as above
+
+    done = "the fit was shown" if report.output is None else "the model file was already written"
+    write_html(fit_page(report, params), params["html"], done)
 
 
 def fit_options(params: Params) -> dict[str, Any]:
@@ -115,7 +133,7 @@ def pass_line(done: PassDone) -> str:
     return f"pass {done.number} ({done.what}): {', '.join((*found, *models, rate))}"
 
 
-def _with_digits(digits: int, *, all_digits: bool) -> Number:
+def with_digits(digits: int, *, all_digits: bool = False) -> Number:
     """Return what shows a number with so many digits, or with all that it has."""
 
     def number(value: float | None) -> str:
@@ -140,15 +158,15 @@ def emit_fit(report: FitReport, *, all_digits: bool, as_json: bool) -> None:
 
 
 def _emit_report(report: FitReport, *, all_digits: bool) -> None:
-    measure, number, error = (_with_digits(digits, all_digits=all_digits) for digits in _DIGITS)
+    measure, number, error = (with_digits(digits, all_digits=all_digits) for digits in DIGITS)
     console.emit("\n".join(aligned(_facts(report, measure))) + "\n")
-    rows = [_coefficient(each, number, error) for each in report.coefficients[:_MOST_ROWS]]
-    emit_filled(_COEFFICIENTS, rows, range(3, 10), spare=_SPARE)
+    rows = [coefficient_cells(each, number, error) for each in report.coefficients[:_MOST_ROWS]]
+    emit_filled(COEFFICIENTS, rows, range(3, 10), spare=_SPARE)
     _emit_left_out(len(report.coefficients))
     if report.effects:
         console.emit("\nAverage marginal effects on the probability:\n")
-        rows = [_effect(each, number, error) for each in report.effects[:_MOST_ROWS]]
-        emit_filled(_EFFECTS, rows, range(3, 9), spare=_SPARE[1:])
+        rows = [effect_cells(each, number, error) for each in report.effects[:_MOST_ROWS]]
+        emit_filled(EFFECTS, rows, range(3, 9), spare=_SPARE[1:])
         _emit_left_out(len(report.effects))
     if report.bins:
         console.emit("\nInformation values:\n")
@@ -156,7 +174,7 @@ def _emit_report(report: FitReport, *, all_digits: bool) -> None:
         emit_filled(("feature", "information value"), values, (1,))
     if report.path:
         console.emit("\nPenalties tried, with their log loss on rows left out:\n")
-        emit_filled(_TRIED, [_tried(each, number) for each in report.path], range(5))
+        emit_filled(TRIED, [tried_cells(each, number) for each in report.path], range(5))
 
 
 def _emit_left_out(rows: int) -> None:
@@ -168,6 +186,11 @@ def _facts(report: FitReport, measure: Number) -> Iterator[tuple[str, str]]:
     if report.output is not None:
         yield "model", escape(report.output, _NOTE)
     yield "rows", row_accounts(report.rows)
+    yield from goodness(report, measure)
+
+
+def goodness(report: FitReport, measure: Number) -> Iterator[tuple[str, str]]:
+    """Yield whether a fit converged, with what shows it, and how well the model fits."""
     yield "converged", _certified(report.certificate)
     yield from _measures(report.measures, measure)
 
@@ -208,15 +231,18 @@ def _measures(measures: FitMeasures, measure: Number) -> Iterator[tuple[str, str
             yield name, measure(value)
 
 
-def _coefficient(row: CoefficientRow, number: Number, error: Number) -> tuple[str, ...]:
-    return (*_effect(row, number, error), error(row.variance_inflation), escape(row.note))
+def coefficient_cells(row: CoefficientRow, number: Number, error: Number) -> tuple[str, ...]:
+    """Return a coefficient as a row below :data:`COEFFICIENTS`."""
+    return (*effect_cells(row, number, error), error(row.variance_inflation), escape(row.note))
 
 
-def _effect(row: CoefficientRow | EffectRow, number: Number, error: Number) -> tuple[str, ...]:
+def effect_cells(row: CoefficientRow | EffectRow, number: Number, error: Number) -> tuple[str, ...]:
+    """Return an effect as a row below :data:`EFFECTS`."""
     return (*_named(row), number(row.value), *map(error, (row.error, row.z, row.p, row.low, row.high)))
 
 
-def _tried(row: PenaltyTried, number: Number) -> tuple[str, ...]:
+def tried_cells(row: PenaltyTried, number: Number) -> tuple[str, ...]:
+    """Return a penalty as a row below :data:`TRIED`."""
     numbers = map(number, (row.l1, row.l2, row.log_loss, row.error))
     return (*numbers, format_count(row.nonzero), "chosen" if row.chosen else "")
 
@@ -234,20 +260,28 @@ def draw_fit(report: FitReport, path: str) -> None:
     """Draw the penalties where there are several, else the coefficients besides the intercept."""
     from pipeline import drawing  # noqa: PLC0415 - only for pictures
 
+    tried = several_tried(report)
+    drawing.save(drawing.draw_path(tried) if tried else drawing.draw_coefficients(estimates(report)), path)
+
+
+def several_tried(report: FitReport) -> list[TriedPenalty]:
+    """Return the penalties that were tried, as they are drawn; none where there are not several."""
+    from pipeline.drawing import TriedPenalty  # noqa: PLC0415 - only for pictures
+
     tried = [each for each in report.path if each.log_loss is not None]
-    if len(tried) > 1:
-        figure = drawing.draw_path(
-            [drawing.TriedPenalty(each.l1 + each.l2, each.log_loss or 0.0, each.error, each.chosen) for each in tried]
-        )
-    else:
-        figure = drawing.draw_coefficients(
-            [
-                drawing.Estimate(" ".join(filter(None, _names(each))), each.value, each.low, each.high)
-                for each in report.coefficients
-                if each.feature != INTERCEPT
-            ]
-        )
-    drawing.save(figure, path)
+    drawn = [TriedPenalty(each.l1 + each.l2, each.log_loss or 0.0, each.error, each.chosen) for each in tried]
+    return drawn if len(drawn) > 1 else []
+
+
+def estimates(report: FitReport) -> list[Estimate]:
+    """Return the coefficients besides the intercept, as they are drawn."""
+    from pipeline.drawing import Estimate  # noqa: PLC0415 - only for pictures
+
+    return [
+        Estimate(" ".join(filter(None, _names(each))), each.value, each.low, each.high)
+        for each in report.coefficients
+        if each.feature != INTERCEPT
+    ]
 
 
 def emit_fit_plan(plan: FitPlan, *, as_json: bool) -> None:

@@ -13,11 +13,12 @@ from pipeline.diagnosis.sources import InputRows, StepRows
 from pipeline.diagnosis.step_summing import StepSummer, step_bytes
 from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer, RowSides
 from pipeline.errors import MemoryBudgetError
-from pipeline.flow.write import of_file
 from pipeline.kernels.layers import DenseLayer, RecurrentLayer
+from pipeline.models.blocks import of_file
 from pipeline.models.columns import Mask, RecentLevels, levels
 from pipeline.models.levels import LevelTable, spelled_type
 from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.logistic.making import class_spellings
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.score import NetworkBlock
@@ -25,17 +26,7 @@ from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import InputFile, Need
-from pipeline.units import escape, format_bytes, format_count, value_text
-
-
-def class_spellings(model: NetworkFile) -> tuple[str, ...]:
-    """Return how the classes of a network are spelled, the negative one first where there are two."""
-    if model.classes is not None:
-        return tuple(map(value_text, model.classes))
-    target = model.target
-    if target is None or target.negative is None:
-        return "false", "true"
-    return value_text(target.negative), value_text(target.positive)
+from pipeline.units import escape, format_bytes, format_count
 
 
 def gradient_layers(model: NetworkFile, network: Network) -> GradientLayers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -68,6 +69,18 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(cast("Any", _STYLE))
         yield
+
+
+def as_svg(figure: Any) -> str:
+    """Return a figure as SVG whose letters are text, for a page with fonts of its own."""
+    import matplotlib as mpl  # noqa: PLC0415 - an extra
+
+    content = io.StringIO()
+    with style(), mpl.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        # Of letters that matplotlib's own font lacks: those of the page have them.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:

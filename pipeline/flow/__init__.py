@@ -21,7 +21,7 @@ from __future__ import annotations
 from pipeline.flow.ending import go_on
 from pipeline.flow.outlook import mark_of, plan
 from pipeline.flow.run import run
-from pipeline.flow.write import arithmetic_of
+from pipeline.models.blocks import arithmetic_of
 from pipeline.scan import Stop, deadline_error
 
 __all__ = ["Stop", "arithmetic_of", "deadline_error", "go_on", "mark_of", "plan", "run"]

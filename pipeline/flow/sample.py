@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.flow.features import FeatureBooks, features_of, judge_of
 from pipeline.flow.preparation import Preparation
-from pipeline.flow.write import of_file
+from pipeline.models.blocks import of_file
 from pipeline.scan import batches, shown_names, whole
 from pipeline.types.features import FeatureCounts, FeatureWarning
 from pipeline.types.inputs import Need

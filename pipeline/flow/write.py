@@ -16,13 +16,12 @@ import pyarrow as pa
 from pipeline import models
 from pipeline.choices import Format, Precision
 from pipeline.errors import BadCellsError, BalanceError, ConfigurationError
-from pipeline.kernels import arithmetic_tag
+from pipeline.models.blocks import arithmetic_of, of_file
 from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
 from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, as_batch, extension, open_sink
-from pipeline.types.blocks import BlockFunction, HasArithmetic, ReadsText, Values
-from pipeline.types.inputs import InputFile, Need
+from pipeline.types.blocks import BlockFunction, HasArithmetic, Values
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
 from pipeline.types.rows import BadCell, Slice
 from pipeline.units import escape
@@ -104,21 +103,6 @@ def write(context: ChunkContext) -> Receipt:
 def digest_again(context: ChunkContext) -> Receipt:
     """Do everything that :func:`write` does except keep the bytes; their digests say what it would write."""
     return _written(context, context.once("settings", WriteSettings.of), _digested)
-
-
-def arithmetic_of(block: BlockFunction, precision: Precision) -> str:
-    """Return the tag of the arithmetic that decides the bits of a block function in this process."""
-    return block.arithmetic_tag() if isinstance(block, HasArithmetic) else arithmetic_tag(precision)
-
-
-def of_file(block: BlockFunction, file: InputFile, features: Sequence[Need]) -> BlockFunction:
-    """Return a block function for the features of a file: the decimal sign of the options is that of cells of a CSV."""
-    if not isinstance(block, ReadsText):
-        return block
-    if file.format == "csv":
-        stated = {name for name, _ in file.partitions}
-        features = [need for need in features if need.name in stated and not need.stated]
-    return block.pointed(frozenset(need.name for need in features))
 
 
 class _Digest:

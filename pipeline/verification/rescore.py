@@ -15,7 +15,8 @@ from pipeline.choices import ABSENT
 from pipeline.errors import ConfigurationError, DataError, InputMissingError, UsageError
 from pipeline.flow.manifest import beside_in, format_version
 from pipeline.flow.preparation import Preparation, prepare
-from pipeline.flow.write import arithmetic_of, digest_again
+from pipeline.flow.write import digest_again
+from pipeline.models.blocks import arithmetic_of
 from pipeline.plan import FORMAT_VERSION, identity_of
 from pipeline.publish import Manifest, Part
 from pipeline.scan import csv_options, discover, gather_facts, open_scan

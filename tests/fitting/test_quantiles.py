@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fitting.first_pass.quantiles import MOST_KEYS, KeyCounts, keys_of, value_of
+from pipeline.fitting.first_pass.quantiles import MOST_KEYS, KeyCounts
+from pipeline.kernels.order import keys_of, value_of
 
 NO_CLASSES = np.zeros(1, dtype=np.intp)
 CHANCE = np.random.default_rng(3)

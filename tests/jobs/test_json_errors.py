@@ -53,6 +53,7 @@ def error_of(outcome) -> dict[str, object]:
         (("diagnose", "initialisation", "--initialisation", "normal", "--gain", "2"), "UsageError", 2),
         (("diagnose", "initialisation", "--width", "10000000"), "MemoryBudgetError", 71),
         (("diagnose", "gradients", FLIGHTS, "-m", MODEL), "ModelError", 65),
+        (("calibrate", FLIGHTS, "-m", MODEL, "--target", "distance", "--method", "platt"), "UsageError", 2),
         (("score", FLIGHTS, "--wokers", "3"), "UsageError", 2),
         (("score", FLIGHTS, "-m", MODEL, "-o", "o", "--workers", "none"), "UsageError", 2),
         (("scoer",), "UsageError", 2),

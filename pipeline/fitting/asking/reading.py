@@ -12,7 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from pipeline import memory
-from pipeline.choices import MissingRule, Role
+from pipeline.choices import IfExists, MissingRule, Role
 from pipeline.errors import OutputError, UsageError
 from pipeline.fitting.asking.checking import check_columns
 from pipeline.fitting.asking.job import FitJob, rule_of, terms_of
@@ -147,7 +147,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
     _check_errors(job)
     check_output(job, unfinished=job.output is not None and has_state(job.output))
     found = discover(job.data.inputs)
-    _check_apart(job.output, found.files)
+    check_apart(job.output, found.files)
     files = gather_facts(found.files, job.data.csv, full=job.data.fingerprint == "full")
     terms, said = resolved(job, files)
     holdout = None if job.solve.holdout is None else parse_holdout(job.solve.holdout)
@@ -192,14 +192,19 @@ def check_output(job: FitJob, *, unfinished: bool = False) -> None:
     OutputError
         It exists and may not be replaced, it is a folder, or its folder does not exist or is the output of a run.
     """
-    if job.output is None:
+    check_model_file(job.output, job.if_exists, unfinished=unfinished)
+
+
+def check_model_file(output: str | None, if_exists: IfExists, *, unfinished: bool = False) -> None:
+    """Refuse the path of a model file as :func:`check_output` does; ``None`` where nothing is written."""
+    if output is None:
         return
-    target, shown = resolve(Path(job.output)).path, escape(job.output)
+    target, shown = resolve(Path(output)).path, escape(output)
     if target.is_symlink():
         resolve(Path(os.path.realpath(target)))
     if target.is_dir():
         raise OutputError(f"{shown} is a folder", "give the model file a name, such as m.json")
-    if job.if_exists == "fail" and os.path.lexists(target) and not unfinished:
+    if if_exists == "fail" and os.path.lexists(target) and not unfinished:
         raise OutputError(
             f"{shown} exists", "choose another name, or use --if-exists replace to put the new file there"
         )
@@ -216,7 +221,7 @@ def _check_errors(job: FitJob) -> None:
         )
 
 
-def _check_apart(output: str | None, files: Iterable[InputFile]) -> None:
+def check_apart(output: str | None, files: Iterable[InputFile]) -> None:
     """Refuse a model file that would replace an input."""
     place = None if output is None else Path(output).resolve()
     for file in files:

@@ -14,38 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.fitting.tiles.layout import Codes, Floats
-
-Keys = npt.NDArray[np.uint64]
+from pipeline.kernels.order import Keys, keys_of, value_of
 
 MOST_KEYS = 16_384
-_BITS = 64
 # Of a fraction of 52 bits 7 stay.
 MOST_SHIFT = 45
 _SIGN = np.uint64(1 << 63)
-# The keys of the infinities.
-_LOWEST, _HIGHEST = 0x0010 << 48, 0xFFF0 << 48
 # Rows that are counted together, in a table of at most so many cells.
 FEW_TOGETHER, MANY_TOGETHER = 16_384, 131_072
 _MOST_CELLS = 1 << 18
-
-
-def keys_of(values: Floats) -> Keys:
-    """Return 64 bits for each number that is not NaN, in the order of the numbers.
-
-    Numbers with few digits have keys that end in zeros, negative ones too: they are where the shorter keys begin.
-    """
-    bits = (values + 0.0).view(np.uint64)  # minus zero is zero
-    return np.where(bits & _SIGN, ~bits + np.uint64(1), bits | _SIGN)
-
-
-def value_of(key: int) -> float:
-    """Return the number of a key of 64 bits; minus or plus infinity for what is beyond all numbers."""
-    if key <= _LOWEST:
-        return -np.inf
-    if key >= _HIGHEST:
-        return np.inf
-    bits = np.uint64(key ^ int(_SIGN) if key & int(_SIGN) else (1 << _BITS) - key)
-    return float(np.array([bits]).view(np.float64)[0])
 
 
 @dataclass(frozen=True, slots=True)

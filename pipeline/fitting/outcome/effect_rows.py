@@ -12,9 +12,9 @@ from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.outcome.effect_sums import EffectSums
 from pipeline.fitting.outcome.effects import EffectColumn, EffectPlan
 from pipeline.fitting.outcome.own_units import slice_of
-from pipeline.fitting.outcome.tails import NORMAL_975, two_sided_normal
 from pipeline.fitting.report import EffectRow
 from pipeline.fitting.tiles.layout import Floats
+from pipeline.kernels.tails import NORMAL_975, two_sided_normal
 
 
 def effect_rows(

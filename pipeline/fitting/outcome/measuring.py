@@ -16,11 +16,11 @@ import numpy as np
 
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.outcome.inference import Inference, is_penalised, is_robust
-from pipeline.fitting.outcome.tails import chi_square_tail
 from pipeline.fitting.passes.points import Point
 from pipeline.fitting.report import FitMeasures
 from pipeline.fitting.solving.objective import Certificate, Solution, Solver
 from pipeline.fitting.tiles.layout import FitLayout
+from pipeline.kernels.tails import chi_square_tail
 
 # Newton's method for one number: what is left behind the last pass is far below the last digit.
 _DECREMENT = 1e-20

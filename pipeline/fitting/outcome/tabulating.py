@@ -10,9 +10,9 @@ from pipeline.fitting.asking.wishing import objective_of
 from pipeline.fitting.designs.design import DesignColumn, FitDesign
 from pipeline.fitting.outcome.inference import Inference, is_penalised
 from pipeline.fitting.outcome.own_units import OwnUnits, slice_of
-from pipeline.fitting.outcome.tails import NORMAL_975, two_sided_normal
 from pipeline.fitting.report import INTERCEPT, CoefficientRow
 from pipeline.fitting.solving.objective import Solution
+from pipeline.kernels.tails import NORMAL_975, two_sided_normal
 
 REFERENCE = "reference"
 REFERENCE_CLASS = "reference class"

@@ -110,6 +110,19 @@ def complement(calibration: Calibration, raw: Floats, *, precision: Precision = 
     return evaluate("sigmoid", raw, precision=precision, **mirrored)
 
 
+def argument(calibration: Calibration, raw: Floats, *, precision: Precision = "fast") -> Floats | None:
+    """Return what the calibrated probability is the sigmoid of, in a new array; ``None`` for a step function."""
+    if isinstance(calibration, Isotonic):
+        return None
+    if isinstance(calibration, Beta):
+        return _beta_argument(calibration, raw, precision)
+    with np.errstate(all="ignore"):
+        if isinstance(calibration, Platt):
+            found: Floats = raw * calibration.slope + calibration.intercept
+            return found
+        return raw / calibration.temperature
+
+
 def faults(calibration: object) -> Iterator[Problem]:
     """Yield what does not fit together in a calibration as JSON with any content, with its path in it."""
     if not isinstance(calibration, Mapping):

@@ -20,7 +20,7 @@ from pipeline.models.logistic.output import FIRST_COLUMNS, Column
 from pipeline.models.logistic.predictor import Predictor
 from pipeline.models.results import boolean_array, choice_array, choices_array, float_array
 from pipeline.types.blocks import Field
-from pipeline.units import escape_name
+from pipeline.units import escape_name, value_text
 
 if TYPE_CHECKING:
     from pipeline.models.logistic.decisions import Decisions
@@ -127,6 +127,30 @@ def complement_of(model: Predictor, raw: Floats, precision: Precision = "fast") 
     return evaluate("sigmoid", raw, precision=precision, **mirrored)
 
 
+def sigmoid_argument(model: Predictor, raw: Floats, precision: Precision = "fast") -> Floats | None:
+    """Return what the probability of a binary model is the sigmoid of, in a new array; ``None`` where it is none."""
+    if model.link != "logit":
+        return None
+    if model.output.calibration is not None:
+        from pipeline.models.logistic.calibration import argument  # noqa: PLC0415 - most models have none
+
+        return argument(model.output.calibration, raw, precision=precision)
+    given = model.output.parameters
+    with np.errstate(all="ignore"):
+        found: Floats = (raw * given["alpha"] + given["beta"]) / given["temperature"]
+    return found
+
+
+def rises_with_raw(model: Predictor) -> bool:
+    """Return whether a binary model has a larger probability wherever the raw prediction is larger."""
+    calibration = model.output.calibration
+    if model.link != "logit":
+        return True
+    if calibration is not None:
+        return calibration.method != "isotonic" and getattr(calibration, "slope", 1.0) > 0
+    return bool(model.output.parameters["alpha"] > 0)
+
+
 def class_probabilities(model: Predictor, raw: Floats, precision: Precision) -> Floats:
     """Return the probabilities of the classes, shape (classes, rows)."""
     if model.normalise == "softmax":
@@ -168,6 +192,11 @@ def labels_of(model: Predictor) -> tuple[Any, Any]:
     """Return the values of a decision of a binary model: negative, positive."""
     target = model.target
     return (False, True) if target is None or target.negative is None else (target.negative, target.positive)
+
+
+def class_spellings(model: Predictor) -> tuple[str, ...]:
+    """Return how the classes of a model are spelled in data, the negative one first where there are two."""
+    return tuple(map(value_text, labels_of(model) if model.classes is None else model.classes))
 
 
 @dataclass(frozen=True)

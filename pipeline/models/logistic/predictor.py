@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.choices import Link
     from pipeline.models.logistic.feature import Feature
     from pipeline.models.logistic.file import ClassName, Normalise, Target
@@ -37,6 +39,11 @@ class Predictor(Protocol):
     @property
     def output(self) -> Output:
         """What is made of the raw prediction."""
+        ...
+
+    @property
+    def training(self) -> Mapping[str, Any] | None:
+        """What its fit says of itself, as JSON."""
         ...
 
     @property

@@ -58,7 +58,8 @@ def facts(model: ModelFile) -> list[tuple[str, str | float]]:
 def decisions(output: Output) -> Iterator[tuple[str, str | float]]:
     """Yield what the sections of an output for calibration, points, bands and reasons say."""
     if output.calibration is not None:
-        yield "calibration", _members(output.calibration)
+        steps = getattr(output.calibration, "probabilities", None)
+        yield "calibration", _members(output.calibration) if steps is None else f"method isotonic, {len(steps)} steps"
     if output.points is not None:
         yield "points", _members(output.points)
     if (bands := output.bands) is not None:

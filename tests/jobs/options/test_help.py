@@ -20,6 +20,8 @@ COMMANDS = (
     ("transform",),
     ("plan",),
     ("fit",),
+    ("calibrate",),
+    ("evaluate",),
     ("inspect",),
     ("verify",),
     ("rollback",),
@@ -57,7 +59,7 @@ CLOSED_LIST = {
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision", "--insecure",
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
     "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",
-               "--durability"],
+               "--durability", "--html"],
     "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
 }  # fmt: skip
 OF_A_MODEL = {
@@ -68,6 +70,7 @@ OF_A_MODEL = {
     "--max-unseen",
     "--max-missing",
     "--sample-rows",
+    "--html",
 }
 
 
@@ -129,13 +132,13 @@ def test_the_help_of_the_group_names_every_job(cli):
 
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "fit --help",
-             "fit-network --help", "model --help", "model show --help", "demo --help", "inspect --help",
-             "verify --help", "rollback --help", "runs --help", "runs list --help", "runs show --help",
-             "runs clean --help", "diagnose --help", "diagnose initialisation --help", "diagnose gradients --help",
-             "plot --help", "bench --help", "bench functions --help", "guide --help",
+             "fit-network --help", "calibrate --help", "model --help", "model show --help", "demo --help",
+             "inspect --help", "verify --help", "rollback --help", "runs --help", "runs list --help",
+             "runs show --help", "runs clean --help", "diagnose --help", "diagnose initialisation --help",
+             "diagnose gradients --help", "plot --help", "bench --help", "bench functions --help", "guide --help",
              "score -h", "score x --workers 0", "scroe", "score", "runs clean out",
              "fit", "fit x --target y", "fit x --l1 -1 --features x",
-             "fit-network x --target y", "fit-network x --epochs 0",
+             "fit-network x --target y", "fit-network x --epochs 0", "calibrate x --target y --method plat",
              "transform x --apply p=sigm(x) --output o", "transform x --apply x --output o",
              "score x --model m --output",
              "transform x --apply p=sigmoid(x) --keep p --output o",
@@ -148,7 +151,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     )
     outcome = process(*lines, start=("-c", code))
     codes, modules = json.loads(outcome.out.splitlines()[-1])
-    assert codes == [2, *([0] * 25), *([2] * 19)]
+    assert codes == [2, *([0] * 26), *([2] * 20)]
     assert set(modules) & set(HEAVY) == set()
 
 
@@ -158,6 +161,7 @@ def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
         "import sys\nfrom jobs.cli import main\n"
         "names = ('pipeline.bench', 'pipeline.diagnosis', 'pipeline.drawing', 'matplotlib', 'pandas', 'scipy')\n"
         "names += ('pipeline.conversion', 'pipeline.fitting', 'pipeline.training', 'threadpoolctl')\n"
+        "names += ('pipeline.pages',)\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
     )
     data, out = Path(__file__).resolve().parents[3] / "sample_data", tmp_path / "out"

@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import special, stats
 
-from pipeline.fitting.outcome.tails import NORMAL_975, chi_square_tail, two_sided_normal, upper_gamma
+from pipeline.kernels.tails import NORMAL_975, chi_square_tail, two_sided_normal, upper_gamma
 
 DEGREES = (1, 2, 3, 5, 10, 41, 200, 1_999)
 VALUES = (1e-12, 1e-3, 0.5, 1.0, 3.0, 9.9, 40.0, 180.0, 700.0, 1_400.0, 2_100.0)

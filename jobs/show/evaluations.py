@@ -1,0 +1,364 @@
+"""What ``evaluate`` measures, as text or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from jobs.options.command import given
+from jobs.show import console, document
+from jobs.show.tables import emit_filled
+from pipeline.choices import parse_limits
+from pipeline.errors import LogitstreamError
+from pipeline.evaluation.json import evaluation_json
+from pipeline.evaluation.limits import check_limit_names, limited_names
+from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluated_rows
+from pipeline.evaluation.results import BestThreshold, BinaryMeasures, MultinomialMeasures, ThresholdRates
+from pipeline.measuring import evaluate, merge_evaluations
+from pipeline.report.text import aligned
+from pipeline.units import escape, format_count
+
+Row = tuple[str, ...]
+
+_NOTE = 1_000
+# Of the command line alone, or said otherwise there.
+_NOT_OPTIONS = {
+    *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
+    *("json", "quiet", "html"),
+}
+# What states that are added up leave to decide.
+_OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet", "html"}
+# Rows of a table of groups, columns of a confusion matrix, that are shown.
+_MOST_GROUPS, _MOST_CLASSES = 1_000, 12
+
+_MEASURES = ("measure", "value", "within", "standard error", "")
+_THRESHOLDS = (
+    *("", "threshold", "TP", "FP", "TN", "FN"),
+    *("precision", "recall", "specificity", "F1", "MCC"),
+)
+_DECILES = ("top", "rows", "positives", "lift", "gains")
+_BINS = ("bin", "rows", "mean probability", "share positive", "standard error")
+_GROUPS = ("group", "rows", "prevalence", "mean probability", "log loss", "Brier", "AUC", "within", "ECE")
+_CLASS_GROUPS = ("group", "rows", "log loss", "Brier", "accuracy", "mean AUC")
+_CLASSES = ("class", "rows", "share", "AUC", "within", "precision", "recall", "F1")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A table with its title, as text; ``numbers`` are the columns that are aligned to the right."""
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Row]
+    numbers: Sequence[int]
+
+
+def show_evaluation(params: Mapping[str, Any]) -> None:
+    """Evaluate, or add up evaluations, and show what was found; ``params`` are those of the command.
+
+    Raises
+    ------
+    ThresholdError
+        A measure is below its limit; everything was shown.
+    LogitstreamError
+        As :func:`pipeline.evaluate` or :func:`pipeline.merge_evaluations`.
+    """
+    limits = parse_limits(params["fail_under"]) if params["fail_under"] else {}
+    # A mistake is told before the rows are read.
+    check_limit_names(limits, _limited())
+    if params["html"] is not None:
+        from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
+
+        check_page(params["html"], output=params["state"], with_drawings=True)
+    report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
+    for note in report.notes:
+        console.tell(f"note: {escape(note, _NOTE)}")
+    for warning in report.warnings:
+        console.warn(escape(warning, _NOTE))
+    for title, measured in titled(report):
+        for warning in measured.warnings:
+            console.warn(f"{warning}{title}")
+    if params["json"]:
+        document.write(evaluation_json(report))
+    else:
+        _emit(report)
+    try:
+        if params["html"] is not None:
+            _write_html(report, params)
+    except LogitstreamError as error:
+        # A measure below its limit is the first thing to know; what became of the report is told beside it.
+        _require(report, limits, error)
+        raise
+    report.require(limits)
+
+
+def _write_html(report: EvaluationReport, params: Mapping[str, Any]) -> None:
+    from jobs.show.evaluation_html import evaluation_page  # noqa: PLC0415 - only for reports
+    from jobs.show.html import write_html  # noqa: PLC0415 - as above
+
+    write_html(evaluation_page(report, params), params["html"], "the measures were shown")
+
+
+def _require(report: EvaluationReport, limits: Mapping[str, float], error: LogitstreamError) -> None:
+    try:
+        report.require(limits)
+    except LogitstreamError:
+        console.warn(f"the report was not written: {error.message}")
+        raise
+
+
+def evaluate_options(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the command as arguments of :func:`pipeline.evaluate`."""
+    if params["target"] is None:
+        raise click.UsageError("Missing option '--target'.", click.get_current_context(silent=True))
+    model, challenger = (*params["model"], None, None)[:2]
+    return {name: value for name, value in params.items() if name not in _NOT_OPTIONS} | {
+        "inputs": params["inputs"],
+        "target": params["target"],
+        "model": model,
+        "challenger": challenger,
+        "probability": params["probability"],
+        "thresholds": params["threshold"],
+        "costs": params["cost"],
+        "types": dict(params["type"]),
+    }
+
+
+def _merged(params: Mapping[str, Any]) -> EvaluationReport:
+    """Add up evaluations; refuse options that say how rows are read, or what the states have settled."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        if param.name in given(params) and param.name not in _OF_A_MERGE:
+            name = max(param.opts, key=len)
+            raise click.UsageError(f"{name} has no effect with --merge: the states say it.", context)
+    same = {name: params[name] for name in ("bins", "state", "if_exists")}
+    return merge_evaluations(params["inputs"], costs=params["cost"], **same)
+
+
+def _limited() -> list[str]:
+    names = (*limited_names(BinaryMeasures), *limited_names(MultinomialMeasures))
+    return list(dict.fromkeys(names))
+
+
+def _emit(report: EvaluationReport) -> None:
+    console.emit("\n".join(aligned(facts_of(report))) + "\n")
+    first, *others = measure_tables(report)
+    emit_filled(first.headers, first.rows, first.numbers)
+    for table in (*others, *group_tables(report)):
+        _emit_table(table)
+    for note in report.measures.notes:
+        console.emit(f"\n{note}")
+
+
+def facts_of(report: EvaluationReport) -> Iterator[tuple[str, str]]:
+    """Yield what was evaluated, and what became of the rows."""
+    positive = f", where {escape(report.classes[1])} is positive" if len(report.classes) == 2 else ""
+    yield "target", f"{escape(report.target)}{positive}"
+    yield "scored by", " and ".join(escape(name, _NOTE) for name in report.scored_by)
+    if report.weight is not None:
+        yield "weight", escape(report.weight)
+    yield "rows", evaluated_rows(report.rows)
+    if any(report.clipped):
+        counts = " and ".join(map(format_count, report.clipped))
+        yield "clipped", f"{counts} rows whose class has a probability of 0: it counts as 2.2e-16"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else format_count(int(value)) if float(value).is_integer() else f"{value:.6g}"
+
+
+def measure_tables(report: EvaluationReport) -> Iterator[ShownTable]:
+    """Yield the measures of all rows: first those that are one number each, then tables that may be empty."""
+    if isinstance(report.measures, BinaryMeasures):
+        return _binary_tables(report, report.measures)
+    return _class_tables(report, report.measures)
+
+
+def _binary_tables(report: EvaluationReport, measured: BinaryMeasures) -> Iterator[ShownTable]:
+    challenger = report.challenger
+    if isinstance(challenger, BinaryMeasures):
+        yield _of_two(report, _binary_rows(measured), _binary_rows(challenger))
+    else:
+        yield ShownTable("Measures", _MEASURES, _binary_rows(measured), (1, 2, 3))
+    for title, each in titled(report):
+        if not isinstance(each, BinaryMeasures):
+            continue
+        rates = list(_threshold_rows(each))
+        yield ShownTable(f"Rows at thresholds{title}", _THRESHOLDS, rates, range(1, len(_THRESHOLDS)))
+        deciles = [
+            (f"{100 * row.share:.0f} %", *map(_count, (row.rows, row.positives)), *map(_number, (row.lift, row.gains)))
+            for row in each.deciles
+        ]
+        yield ShownTable(f"Rows with the highest scores{title}", _DECILES, deciles, range(1, 5))
+        bins = [
+            (
+                str(number),
+                _count(row.rows),
+                *map(_number, (row.mean_probability, row.share_positive)),
+                _short(row.standard_error),
+            )
+            for number, row in enumerate(each.calibration_curve, 1)
+        ]
+        yield ShownTable(f"Calibration{title}", _BINS, bins, range(1, 5))
+
+
+def titled(report: EvaluationReport) -> Iterator[tuple[str, Any]]:
+    """Yield the measures of each model, with what to add to a title."""
+    if report.challenger is None:
+        yield "", report.measures
+        return
+    for name, measured in zip(report.models, (report.measures, report.challenger), strict=True):
+        yield f", {escape(name, _NOTE)}", measured
+
+
+def _binary_rows(measured: BinaryMeasures) -> list[Row]:
+    test = measured.hosmer_lemeshow
+    noise = "" if measured.ece_noise_floor is None else f"{measured.ece_noise_floor:.2g} by chance alone"
+    named: Iterable[tuple[str, float | None, float | None, float | None, str]] = (
+        ("prevalence", measured.prevalence, None, None, ""),
+        ("mean probability", measured.mean_probability, None, None, ""),
+        ("log loss", measured.log_loss, None, None, ""),
+        ("Brier score", measured.brier, None, None, ""),
+        ("+ reliability", measured.reliability, None, None, ""),
+        ("- resolution", measured.resolution, None, None, ""),
+        ("+ uncertainty", measured.uncertainty, None, None, ""),
+        ("+ variance within bins", measured.within_bin_variance, None, None, ""),
+        ("- covariance within bins", measured.within_bin_covariance, None, None, ""),
+        ("AUC", measured.auc, measured.auc_bound, measured.auc_standard_error, ""),
+        ("Gini", measured.gini, None, None, ""),
+        ("average precision", measured.average_precision, measured.average_precision_bound, None, ""),
+        ("KS", measured.ks, None, None, ""),
+        ("ECE", measured.ece, None, None, noise),
+        ("calibration slope", measured.calibration_slope, None, None, ""),
+        ("calibration intercept", measured.calibration_intercept, None, None, ""),
+        (
+            "Hosmer-Lemeshow",
+            None if test is None else test.statistic,
+            None,
+            None,
+            "" if test is None else f"{test.degrees_of_freedom} degrees of freedom, p {test.p_value:.2g}",
+        ),
+    )
+    return [
+        (name, _number(value), _bound(bound), _short(error), note)
+        for name, value, bound, error, note in named
+        if value is not None
+    ]
+
+
+def _bound(bound: float | None) -> str:
+    return "" if bound is None else "exact" if bound == 0 else f"{bound:.2g}"
+
+
+def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row]) -> ShownTable:
+    """Return the measures of two models beside each other, and how they differ."""
+    others = {row[0]: row[1] for row in second}
+    differences = report.differences
+    assert differences is not None
+    told: dict[str, Row] = {
+        "log loss": (_signed(differences.log_loss), "", ""),
+        "Brier score": (_signed(differences.brier), "", ""),
+    }
+    if (area := differences.auc) is not None:
+        told["AUC"] = (_signed(area.value), _short(area.standard_error), _short(area.p_value))
+    if differences.accuracy is not None:
+        told["accuracy"] = (_signed(differences.accuracy), "", "")
+    rows = [(row[0], row[1], others.get(row[0], ""), *told.get(row[0], ("", "", ""))) for row in first]
+    names = [escape(name, _NOTE) for name in report.models]
+    headers = ("measure", *names, "second minus first", "standard error", "p")
+    return ShownTable("Measures", headers, rows, range(1, len(headers)))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.6g}"
+
+
+def _threshold_rows(measured: BinaryMeasures) -> Iterator[Row]:
+    for rates in measured.thresholds:
+        yield _rates("", rates)
+    best: tuple[tuple[str, BestThreshold | None], ...] = (
+        ("best F1", measured.best.f1),
+        ("best Youden", measured.best.youden),
+        ("lowest cost", measured.best.cost),
+    )
+    for name, found in best:
+        if found is not None:
+            yield _rates(name, found.rates)
+
+
+def _rates(name: str, rates: ThresholdRates) -> Row:
+    counts = (rates.true_positives, rates.false_positives, rates.true_negatives, rates.false_negatives)
+    shares = (rates.precision, rates.recall, rates.specificity, rates.f1, rates.mcc)
+    return (name, _number(rates.threshold), *map(_count, counts), *(_digits(share) for share in shares))
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _class_tables(report: EvaluationReport, measured: MultinomialMeasures) -> Iterator[ShownTable]:
+    challenger = report.challenger
+    if isinstance(challenger, MultinomialMeasures):
+        yield _of_two(report, _class_measures(measured), _class_measures(challenger))
+    else:
+        yield ShownTable("Measures", _MEASURES, _class_measures(measured), (1, 2, 3))
+    names = [escape(name) for name in report.classes]
+    for title, each in titled(report):
+        rows = [
+            (
+                *(name, _count(of.rows), _digits(of.prevalence), _number(of.auc), _bound(of.auc_bound)),
+                *map(_digits, (of.precision, of.recall, of.f1)),
+            )
+            for name, of in zip(names, each.classes, strict=True)
+        ]
+        yield ShownTable(f"Each class against the others{title}", _CLASSES, rows, range(1, len(_CLASSES)))
+        if len(names) <= _MOST_CLASSES:
+            matrix = [(name, *map(_count, row)) for name, row in zip(names, each.confusion_matrix, strict=True)]
+            headers = ("class \\ predicted", *names)
+            yield ShownTable(f"Rows by class and by what is predicted{title}", headers, matrix, range(1, len(headers)))
+
+
+def _class_measures(measured: MultinomialMeasures) -> list[Row]:
+    named = {
+        "log loss": measured.log_loss,
+        "Brier score": measured.brier,
+        "accuracy": measured.accuracy,
+        "mean AUC of the classes": measured.auc_macro,
+    }
+    return [(name, _number(value), "", "", "") for name, value in named.items() if value is not None]
+
+
+def group_tables(report: EvaluationReport) -> Iterator[ShownTable]:
+    """Yield the measures by group, a table for each choice of columns."""
+    for found in report.groups:
+        binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
+        headers = _GROUPS if binary else _CLASS_GROUPS
+        rows = [_group(each) for each in found.groups]
+        yield ShownTable(f"By {escape(':'.join(found.columns))}", headers, rows, range(1, len(headers)))
+
+
+def _group(group: GroupMeasures) -> Row:
+    of = group.measures
+    if isinstance(of, BinaryMeasures):
+        numbers = (of.prevalence, of.mean_probability, of.log_loss, of.brier, of.auc)
+        return (group.name, _count(of.rows), *map(_number, numbers), _bound(of.auc_bound), _digits(of.ece))
+    return (group.name, _count(of.rows), *map(_number, (of.log_loss, of.brier, of.accuracy, of.auc_macro)))
+
+
+def _emit_table(table: ShownTable) -> None:
+    if table.rows:
+        console.emit(f"\n{table.title}:\n")
+        emit_filled(table.headers, table.rows[:_MOST_GROUPS], table.numbers)
+    if len(table.rows) > _MOST_GROUPS:
+        console.emit(f"... {format_count(len(table.rows) - _MOST_GROUPS)} more; --json shows all")

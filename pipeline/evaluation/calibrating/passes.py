@@ -1,0 +1,128 @@
+"""Passes over the rows of a scan: the step that sums a chunk, and what all chunks add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pipeline.choices import MissingTarget
+from pipeline.errors import ConfigurationError
+from pipeline.evaluation.calibrating.asking import PassRequest
+from pipeline.evaluation.calibrating.reading import RawBlock, RawReader
+from pipeline.evaluation.calibrating.recalibrating import AnyFile
+from pipeline.evaluation.calibrating.summing import CalibrationSummer, CalibrationSums, ExactParts, FloatSums, add_sums
+from pipeline.fitting.first_pass.dividing import Divider
+from pipeline.models import restore
+from pipeline.models.blocks import arithmetic_of
+from pipeline.scan import BadRows, ChunkContext, ReduceTree, Scan, exceeds, worker
+from pipeline.types.job import BadLimit
+from pipeline.types.work import Outcome
+
+_ALLOW = "--max-bad N leaves out up to N bad rows"
+_END = "nothing was written"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationStep:
+    """Sums the rows of a chunk: the step of a pass. Plain values.
+
+    Attributes
+    ----------
+    target : str
+    missing_target : {"error", "drop"}
+    divider : Divider or None
+        Which rows are held out.
+    """
+
+    target: str
+    missing_target: MissingTarget
+    divider: Divider | None
+
+    def __call__(self, context: ChunkContext) -> Outcome[CalibrationSums]:
+        """Read the chunk."""
+        reader = context.once("reader", self._reader)
+        summer = CalibrationSummer(PassRequest.of(context.parameters), reader.block, self.divider is not None)
+        for batch in context.batches():
+            if batch.data.num_rows:
+                summer.add(reader.read(batch, context.job.files[batch.file][0], context.needs(batch.file)))
+        return context.outcome(summer.done())
+
+    def _reader(self, settings: Mapping[str, Any]) -> RawReader:
+        """Return what reads batches in this process, after it was checked that scores have the bits of the driver."""
+        block = cast("RawBlock", restore(settings["block"], settings["beside"]))
+        if (here := arithmetic_of(block, block.precision)) != settings["arithmetic"]:
+            raise ConfigurationError(
+                f"worker {worker()} computes with {here}, but the driver with {settings['arithmetic']}: the bits would "
+                "differ",
+                "use workers with one kind of CPU and one numpy",
+            )
+        return RawReader(block, self.target, self.missing_target, self.divider)
+
+
+@dataclass(eq=False)
+class CalibrationPasses:
+    """Carries out passes over a scan, and keeps the accounts of its rows. For one thread.
+
+    Attributes
+    ----------
+    scan : Scan
+    step : CalibrationStep
+    limit : BadLimit
+    model : ModelFile or NetworkFile
+    done : int
+        How many passes were carried out.
+    read, bad, set_aside : int
+        Of the last pass: rows that were read, that are bad, and that the model sets aside.
+    """
+
+    scan: Scan
+    step: CalibrationStep
+    limit: BadLimit
+    model: AnyFile
+    done: int = 0
+    read: int = 0
+    bad: int = 0
+    set_aside: int = 0
+
+    def sums(self, request: PassRequest) -> CalibrationSums:
+        """Return what all rows add up to, with the same bits on every scheduler and with any number of workers.
+
+        Raises
+        ------
+        BadCellsError
+            There are more bad rows than may be.
+        LogitstreamError
+            A file cannot be read.
+        """
+        self.read = self.bad = self.set_aside = 0
+        prepared = self.scan.prepared
+        bad_rows = BadRows(prepared.files, prepared.plan, self.limit)
+        tree: ReduceTree[FloatSums] = ReduceTree(len(prepared.plan), add_sums)
+        exact = ExactParts.empty(request, self.model)
+
+        def confirm(outcome: Outcome[CalibrationSums]) -> None:
+            self._book(outcome, bad_rows)
+            payload = outcome.payload
+            tree.add(outcome.chunk, None if payload is None else payload.floats)
+            if payload is not None:
+                exact.merge(payload.exact)
+            if payload is None or bad_rows.are_too_many(self.bad):
+                agenda.stop()
+
+        agenda = self.scan.agenda(confirm, bounded=True)
+        self.scan.run(self.step, agenda, parameters=request.to_bytes())
+        if exceeds(self.limit, self.bad, self.read):
+            error = bad_rows.error(self.bad, self.read, allow=_ALLOW, end=_END)
+            # Nothing is carried over from an earlier pass, so that the first bad row is known.
+            assert error is not None
+            raise error
+        agenda.require_complete()
+        self.done += 1
+        return CalibrationSums(exact, tree.total() or FloatSums.empty(request))
+
+    def _book(self, outcome: Outcome[CalibrationSums], bad_rows: BadRows) -> None:
+        bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
+        self.read += outcome.rows
+        self.bad += outcome.bad_rows
+        self.set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)

@@ -1,0 +1,153 @@
+"""A whole calibration: files and a model in, a calibrated model with its certificate out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pipeline import memory
+from pipeline.evaluation.calibrating.asking import CalibrationWishes
+from pipeline.evaluation.calibrating.finding import FoundCalibration, find_calibration
+from pipeline.evaluation.calibrating.passes import CalibrationPasses
+from pipeline.evaluation.calibrating.preparing import PreparedCalibration, prepare_calibration
+from pipeline.evaluation.calibrating.recalibrating import recalibrated
+from pipeline.evaluation.calibrating.report import CalibrationMeasures, CalibrationReport, MeasuredOn
+from pipeline.evaluation.calibrating.summing import ExactParts
+from pipeline.evaluation.measures import measures
+from pipeline.evaluation.results import BinaryMeasures
+from pipeline.fitting.outcome.profiles import data_digest
+from pipeline.kernels.blas import one_thread
+from pipeline.models import LogisticModel, write_new_file
+from pipeline.models.blocks import arithmetic_of
+from pipeline.models.network.file import NetworkFile
+from pipeline.models.network.model import NetworkModel
+from pipeline.models.store import write_new_files
+from pipeline.scan import open_scan
+from pipeline.units import format_count
+
+AnyModel = LogisticModel | NetworkModel
+
+
+def calibrated(wishes: CalibrationWishes, model: AnyModel) -> CalibrationReport:
+    """Calibrate a model, write it where that is asked for, and return it with all that was found.
+
+    Raises
+    ------
+    LogitstreamError
+        Nothing was written.
+    """
+    started = time.monotonic()
+    with one_thread():
+        prepared = prepare_calibration(wishes)
+        with open_scan(prepared.scan, prepared.settings()) as scan:
+            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file)
+            found = find_calibration(passes, wishes.method)
+    report = _reported(prepared, model, found, passes)
+    return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+
+
+def _reported(
+    prepared: PreparedCalibration, model: AnyModel, found: FoundCalibration, passes: CalibrationPasses
+) -> CalibrationReport:
+    wishes = prepared.wishes
+    measured_on: MeasuredOn = "used" if prepared.step.divider is None else "held out"
+    before, after = (_measured(parts, several=model.file.classes is not None) for parts in (found.before, found.after))
+    report = CalibrationReport(
+        model=model,
+        output=wishes.output,
+        method=wishes.method,
+        target=wishes.target,
+        calibration=found.calibration,
+        rows=_accounts(found.before, passes),
+        certificate=found.certificate,
+        measured_on=measured_on,
+        before=before,
+        after=after,
+        passes=passes.done,
+        seconds=0.0,
+        peak_bytes=0,
+        notes=(*prepared.notes, *_notes(model, found)),
+    )
+    return replace(report, model=_written(wishes, _with_record(prepared, model, report)))
+
+
+def _measured(parts: ExactParts, *, several: bool) -> CalibrationMeasures:
+    found = measures(parts.state)
+    assert isinstance(found, BinaryMeasures)
+    slope, intercept = (None, None) if several else (found.calibration_slope, found.calibration_intercept)
+    return CalibrationMeasures(
+        rows=parts.state.rows,
+        log_loss=found.log_loss,
+        ece=found.ece,
+        ece_noise_floor=found.ece_noise_floor,
+        calibration_slope=slope,
+        calibration_intercept=intercept,
+        clipped=parts.clipped,
+        calibration_curve=found.calibration_curve,
+    )
+
+
+def _accounts(first: ExactParts, passes: CalibrationPasses) -> dict[str, int]:
+    return {
+        "read": passes.read,
+        "used": first.used,
+        "held_out": first.held_out,
+        "dropped": first.dropped + passes.set_aside,
+        "bad": passes.bad,
+        "without_target": first.without_target,
+        "set_aside": passes.set_aside,
+        "not_finite": first.not_finite,
+    }
+
+
+def _notes(model: AnyModel, found: FoundCalibration) -> Iterator[str]:
+    output, section = model.file.output, found.calibration
+    if found.before.not_finite:
+        yield f"{format_count(found.before.not_finite)} rows were dropped: their raw prediction is NaN or infinite"
+    if section.get("slope", 1.0) < 0:
+        yield "the slope is negative: a larger raw prediction is less probable; check the target and the model"
+    if output.threshold is not None:
+        yield f"the model decides at a probability of {output.threshold:g}, and probabilities have changed"
+    if output.bands is not None and output.bands.on == "probability":
+        yield "the bands of the model are of the probability, and probabilities have changed"
+
+
+def _with_record(prepared: PreparedCalibration, model: AnyModel, report: CalibrationReport) -> AnyModel:
+    """Return the model with the calibration, and with what is said of it in ``training``.
+
+    Plain JSON, in which nothing depends on clocks, machines, schedulers or paths.
+    """
+    wishes, block = prepared.wishes, prepared.wishes.block
+    limit = {} if wishes.limit is None else {"limit": wishes.limit}
+    said = {"holdout": wishes.holdout, "key": wishes.key}
+    record: dict[str, Any] = {
+        "data": {"digest": data_digest(prepared.scan.files), "files": len(prepared.scan.files), **limit},
+        "target": wishes.target,
+        "rows": dict(report.rows),
+        **{name: value for name, value in said.items() if value is not None},
+        "certificate": dict(report.certificate),
+        "measured_on": report.measured_on,
+        "before": report.before.plain(),
+        "after": report.after.plain(),
+        "arithmetic": arithmetic_of(block, block.precision),
+    }
+    training = {**(model.training or {}), "calibration": record}
+    file = recalibrated(model.file, report.calibration)
+    if isinstance(file, NetworkFile):
+        assert isinstance(model, NetworkModel)
+        return replace(model, file=file).with_training(training)
+    return LogisticModel(file).with_training(training)
+
+
+def _written(wishes: CalibrationWishes, model: AnyModel) -> AnyModel:
+    """Write the model where that is asked for, a network with its weights beside it, and return it as it is there."""
+    if wishes.output is None:
+        return model
+    if isinstance(model, LogisticModel):
+        write_new_file(wishes.output, model.to_json().encode(), wishes.if_exists)
+        return model
+    stored, files = model.files(wishes.output)
+    write_new_files(files, wishes.if_exists)
+    return stored

@@ -1,0 +1,280 @@
+"""One pass over the rows of files: the step that adds up a chunk, and what all chunks add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.canonical import digest
+from pipeline.errors import ConfigurationError, UsageError
+from pipeline.evaluation.job import EvaluationJob, arithmetic_here
+from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
+from pipeline.evaluation.scoring import both_columns
+from pipeline.evaluation.states import TILE_ROWS
+from pipeline.evaluation.terms import EvaluationTerms
+from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
+from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
+from pipeline.fitting.first_pass.hashing import is_hashable
+from pipeline.flow.judging import Judge
+from pipeline.models import restore
+from pipeline.plan import make_plan
+from pipeline.scan import (
+    BadRows,
+    ChunkContext,
+    PreparedScan,
+    ReduceTree,
+    StepCosts,
+    Survey,
+    discover,
+    exceeds,
+    gather_facts,
+    open_scan,
+    prepare_scan,
+    settings_bytes,
+    worker,
+)
+from pipeline.types.blocks import HasTiles
+from pipeline.types.features import FeatureCounts, HasFeatures
+from pipeline.types.inputs import FileFacts
+from pipeline.types.job import ShareLimits
+from pipeline.types.work import Outcome
+from pipeline.units import escape
+
+_FLOAT = 8
+# Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
+_WAITING = 4
+_MISLED = 4
+# Arrays of a tile that are sorted, and their places, while it is added.
+_SORTED = 8
+_ALLOW = "--max-bad N leaves out up to N bad rows"
+_END = "nothing was measured"
+_FEWER = "make fewer groups (--by, --max-groups), or evaluate one model"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluatedRows:
+    """What a pass found, or several passes together.
+
+    Attributes
+    ----------
+    terms : EvaluationTerms
+    totals : EvaluationTotals
+    read, bad, set_aside : int
+        How many rows were read, how many of them are bad, and how many a model sets aside.
+    data : tuple of str
+        A digest of each file.
+    notes : tuple of str
+        How the files differ, in words for a person.
+    warnings : tuple of str
+        What makes scores meaningless: a feature without a value, or of which the model knows no value.
+    """
+
+    terms: EvaluationTerms
+    totals: EvaluationTotals
+    read: int
+    bad: int
+    set_aside: int
+    data: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The accounts: what was read is the sum of all others."""
+        counts = self.totals.counts
+        return {
+            "read": self.read,
+            "used": self.totals.whole.rows,
+            "bad": self.bad,
+            "set_aside": self.set_aside,
+            "without_target": counts["without_target"],
+            "without_score": counts["without_score"],
+            "not_held_out": counts["not_held_out"],
+        }
+
+
+def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
+    """Return what the rows of a chunk add up to: the step."""
+    reader = context.once("reader", reader_of)
+    # A chunk of a CSV may turn out to begin elsewhere: rows of a first try at it would then be in no total.
+    certain = all(context.job.files[piece.file][0].format == "parquet" for piece in context.chunk.slices)
+    chunk = ChunkTotals(reader.terms, reader.known if certain else None)
+    for batch in context.batches():
+        if batch.data.num_rows:
+            reader.add(batch, context.job.files[batch.file][0], context.needs(batch.file), chunk)
+    return context.outcome(chunk.done())
+
+
+def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
+    """Return what reads batches in this process, after it was checked that scores have the bits of the driver here."""
+    blocks = tuple(both_columns(restore(each, settings["beside"])) for each in settings["blocks"])
+    if (here := arithmetic_here(blocks, settings["precision"])) != settings["arithmetic"]:
+        raise ConfigurationError(
+            f"worker {worker()} computes with {', '.join(here)}, but the driver with "
+            f"{', '.join(settings['arithmetic'])}: the bits would differ",
+            "use workers with one kind of CPU, one numpy and one logitstream",
+        )
+    terms = EvaluationTerms.of(settings["terms"])
+    missing, decimal, nulls = (settings[name] for name in ("missing_target", "decimal", "nulls"))
+    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls))
+
+
+def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...]]:
+    """Return a scan that can start, and notes for a person; no row is read.
+
+    Raises
+    ------
+    LogitstreamError
+        Every reason for which it cannot start, with its exit code.
+    """
+    found = discover(job.inputs)
+    files = gather_facts(found.files, job.csv, full=job.full_fingerprint)
+    columns = EvaluatedColumns.of(job.blocks, job.terms)
+    survey = Survey.of(files, columns.needs, columns.kept, job.csv)
+    surveyed = survey.compared(lambda fields: columns.unfit(job.blocks, fields), job.absent)
+    _check_held_out(job, files, {field.name: field.type for field in surveyed.fields})
+    plan = make_plan(files, chunk_size=job.chunk_size, limit=job.limit)
+    # The lines at the ends of a CSV may be longer than the others, so that it has more rows than they let expect.
+    most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
+    costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
+    scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
+    return scan, (*found.notes, *surveyed.notes)
+
+
+def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
+    """Return what all rows add up to, with the same bits on every scheduler and with any number of workers.
+
+    Raises
+    ------
+    BadCellsError
+        There are more bad rows than may be.
+    DataError
+        A column of groups has too many values.
+    LogitstreamError
+        As :func:`prepare_evaluation`.
+    """
+    prepared, notes = prepare_evaluation(job)
+    with np.errstate(all="ignore"):
+        return _EvaluationPass(prepared, job).found(notes)
+
+
+def file_digest(facts: FileFacts) -> str:
+    """Return the SHA-256 of the identity of a file; when it was changed does not count."""
+    return digest(_identity(facts))
+
+
+def _check_held_out(job: EvaluationJob, files: Sequence[FileFacts], types: Mapping[str, pa.DataType]) -> None:
+    """Refuse rows of which it cannot be known whether a fit held them out."""
+    if job.fitted is not None and job.fitted != data_digest(files):
+        raise UsageError(
+            "the rows that were held out are known by their places in the files that the model was fitted to, and "
+            "these are other files",
+            "evaluate those files, or fit with --key, or with a comparison as --holdout",
+        )
+    for name, type_ in types.items():
+        if name == job.terms.key and not is_hashable(type_):
+            raise UsageError(
+                f"column {escape(name)} is {escape(str(type_))}, which is no key of rows", "leave --rows out"
+            )
+        if name != job.terms.key and job.terms.holdout is not None:
+            comparison = parse_holdout(job.terms.holdout)
+            assert isinstance(comparison, ColumnComparison)
+            if reason := unfit_comparison(comparison, type_):
+                raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
+
+
+def data_digest(files: Sequence[FileFacts]) -> str:
+    """Return the digest of files that a model file has of those that it was fitted to."""
+    return digest([_identity(facts) for facts in files])
+
+
+def _identity(facts: FileFacts) -> list[object]:
+    return [facts.file.path, facts.identity.size, facts.identity.digest, facts.identity.content]
+
+
+def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> StepCosts:
+    terms, tile_rows = job.terms, min(TILE_ROWS, chunk_rows)
+    outputs = 1 if len(terms.classes) == 2 else len(terms.classes)
+    models = max(1, len(job.blocks))
+    # Scores, probabilities and losses; the class, the weight, and groups.
+    row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)
+    payload = totals_bytes(terms, chunk_rows)
+    return StepCosts(
+        scratch_bytes=_FLOAT * 2 * row + sum(block.scratch_row_bytes for block in job.blocks),
+        payload_bytes=payload,
+        fewer_payloads=_FEWER,
+        waiting=waiting,
+        travels=True,
+        shared_bytes=settings_bytes(job.settings()),
+        # The totals of all chunks, and those that they become while a payload is added.
+        table_bytes=2 * totals_bytes(terms, all_rows) + sum(block.table_bytes for block in job.blocks),
+        step_bytes=2 * payload
+        + _FLOAT * tile_rows * (row * (2 if terms.by else 1) + _SORTED)
+        + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
+    )
+
+
+class _EvaluationPass:
+    """The pass, and the accounts of its rows. For one thread."""
+
+    def __init__(self, prepared: PreparedScan, job: EvaluationJob) -> None:
+        self._prepared, self._job, self._limit = prepared, job, job.max_bad
+        self._bad_rows = BadRows(prepared.files, prepared.plan, job.max_bad)
+        self._totals = EvaluationTotals.empty(job.terms)
+        self._read = self._bad = self._set_aside = 0
+        # Which spellings are kept depends on the order in which counts are added.
+        self._features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
+        self._given_up = False
+
+    def found(self, notes: tuple[str, ...]) -> EvaluatedRows:
+        """Return what all chunks add up to; bad rows end the pass if they are too many.
+
+        Chunks are handed out in their order, so that the error names the first bad row whatever chunk comes first.
+        What they add up to does not depend on the order in which they come.
+        """
+        with open_scan(self._prepared, self._job.settings()) as scan:
+
+            def confirm(outcome: Outcome[EvaluationTotals]) -> None:
+                self._book(outcome)
+                if self._has_failed:
+                    agenda.stop()
+
+            agenda = scan.agenda(confirm, bounded=True)
+            scan.run(evaluate_chunk, agenda)
+        if self._has_failed or exceeds(self._limit, self._bad, self._read):
+            error = self._bad_rows.error(self._bad, self._read, allow=_ALLOW, end=_END)
+            # Nothing is carried over from an earlier pass, so that the first bad row is known.
+            assert error is not None
+            raise error
+        agenda.require_complete()
+        data = tuple(map(file_digest, self._prepared.files))
+        accounts = (self._read, self._bad, self._set_aside)
+        return EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+
+    def _warnings(self) -> Iterator[str]:
+        """Yield what is wrong with the features of the models, as a run that scores would say it."""
+        is_csv = any(facts.file.format == "csv" for facts in self._prepared.files)
+        judge = Judge(ShareLimits(), ShareLimits(), self._job.csv if is_csv else None)
+        blocks = (block for block in self._job.blocks if isinstance(block, HasFeatures))
+        features = {each.column: each for block in blocks for each in block.features()}
+        counts = self._features.total() or FeatureCounts()
+        yield from (found.text for found in judge.warnings(features.values(), counts))
+
+    @property
+    def _has_failed(self) -> bool:
+        return self._given_up or self._bad_rows.are_too_many(self._bad)
+
+    def _book(self, outcome: Outcome[EvaluationTotals]) -> None:
+        self._bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
+        self._features.add(outcome.chunk, outcome.features)
+        self._read += outcome.rows
+        self._bad += outcome.bad_rows
+        self._set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)
+        if outcome.payload is None:
+            self._given_up = True
+        else:
+            self._totals.merge(outcome.payload)

@@ -1,0 +1,120 @@
+"""What all rows of an evaluation add up to: exact, in any order."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pipeline.evaluation.groups import FEW_GROUPS, KEYS_OF_FEW, KEYS_OF_MANY, GroupNames, GroupStates, groups_in
+from pipeline.evaluation.keys import MOST_KEYS
+from pipeline.evaluation.states import EvaluationState, StateShape
+from pipeline.evaluation.terms import EvaluationTerms
+from pipeline.evaluation.tiles import TileBuffer, UsedRows
+
+# Of a key of a table: the key, counts of both classes, the smallest and the largest score, three sums in two parts.
+_KEY_BYTES, _WEIGHTED_KEY_BYTES = 8 * (5 + 2 * 3), 8 * (5 + 2 * 5)
+# Of a pair of keys of two models: both keys, counts of both classes.
+_PAIR_BYTES = 8 * 4
+# What a state takes besides its tables.
+_STATE_BYTES = 1 << 14
+
+
+@dataclass(eq=False)
+class EvaluationTotals:
+    """The states of all rows and of groups of them, and how many rows were left out, and why. For one thread.
+
+    Attributes
+    ----------
+    whole : EvaluationState
+    groups : tuple of GroupStates
+    counts : Counter
+        ``without_target``, ``without_score``; ``clipped 0`` and ``clipped 1`` of the models.
+    """
+
+    whole: EvaluationState
+    groups: tuple[GroupStates, ...]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def empty(cls, terms: EvaluationTerms) -> EvaluationTotals:
+        """Return the totals of no rows."""
+        shape = terms.shape
+        groups = tuple(GroupStates(by, shape, terms.max_groups) for by in terms.by)
+        return cls(EvaluationState.empty(shape), groups)
+
+    def merge(self, other: EvaluationTotals) -> None:
+        """Add the rows of other totals, which must not be used any more."""
+        self.whole.merge(other.whole)
+        for mine, theirs in zip(self.groups, other.groups, strict=True):
+            mine.merge(theirs)
+        self.counts.update(other.counts)
+
+
+class KnownKeys(threading.local):
+    """A state without rows that knows the keys of chunks which this thread has done: finding them takes most time.
+
+    Only for chunks that are all part of one total, whatever becomes of a try at one of them: then their keys are among
+    those of the total. A copy or pickle is empty.
+    """
+
+    def __init__(self) -> None:
+        self.state: EvaluationState | None = None
+
+    def __reduce__(self) -> tuple[type[KnownKeys], tuple[()]]:
+        return KnownKeys, ()
+
+    def taken(self) -> EvaluationState | None:
+        """Return the state and forget it: a try that fails leaves rows in it."""
+        state, self.state = self.state, None
+        return state
+
+
+class ChunkTotals:
+    """The totals of a chunk while its rows come. For one thread."""
+
+    def __init__(self, terms: EvaluationTerms, known: KnownKeys | None = None) -> None:
+        self.totals = EvaluationTotals.empty(terms)
+        self._known = known
+        self._whole = self.totals.whole if known is None else known.taken() or self.totals.whole
+        self.names = {column: GroupNames() for column in terms.group_columns}
+        self._columns = [[terms.group_columns.index(name) for name in by] for by in terms.by]
+        self._names = [[self.names[name] for name in by] for by in terms.by]
+        self._buffer = TileBuffer(self._add)
+
+    def add(self, rows: UsedRows) -> None:
+        """Add rows."""
+        self._buffer.add(rows)
+
+    def done(self) -> EvaluationTotals:
+        """Return the totals, after the last rows."""
+        self._buffer.flush()
+        if self._known is not None:
+            self.totals.whole = self._whole.handed_over()
+            self._known.state = self._whole
+        return self.totals
+
+    def _add(self, rows: UsedRows) -> None:
+        self._whole.add(rows.tile())
+        for states, columns, names in zip(self.totals.groups, self._columns, self._names, strict=True):
+            found = groups_in([rows.groups[column] for column in columns], [each.names for each in names])
+            states.add(rows, *found)
+
+
+def totals_bytes(terms: EvaluationTerms, rows: int) -> int:
+    """Return the bytes that the totals of so many rows take at most."""
+    shape, few, all_groups = terms.shape, min(terms.max_groups, FEW_GROUPS) + 1, terms.max_groups + 1
+    whole = _states_bytes(shape, rows, 1, MOST_KEYS)
+    of_groups = max(_states_bytes(shape, rows, few, KEYS_OF_FEW), _states_bytes(shape, rows, all_groups, KEYS_OF_MANY))
+    return whole + len(terms.by) * of_groups
+
+
+def _states_bytes(shape: StateShape, rows: int, states: int, most: int) -> int:
+    """Return the bytes of states that have so many rows together, with at most so many keys in each table."""
+    binary = shape.classes == 2
+    keys = min(rows, states * min(most, shape.most_keys)) * (1 if binary else shape.classes)
+    of_keys = shape.models * keys * (_WEIGHTED_KEY_BYTES if shape.weighted else _KEY_BYTES)
+    of_pairs = min(rows, states * most) * _PAIR_BYTES if shape.is_paired else 0
+    cells = shape.classes * (len(shape.thresholds) if binary else shape.classes)
+    of_cells = 8 * shape.models * cells * (3 if shape.weighted else 1)
+    return of_keys + of_pairs + min(rows, states) * (_STATE_BYTES + of_cells)

@@ -1,0 +1,388 @@
+"""Evaluations as functions: one call each, and the job that options are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Unpack
+
+from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, WHICH_ROWS, Choice, parse_costs
+from pipeline.errors import DataError, UsageError
+from pipeline.evaluation.job import EvaluationJob
+from pipeline.evaluation.measures import class_masses
+from pipeline.evaluation.merging import merged
+from pipeline.evaluation.passing import EvaluatedRows, evaluate_rows
+from pipeline.evaluation.report import EvaluationReport, evaluated_rows, report_of
+from pipeline.evaluation.results import MeasureWishes
+from pipeline.evaluation.scoring import ScoresColumns, both_columns
+from pipeline.evaluation.statefile import check_free, read_state, write_state
+from pipeline.evaluation.terms import EvaluationTerms, Keys, check_by, parse_by
+from pipeline.execute import check_scheduler
+from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout
+from pipeline.interface import (
+    Paths,
+    at_least,
+    check_columns_types,
+    check_whole,
+    csv_of,
+    memory_of,
+    paths_of,
+    shown_type,
+)
+from pipeline.models import KINDS, Model, ScoreRequest, load_model, score_block
+from pipeline.models.logistic.making import class_spellings
+from pipeline.options import (
+    OF_AN_EVALUATION,
+    EvaluateOptions,
+    MergeOptions,
+    check_names,
+    completed,
+    documented,
+)
+from pipeline.scan import HowToScan
+from pipeline.types.job import BadLimit
+from pipeline.units import escape, is_text, parse_bad_limit, parse_chunk_size, quoted
+
+AnyModel = Model | str | os.PathLike[str]
+
+_CHOICES: Mapping[str, Choice[Any]] = {
+    "absent": ABSENT,
+    "fingerprint": FINGERPRINT,
+    "if_exists": IF_EXISTS,
+    "missing_target": MISSING_TARGET,
+    "precision": PRECISION,
+    "rows": WHICH_ROWS,
+}
+_LEAST = {"limit": 1, "workers": 1, "retries": 0, "bins": 2, "max_groups": 1}
+_NO_MODEL = ("false", "true")
+
+
+@documented(EvaluateOptions, **OF_AN_EVALUATION)
+def evaluate(
+    inputs: Paths,
+    *,
+    target: str,
+    model: AnyModel | None = None,
+    challenger: AnyModel | None = None,
+    probability: str | None = None,
+    **options: Unpack[EvaluateOptions],
+) -> EvaluationReport:
+    """Return how well a model, or a column of probabilities, fits what was observed, over the rows of files.
+
+    The rows may be larger than memory: they are read once. The same inputs, options and chunk size give the same bits
+    on every scheduler, with any number of workers and any memory.
+
+    Parameters
+    ----------
+    inputs : path or iterable of paths
+        Files, folders or glob patterns, Parquet or CSV.
+    target : str
+        The column of what was observed: the classes of the model, or with ``probability`` 0 and 1, or false and true.
+    model : Model or path, optional
+        The model that scores the rows.
+    challenger : Model or path, optional
+        A second one, which is compared with the first.
+    probability : str, optional
+        In place of a model, the column that has the probability of the positive class.
+    **options : EvaluateOptions
+
+    Returns
+    -------
+    EvaluationReport
+        The accounts of the rows and the measures, of all rows and by group.
+
+    Raises
+    ------
+    pipeline.errors.LogitstreamError
+        Nothing was measured; ``exit_code`` is that of the command line.
+    TypeError
+        There is no option of that name, or an argument is not what it must be.
+    """
+    check_names(options, EvaluateOptions)
+    asked: dict[str, Any] = dict(completed(options))
+    wishes = _measure_wishes(asked)
+    job = evaluation_job(inputs, target, (model, challenger), probability, asked)
+    if asked["state"] is not None:
+        check_free(asked["state"], asked["if_exists"])
+    found = evaluate_rows(job)
+    _require_rows(found)
+    return _reported(found, wishes, asked["state"])
+
+
+@documented(MergeOptions, **OF_AN_EVALUATION)
+def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> EvaluationReport:
+    """Return the measures of several evaluations together, from the files of their states: no row is read again.
+
+    Counts and sums have the bits of one run whose chunks are those of the first evaluation, then those of the next.
+
+    Parameters
+    ----------
+    states : path or iterable of paths
+        What :func:`evaluate` wrote as ``state``.
+    **options : MergeOptions
+
+    Raises
+    ------
+    DataError
+        A file is no state, damaged, or of another version.
+    UsageError
+        The evaluations are not of the same target, models, groups and thresholds.
+    LogitstreamError
+        A file cannot be read or written.
+    """
+    check_names(options, MergeOptions)
+    asked: dict[str, Any] = dict(completed(options))
+    wishes = _measure_wishes(asked)
+    paths = paths_of(states, "name the files that evaluate wrote as state=")
+    IF_EXISTS.check(asked["if_exists"])
+    if not paths:
+        raise UsageError("there is no state to add up", "name the files that evaluate wrote as its state")
+    if asked["state"] is not None:
+        check_free(asked["state"], asked["if_exists"])
+    found = merged([read_state(path) for path in paths], paths)
+    _require_rows(found)
+    return _reported(found, wishes, asked["state"])
+
+
+def evaluation_job(
+    inputs: Paths,
+    target: str,
+    models: tuple[AnyModel | None, AnyModel | None],
+    probability: str | None,
+    asked: Mapping[str, Any],
+) -> EvaluationJob:
+    """Return the job of :func:`evaluate`, from options that are complete.
+
+    Raises
+    ------
+    UsageError
+        An option cannot have that value, or two contradict each other.
+    ModelError
+        A model file is not a valid model.
+    TypeError
+        An option is of another type.
+    """
+    paths = paths_of(inputs, "write a table to a file first")
+    _check(asked, target=target, probability=probability, weight=asked["weight"])
+    loaded, blocks, names = _blocks(models, probability, asked)
+    classes = _classes(blocks, names)
+    held = HeldOut() if asked["rows"] == "all" else _held_out(blocks, names, asked["limit"])
+    max_bad = BadLimit(*parse_bad_limit(str(asked["max_bad"])))
+    chunk_size = str(asked["chunk_size"])
+    parse_chunk_size(chunk_size)
+    return EvaluationJob(
+        inputs=paths,
+        terms=EvaluationTerms(
+            target=target,
+            classes=classes,
+            models=tuple(each.digest() for each in loaded),
+            names=names,
+            probability=probability,
+            weight=asked["weight"],
+            by=_by(asked["by"]),
+            max_groups=asked["max_groups"],
+            thresholds=_thresholds(asked["thresholds"], len(classes)),
+            holdout=held.holdout,
+            key=held.key,
+        ),
+        blocks=blocks,
+        missing_target=asked["missing_target"],
+        csv=csv_of(asked),  # type: ignore[arg-type]
+        absent=asked["absent"],
+        max_bad=max_bad,
+        limit=asked["limit"],
+        chunk_size=chunk_size,
+        full_fingerprint=asked["fingerprint"] == "full",
+        precision=asked["precision"],
+        how=HowToScan(
+            memory=memory_of(asked["memory"]),
+            workers=asked["workers"],
+            scheduler=asked["scheduler"],
+            insecure=asked["insecure"],
+            retries=asked["retries"],
+            bad_rows=max_bad.rows,
+        ),
+        fitted=held.fitted,
+    )
+
+
+def _blocks(
+    models: tuple[AnyModel | None, AnyModel | None], probability: str | None, asked: Mapping[str, Any]
+) -> tuple[tuple[Model, ...], tuple[ScoresColumns, ...], tuple[str, ...]]:
+    """Return the models, what scores with each of them, and what they are called."""
+    model, challenger = models
+    if model is None and challenger is not None:
+        raise UsageError("there is a challenger, but no model to compare it with", "name the model, too")
+    if (model is None) == (probability is None):
+        what = "neither a model nor" if model is None else "both a model and"
+        raise UsageError(
+            f"there is {what} a column of probabilities",
+            "name a model (--model), or the column that has the probability (--probability)",
+        )
+    given = [each for each in (model, challenger) if each is not None]
+    names = tuple(
+        os.fspath(each) if isinstance(each, str | os.PathLike) else name
+        for each, name in zip(given, ("model", "challenger"), strict=False)
+    )
+    found = tuple(map(_model, given))
+    request = ScoreRequest(precision=asked["precision"], decimal=asked["decimal"])
+    return found, tuple(both_columns(score_block(each, request)) for each in found), names
+
+
+def _model(model: AnyModel) -> Model:
+    if isinstance(model, str | os.PathLike):
+        return load_model(model)
+    if getattr(model, "kind", None) in KINDS:
+        return model
+    raise TypeError(f"model is a {type(model).__name__}, neither a model nor the path of a model file")
+
+
+def _classes(blocks: Sequence[ScoresColumns], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that all models predict, as data spells them."""
+    stated = [(class_spellings(block.model), name) for block, name in zip(blocks, names, strict=True) if _states(block)]
+    if not stated:
+        return class_spellings(blocks[0].model) if blocks else _NO_MODEL
+    first, first_name = stated[0]
+    for other, name in stated[1:]:
+        if other != first:
+            raise UsageError(
+                f"{escape(first_name, 1000)} has the classes {_listed(first)}, but {escape(name, 1000)} has "
+                f"{_listed(other)}",
+                "compare models of the same target",
+            )
+    if any((block.model.classes is None) != (blocks[0].model.classes is None) for block in blocks):
+        raise UsageError("one model has several classes, the other a positive one", "compare models of the same target")
+    return first
+
+
+def _states(block: ScoresColumns) -> bool:
+    """Return whether a model says which classes it predicts."""
+    target = block.model.target
+    return block.model.classes is not None or (target is not None and target.negative is not None)
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return ", ".join(map(quoted, classes[:5])) + (", ..." if len(classes) > 5 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Which rows a fit held out: as its options say it, and the digest of its files where their places decide."""
+
+    holdout: str | None = None
+    key: str | None = None
+    fitted: str | None = None
+
+
+def _held_out(blocks: Sequence[ScoresColumns], names: Sequence[str], limit: int | None) -> HeldOut:
+    """Return which rows the fits of all models held out."""
+    if not blocks:
+        raise UsageError("--rows held-out needs a model, whose file says what was held out", "leave it out")
+    first, *others = (
+        _of_training(block.model.training, name, limit) for block, name in zip(blocks, names, strict=True)
+    )
+    if any(other != first for other in others):
+        raise UsageError("the fits of the two models held out other rows", "leave --rows held-out out")
+    return first
+
+
+def _of_training(training: Mapping[str, Any] | None, name: str, limit: int | None) -> HeldOut:
+    algorithm = (training or {}).get("algorithm", {})
+    holdout, key = algorithm.get("holdout"), algorithm.get("key")
+    if not isinstance(holdout, str):
+        raise UsageError(
+            f"{escape(name, 1000)} does not say that its fit held out rows",
+            "leave --rows held-out out, or fit the model with --holdout",
+        )
+    if key is not None or isinstance(parse_holdout(holdout), ColumnComparison):
+        return HeldOut(holdout, key)
+    data = (training or {}).get("data", {})
+    if data.get("limit") != limit:
+        raise UsageError(
+            f"{escape(name, 1000)} was fitted to another number of rows, so that places say nothing of the others",
+            f"add --limit {data['limit']}" if "limit" in data else "leave --limit out",
+        )
+    return HeldOut(holdout, None, str(data.get("digest")))
+
+
+def _by(given: object) -> tuple[Keys, ...]:
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Iterable) or isinstance(texts, Mapping):
+        raise TypeError(f'by is {shown_type(given)}, not names of columns; write by=["region", "region:product"]')
+    listed = tuple(texts)
+    for text in listed:
+        if not isinstance(text, str):
+            raise TypeError(f'by has {shown_type(text)} in it; write names of columns, such as by=["region"]')
+    found = tuple(map(parse_by, listed))
+    check_by(found)
+    return found
+
+
+def _thresholds(given: object, classes: int) -> tuple[float, ...]:
+    numbers = (given,) if isinstance(given, Real) else given
+    if not isinstance(numbers, Iterable) or isinstance(numbers, str):
+        raise TypeError(f"thresholds is {shown_type(given)}; write numbers, such as thresholds=[0.2, 0.5]")
+    found = []
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, Real):
+            raise TypeError(f"thresholds has {shown_type(number)} in it; write numbers, such as thresholds=[0.2, 0.5]")
+        if not 0 <= float(number) <= 1:
+            raise UsageError(f"the threshold {number} is not between 0 and 1", "write a probability")
+        found.append(float(number))
+    if found and classes > 2:
+        raise UsageError("--threshold is for models with two classes", "leave it out")
+    return tuple(dict.fromkeys(found))
+
+
+def _measure_wishes(asked: Mapping[str, Any]) -> MeasureWishes:
+    check_whole("bins", asked["bins"])
+    at_least(_LEAST["bins"], "bins", asked["bins"])
+    return MeasureWishes(bins=int(asked["bins"]), cost=_costs(asked["costs"]))
+
+
+def _costs(given: object) -> tuple[float, float] | None:
+    """Return what a false positive and a false negative cost."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return parse_costs(given)
+    if not isinstance(given, Mapping):
+        raise TypeError(f'costs is {shown_type(given)}; write costs={{"fp": 1, "fn": 5}}')
+    return parse_costs(",".join(f"{name}={number}" for name, number in given.items()))
+
+
+def _check(asked: Mapping[str, Any], **columns: object) -> None:
+    for name, column in columns.items():
+        if column is not None and not isinstance(column, str):
+            raise TypeError(f'{name} is {shown_type(column)}, not the name of a column; write {name}="late"')
+        if column is not None and not (column and is_text(column)):
+            raise UsageError(f"{name} is {quoted(column)}: it must be valid text", "name a column")
+    if columns["target"] is None:
+        raise TypeError('target is None; name the column of what was observed, such as target="late"')
+    check_columns_types(asked["types"])
+    for name in (*_LEAST, "skip_lines"):
+        check_whole(name, asked[name])
+    for name, least in _LEAST.items():
+        at_least(least, name, asked[name])
+    at_least(1, "memory", asked["memory"])
+    for name, choice in _CHOICES.items():
+        choice.check(asked[name])
+    check_scheduler(asked["scheduler"], insecure=asked["insecure"])
+
+
+def _require_rows(found: EvaluatedRows) -> None:
+    if not found.rows["used"]:
+        raise DataError(f"no row is left to measure: {evaluated_rows(found.rows)}", "check the inputs and the columns")
+    if not sum(class_masses(found.totals.whole)):
+        raise DataError(
+            f"column {escape(str(found.terms.weight))}: all weights are 0", "name another column with --weight"
+        )
+
+
+def _reported(found: EvaluatedRows, wishes: MeasureWishes, state: str | os.PathLike[str] | None) -> EvaluationReport:
+    report = report_of(found, wishes)
+    if state is not None:
+        write_state(state, found)
+    return report

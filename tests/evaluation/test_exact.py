@@ -1,0 +1,83 @@
+"""Sums that no order of their terms changes."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.evaluation.exact import ExactSum, FixedCells, carry, fixed_rows, floats_of
+from pipeline.evaluation.harmonic import harmonic_differences
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(FINITE, max_size=20), st.integers(0, 20))
+def test_a_sum_is_rounded_once_and_parts_of_it_can_be_merged(values: list[float], cut: int) -> None:
+    parts = [ExactSum(), ExactSum()]
+    for place, value in enumerate(values):
+        parts[place >= cut].add(value)
+    parts[0].merge(ExactSum.from_array(parts[1].to_array()))
+    exact = sum(map(Fraction, values), Fraction())
+    try:
+        expected = float(exact)
+    except OverflowError:
+        expected = math.inf if exact > 0 else -math.inf
+    assert parts[0].value() == expected
+
+
+def test_infinities_and_nan_have_their_own_accounts() -> None:
+    total = ExactSum()
+    total.add(1.0)
+    total.add(math.inf)
+    assert total.value() == math.inf
+    assert ExactSum.from_array(total.to_array()).value() == math.inf
+    total.add(-math.inf)
+    assert math.isnan(total.value())
+
+
+@given(st.lists(st.floats(0, 2.0**24, exclude_max=True), min_size=1, max_size=30), st.randoms())
+def test_rows_are_added_with_the_same_bits_in_any_order(values: list[float], random) -> None:
+    one, other = ExactSum(), ExactSum()
+    one.add_rows(np.array(values))
+    shuffled = random.sample(values, len(values))
+    other.add_rows(np.array(shuffled[:7]))
+    other.add_rows(np.array(shuffled[7:]))
+    assert one == other
+    assert one.value() == pytest.approx(math.fsum(values), rel=1e-15, abs=len(values) * 2.0**-62)
+
+
+def test_a_large_or_infinite_row_is_added_as_it_is() -> None:
+    total = ExactSum()
+    total.add_rows(np.array([0.25, 1e300, 2.0**24]))
+    assert total.value() == 1e300
+    total.add_rows(np.array([math.inf]))
+    assert total.value() == math.inf
+
+
+def test_many_rows_that_are_as_large_as_may_be_do_not_overflow() -> None:
+    values = np.full(1 << 19, np.nextafter(2.0**24, 0))
+    total = ExactSum()
+    total.add_rows(values)
+    assert total.value() == pytest.approx(float(values.sum()), rel=1e-15)
+    cells = FixedCells.empty(2, 2)
+    cells.add_rows(np.full(len(values), 3), values)
+    assert cells.values()[1, 1] == pytest.approx(float(values.sum()), rel=1e-15)
+
+
+def test_lower_parts_are_carried() -> None:
+    upper, lower = fixed_rows(np.array([1e-7, 2.0**-20, 0.999]))
+    total = np.array([upper.sum()]), np.array([lower.sum()])
+    carry(*total)
+    assert floats_of(*total)[0] == pytest.approx(1e-7 + 2.0**-20 + 0.999, rel=1e-16)
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 1), (0, 64), (3, 200), (63, 5), (64, 1), (70, 3), (10**8, 7)])
+def test_sums_of_reciprocals_are_exact(start: int, count: int) -> None:
+    expected = float(sum((Fraction(1, start + i) for i in range(1, count + 1)), Fraction()))
+    found = harmonic_differences(np.array([float(start)]), np.array([float(count)]))[0]
+    assert found == pytest.approx(expected, rel=2e-15)

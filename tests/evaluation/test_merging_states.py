@@ -1,0 +1,151 @@
+"""Neither the order of rows, nor tiles, nor the order of merging changes a bit of a state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError
+from pipeline.evaluation.counting import KeyCounter, KeyedRows
+from pipeline.evaluation.joint import JointTable, joined
+from pipeline.evaluation.keys import KeyTable
+from pipeline.evaluation.states import EvaluationState, ScoredTile, StateShape
+from tests.evaluation.states_of import arrays_equal, state_of
+
+# Scores that share leading bits, far apart, equal, tiny, negative, and zeros of both signs.
+SCORES = st.one_of(
+    st.floats(allow_nan=False),
+    st.floats(0.5, 0.5001),
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 1e300, -1e-300, np.inf, -np.inf]),
+)
+ROWS = st.lists(st.tuples(SCORES, st.booleans(), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+def table_of(rows: list, most: int, cuts: list[int], order: list[int]) -> dict:
+    """Return the table of rows in some order, cut into tiles, of which some are tables by themselves."""
+    scores = np.array([row[0] for row in rows])[order]
+    positive = np.array([row[1] for row in rows])[order]
+    weights = np.array([row[2] / 4 for row in rows])[order]
+    probabilities = 0.5 + np.arctan(scores) / np.pi
+    whole = KeyCounter(KeyTable.empty(most, weighted=True))
+    ends = sorted({min(cut, len(rows)) for cut in cuts} | {len(rows)})
+    for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        here = np.s_[start:end]
+        part = KeyedRows(scores[here], probabilities[here], positive[here], weights[here])
+        if number % 2:
+            whole.add(part)
+        else:
+            other = KeyCounter(KeyTable.empty(most, weighted=True))
+            other.add(part)
+            whole.merge(KeyCounter(KeyTable.from_arrays(other.table().to_arrays())))
+    return whole.table().to_arrays()
+
+
+@given(ROWS, st.sampled_from([2, 3, 8, 1000]), st.lists(st.integers(0, 60), max_size=5), st.randoms())
+def test_a_table_has_the_same_bits_in_any_order_and_any_parts(rows, most, cuts, random) -> None:
+    order = random.sample(range(len(rows)), len(rows))
+    one = table_of(rows, most, [], list(range(len(rows))))
+    other = table_of(rows, most, cuts, order)
+    assert {name: array.tobytes() for name, array in one.items()} == {n: a.tobytes() for n, a in other.items()}
+    assert len(one["smallest"]) <= most
+
+
+@given(ROWS, st.sampled_from([2, 8]), st.integers(0, 60))
+def test_as_few_bits_are_left_out_as_keys_allow(rows, most, cut) -> None:
+    found = table_of(rows, most, [cut], list(range(len(rows))))
+    shift = int(found["rule"][1])
+    table = KeyTable.from_arrays(table_of(rows, 1000, [], list(range(len(rows)))))
+    keys = [len(np.unique(table.keys(bits))) for bits in range(64)]
+    assert keys[shift] <= most
+    assert not shift or keys[shift - 1] > most
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.sampled_from([4, 64, 1 << 18]), st.booleans())
+def test_a_state_has_the_same_bits_in_any_order_and_any_parts(seed, most, weighted) -> None:
+    random = np.random.default_rng(seed)
+    size = int(random.integers(2, 300))
+    target = random.integers(0, 2, size)
+    models = [random.choice([random.random(size), np.round(random.random(size), 1)]) for _ in range(2)]
+    weights = random.random(size) if weighted else None
+    order = random.permutation(size)
+    cuts = random.integers(0, size, 4).tolist()
+    whole = state_of(target, *models, weights=weights, thresholds=(0.5,), most=most)
+    shuffled = [each[order] for each in models]
+    other = None if weights is None else weights[order]
+    cut = state_of(target[order], *shuffled, weights=other, cuts=cuts, thresholds=(0.5,), most=most)
+    assert arrays_equal(whole, cut)
+    parts = [slice(0, cuts[0]), slice(cuts[0], size)]
+    one, two = (
+        state_of(
+            target[part], *(each[part] for each in models), weights=None if weights is None else weights[part],
+            thresholds=(0.5,), most=most,
+        )
+        for part in parts
+    )  # fmt: skip
+    one, two = (EvaluationState.from_arrays(each.shape, each.to_arrays()) for each in (one, two))
+    two.merge(one)
+    assert arrays_equal(whole, two)
+
+
+@given(st.integers(0, 2**32), st.sampled_from([4, 7, 50, 10_000]))
+def test_pairs_of_keys_have_the_same_bits_in_any_order_and_any_parts(seed, most) -> None:
+    random = np.random.default_rng(seed)
+    size = int(random.integers(2, 200))
+    first = random.choice([-1, 1], size) * 2.0 ** random.integers(-3, 3, size) * np.round(random.random(size), 2)
+    second = np.round(first + random.random(size) * random.choice([1e-9, 1.0]), int(random.integers(1, 12)))
+    positive = random.random(size) < 0.5
+    whole = JointTable.of((first, second), positive, most)
+    order, cut = random.permutation(size), int(random.integers(0, size))
+    parts = [JointTable.of((first[part], second[part]), positive[part], most) for part in (order[:cut], order[cut:])]
+    for table in (joined(*parts), joined(parts[1], parts[0])):
+        assert {name: array.tobytes() for name, array in table.to_arrays().items()} == {
+            name: array.tobytes() for name, array in whole.to_arrays().items()
+        }
+    assert len(whole.first) <= most
+    assert whole.counts.sum(axis=1).tolist() == [positive.sum(), size - positive.sum()]
+    pairs = {(one >> whole.shift, two >> whole.shift) for one, two in zip(*_bits(first, second), strict=True)}
+    assert pairs == set(zip(whole.first.tolist(), whole.second.tolist(), strict=True))
+    if whole.shift:
+        finer = whole.shift - 1
+        assert len({(one >> finer, two >> finer) for one, two in zip(*_bits(first, second), strict=True)}) > most
+
+
+def _bits(*models: np.ndarray) -> list[list[int]]:
+    from pipeline.kernels.order import keys_of
+
+    return [keys_of(each).tolist() for each in models]
+
+
+def test_a_table_of_a_wide_range_needs_no_guide() -> None:
+    random = np.random.default_rng(0)
+    scores = np.concatenate([10.0 ** random.uniform(-300, 300, 3000), -(10.0 ** random.uniform(-300, 300, 3000))])
+    positive = random.random(6000) < 0.5
+    for most in (16, 5000, 10_000):
+        counter = KeyCounter(KeyTable.empty(most))
+        for part in np.split(np.arange(6000), 4):
+            counter.add(KeyedRows(scores[part], scores[part] * 0 + 0.5, positive[part]))
+        table = counter.table()
+        assert table.totals[0].sum() == positive.sum()
+        assert table.ends()[0][0] == scores.min()
+        assert table.ends()[1][-1] == scores.max()
+        assert len(table) <= most
+
+
+@pytest.mark.parametrize("weights", [np.full(3, 2.0**24), np.array([1.0, np.inf, 2.0])])
+def test_weights_that_are_too_large_are_refused(weights) -> None:
+    with pytest.raises(DataError, match="weights are kept below"):
+        state_of(np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), weights=weights)
+
+
+def test_weights_that_add_up_to_too_much_are_refused_when_states_are_merged() -> None:
+    many = 1 << 18
+    tile = ScoredTile(
+        (np.full(many, 0.5),), (np.full(many, 0.5),), (np.full(many, 0.7),), np.arange(many) % 2, np.full(many, 1.6e7)
+    )
+    state = EvaluationState.empty(StateShape(weighted=True))
+    state.add(tile)
+    with pytest.raises(DataError, match="weights add up to"):
+        state.merge(EvaluationState.from_arrays(state.shape, state.to_arrays()))

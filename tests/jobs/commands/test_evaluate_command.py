@@ -1,0 +1,159 @@
+"""``evaluate`` from end to end: tables that a person reads, JSON, states added up, limits, mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.show.evaluations import evaluate_options
+from pipeline.options import OPTIONS, EvaluateOptions
+from tests.jobs.conftest import parsed
+from tests.measuring.observed import model_file, observed
+
+COLUMN = ("--target", "y", "--probability", "p")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    pq.write_table(observed(3_000), tmp_path / "in.parquet")
+    return tmp_path / "in.parquet"
+
+
+def test_a_person_reads_accounts_measures_and_tables(cli, data):
+    outcome = cli("evaluate", data, *COLUMN, "--by", "region", "--threshold", "0.5", "--cost", "fp=1,fn=5")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "target     y, where true is positive"
+    assert lines[1] == "scored by  p"
+    assert lines[2] == "rows       3,000 read = 3,000 used"
+    words = {line.split("  ")[0]: line.split() for line in lines}
+    assert words["AUC"][2] == "exact"
+    assert "by chance alone" in " ".join(words["ECE"])
+    for title in ("Rows at thresholds:", "Rows with the highest scores:", "Calibration:", "By region:"):
+        assert title in lines
+    assert [name for name in ("best F1", "best Youden", "lowest cost") if name in words] != []
+    at = lines.index("By region:")
+    assert [line.split()[0] for line in lines[at + 4 : at + 8]] == ["north", "south", "west", "missing"]
+    assert max(map(len, lines)) <= 120
+
+
+def test_a_program_gets_the_measures_under_their_names(cli, data):
+    found = json.loads(cli("evaluate", data, *COLUMN, "--by", "month", "--bins", "5", "--json").out)
+    assert (found["kind"], found["schema_version"], found["target"]) == ("evaluation", 2, "y")
+    assert found["rows"]["read"] == found["rows"]["used"] == 3_000
+    assert len(found["measures"]["calibration_curve"]) == 5
+    named = ("rows", "weight", "prevalence", "mean_probability", "log_loss", "brier", "reliability", "resolution",
+             "uncertainty", "auc", "auc_bound", "average_precision", "average_precision_bound", "ks", "gini", "deciles",
+             "thresholds", "best", "calibration_curve", "ece", "ece_noise_floor", "hosmer_lemeshow",
+             "calibration_slope", "calibration_intercept")  # fmt: skip
+    assert [name for name in named if name not in found["measures"]] == []
+    assert [group["value"] for group in found["groups"][0]["groups"]] == [[str(month)] for month in range(1, 13)]
+
+
+def test_two_models_stand_beside_each_other(cli, data, tmp_path):
+    models = [model_file(tmp_path, f"{name}.json", intercept=value) for name, value in (("a", -0.4), ("b", 0.3))]
+    outcome = cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1])
+    assert outcome.code == 0
+    (head,) = (line for line in outcome.out.splitlines() if line.startswith("measure"))
+    assert "second minus first" in head
+    assert f"Calibration, {models[1]}:" in outcome.out
+    found = json.loads(cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--json").out)
+    assert found["differences"]["log_loss"] > 0
+    assert [each["name"] for each in found["models"]] == list(map(str, models))
+    third = cli("evaluate", data, "--target", "y", *(word for _ in range(3) for word in ("-m", models[0])))
+    assert (third.code, "at most two models are compared" in third.err) == (2, True)
+
+
+def test_a_measure_below_its_limit_ends_with_3_after_everything_was_shown(cli, data):
+    outcome = cli("evaluate", data, *COLUMN, "--fail-under", "auc=0.99,ks=0.1")
+    assert outcome.code == 3
+    assert "AUC" in outcome.out
+    assert "error: auc is 0.7" in outcome.err
+    assert ", below 0.99" in outcome.err
+    assert "ks" not in outcome.err
+    assert cli("evaluate", data, *COLUMN, "--fail-under", "auc=0.6").code == 0
+    document = cli("evaluate", data, *COLUMN, "--fail-under", "auc=0.99", "--json")
+    assert (document.code, json.loads(document.out)["kind"]) == (3, "evaluation")
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("acu=0.7", "there is no measure 'acu'; did you mean \"auc\"?\nthere are prevalence, "),
+        ("accuracy=0.7", "there is no measure 'accuracy'"),
+        ("auc", "'auc' is not MEASURE=NUMBER"),
+        ("auc=high", "'auc=high' is not MEASURE=NUMBER"),
+        ("auc=0.1,auc=0.2", "auc has two limits"),
+    ],
+)
+def test_a_limit_of_no_measure_is_2_with_the_list(cli, data, limit, said):
+    outcome = cli("evaluate", data, *COLUMN, "--fail-under", limit)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+def test_states_are_added_up_without_the_rows(cli, data, tmp_path):
+    other = tmp_path / "other.parquet"
+    pq.write_table(observed(1_000, seed=5), other)
+    for path in (data, other):
+        assert cli("evaluate", path, *COLUMN, "--by", "region", "--state", f"{path}.state").code == 0
+        path.unlink()
+    outcome = cli(
+        "evaluate", "--merge", f"{data}.state", f"{other}.state", "--cost", "fp=1,fn=2", "--state", tmp_path / "c"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "rows       4,000 read = 4,000 used" in outcome.out
+    assert "lowest cost" in outcome.out
+    assert "By region:" in outcome.out
+    assert json.loads(cli("evaluate", "--merge", tmp_path / "c", "--json").out)["rows"]["used"] == 4_000
+    assert cli("evaluate", "--merge", tmp_path / "c", "--fail-under", "auc=0.99").code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--merge", "--by", "region"), 2, "--by has no effect with --merge"),
+        (("--merge", *COLUMN), 2, "--target has no effect with --merge"),
+        (("--merge",), 65, "is not the state of an evaluation"),
+        (("--probability", "p"), 2, "missing option '--target'"),
+        (("--target", "y"), 2, "neither a model nor a column of probabilities"),
+        ((*COLUMN, "--cost", "fp=1"), 2, "does not say what a false positive"),
+        ((*COLUMN, "--by", "a::b"), 2, "is not the name of a column"),
+        ((*COLUMN, "--threshold", "2"), 2, "'2' is not a number from 0 to 1"),
+        (("--target", "x0", "--probability", "p"), 65, "is not a target"),
+        ((*COLUMN, "--memory", "1MiB"), 71, "memory"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(cli, data, words, code, said):
+    outcome = cli("evaluate", data, *words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert said in outcome.err
+
+
+def test_more_bad_rows_than_may_be_end_with_65(cli, tmp_path):
+    (tmp_path / "in.csv").write_text("y,p\n1,0.5\n0,0.2\n7,0.3\n1,2\n0,0.1\n")
+    outcome = cli("evaluate", tmp_path / "in.csv", *COLUMN, "--max-bad", "1")
+    assert outcome.code == 65
+    assert "in.csv: record 3 (byte 16), column y: '7' is not a target" in outcome.err
+    allowed = cli("evaluate", tmp_path / "in.csv", *COLUMN, "--max-bad", "2")
+    assert "rows       5 read = 3 used + 2 bad" in allowed.out
+
+
+def test_options_may_stand_in_a_file(cli, data, tmp_path):
+    (tmp_path / "job.toml").write_text(
+        f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = ["0.5"]\n'
+    )
+    outcome = cli("evaluate", "--config", tmp_path / "job.toml")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "By region:" in outcome.out
+
+
+def test_the_command_has_the_options_and_the_defaults_of_the_function():
+    asked = evaluate_options(parsed("evaluate", "in.csv", "--target", "y"))
+    assert (asked.pop("inputs"), asked.pop("target")) == (("in.csv",), "y")
+    assert [asked.pop(name) for name in ("model", "challenger", "probability")] == [None, None, None]
+    assert asked.keys() == EvaluateOptions.__annotations__.keys()
+    assert {name: str(value) for name, value in asked.items()} == {name: str(OPTIONS[name].default) for name in asked}

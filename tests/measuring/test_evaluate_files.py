@@ -1,0 +1,492 @@
+"""Evaluations of files: the measures of scikit-learn, the same bits however they are made, accounts, bad input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from sklearn import metrics
+
+import pipeline as logitstream
+from pipeline.errors import (
+    BadCellsError,
+    DataError,
+    MemoryBudgetError,
+    OutputError,
+    SchemaError,
+    ThresholdError,
+    UsageError,
+)
+from pipeline.evaluation.json import evaluation_json
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.statefile import read_state, to_bytes
+from tests.measuring.observed import ROWS, model_file, observed
+from tests.models.network.networks import columns, drawn, layers, written
+
+
+def document(report: EvaluationReport) -> str:
+    return json.dumps(evaluation_json(report))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    pq.write_table(observed(), tmp_path / "in.parquet", row_group_size=500)
+    return tmp_path / "in.parquet"
+
+
+@pytest.mark.parametrize("weight", [None, "w"])
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_the_measures_of_a_column_are_those_of_scikit_learn(tmp_path: Path, kind: str, weight: str | None) -> None:
+    table = observed()
+    path = tmp_path / f"in.{kind}"
+    if kind == "csv":
+        pa.csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path)
+    report = logitstream.evaluate(path, target="y", probability="p", weight=weight, thresholds=[0.25, 0.5])
+    y, p = table["y"].to_numpy(), table["p"].to_numpy()
+    w = None if weight is None else table["w"].to_numpy()
+    found = report.measures
+    assert found.auc == pytest.approx(metrics.roc_auc_score(y, p, sample_weight=w), rel=1e-10)
+    assert (found.auc_bound, found.average_precision_bound) == (0.0, 0.0)
+    assert found.average_precision == pytest.approx(metrics.average_precision_score(y, p, sample_weight=w), rel=1e-10)
+    assert found.log_loss == pytest.approx(metrics.log_loss(y, p, sample_weight=w), rel=1e-10)
+    assert found.brier == pytest.approx(metrics.brier_score_loss(y, p, sample_weight=w), rel=1e-10)
+    for rates in found.thresholds:
+        matrix = metrics.confusion_matrix(y, p >= rates.threshold, sample_weight=w)
+        counted = (rates.true_negatives, rates.false_positives, rates.false_negatives, rates.true_positives)
+        assert counted == pytest.approx(matrix.ravel().tolist(), rel=1e-10)
+    assert report.rows == {
+        "read": ROWS, "used": ROWS, "bad": 0, "set_aside": 0, "without_target": 0, "without_score": 0,
+        "not_held_out": 0,
+    }  # fmt: skip
+
+
+def test_a_model_is_measured_by_its_raw_predictions(data: Path, tmp_path: Path) -> None:
+    report = logitstream.evaluate(data, target="y", model=model_file(tmp_path))
+    table = observed()
+    raw = table["x0"].to_numpy() - 0.5 * table["x1"].to_numpy() - 0.4
+    y = table["y"].to_numpy()
+    assert report.measures.auc == pytest.approx(metrics.roc_auc_score(y, raw), abs=1e-12 + report.measures.auc_bound)
+    assert report.measures.log_loss == pytest.approx(np.logaddexp(0, np.where(y == 1, -raw, raw)).mean(), rel=1e-12)
+    assert report.models == (str(tmp_path / "model.json"),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"link": "probit"},
+        {"link": "cloglog"},
+        {"output": {"alpha": -1.0, "temperature": 2.0}},
+        {"output": {"calibration": {"method": "platt", "slope": 0.8, "intercept": 0.1}}},
+        {"output": {"calibration": {"method": "temperature", "temperature": 1.5}}},
+        {"output": {"calibration": {"method": "beta", "a": 0.9, "b": 1.2, "c": 0.1}}},
+        {
+            "output": {
+                "calibration": {"method": "isotonic", "thresholds": [-1, 0, 1], "probabilities": [0.1, 0.3, 0.6, 0.9]}
+            }
+        },
+    ],
+    ids=lambda changes: json.dumps(changes)[:50],
+)
+def test_links_and_calibrations_are_measured_by_the_probability(data: Path, tmp_path: Path, changes: Any) -> None:
+    path = model_file(tmp_path, **changes)
+    report = logitstream.evaluate(data, target="y", model=path)
+    table = observed()
+    p = logitstream.LogisticModel.load(path).probability(table)
+    y = table["y"].to_numpy()
+    assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-9)
+    assert report.measures.auc == pytest.approx(metrics.roc_auc_score(y, p), abs=1e-6)
+    assert report.measures.brier == pytest.approx(metrics.brier_score_loss(y, p), rel=1e-10)
+
+
+def test_a_network_is_measured_too(data: Path, tmp_path: Path) -> None:
+    features = [{**each, "column": name} for each, name in zip(columns(2), ("x0", "x1"), strict=True)]
+    path = written(tmp_path / "net", drawn((2, 4, 1)), features=features, layers=layers(2, "tanh"))
+    report = logitstream.evaluate(data, target="y", model=path)
+    table = observed()
+    p = logitstream.NetworkModel.load(path).probability(table.select(["x0", "x1"]))
+    assert report.measures.log_loss == pytest.approx(metrics.log_loss(table["y"].to_numpy(), p), rel=1e-9)
+
+
+@pytest.mark.parametrize("normalise", ["softmax", "one-vs-rest"])
+def test_several_classes_are_measured_as_scikit_learn_does(tmp_path: Path, normalise: str) -> None:
+    table = observed()
+    generator = np.random.default_rng(3)
+    names = np.array(["a", "b", "c"])
+    y = names[generator.integers(0, 3, ROWS)]
+    pq.write_table(table.append_column("kind", pa.array(y.tolist())), tmp_path / "in.parquet")
+    features = [
+        {"column": "x0", "kind": "numeric", "coefficient": [1.0, 0.2, -0.7]},
+        {"column": "x1", "kind": "numeric", "coefficient": [-0.5, 0.1, 0.4]},
+    ]
+    changes = {"classes": names.tolist(), "normalise": normalise, "intercept": [0.1, 0.0, -0.2], "features": features}
+    path = model_file(tmp_path, **changes)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="kind", model=path, by="region")
+    p = logitstream.LogisticModel.load(path).predict_proba(table)
+    found = report.measures
+    assert found.log_loss == pytest.approx(metrics.log_loss(y, p, labels=names), rel=1e-10)
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(y, names[p.argmax(axis=1)]))
+    assert [list(row) for row in found.confusion_matrix] == metrics.confusion_matrix(
+        y, names[p.argmax(axis=1)]
+    ).tolist()
+    assert found.auc_macro == pytest.approx(metrics.roc_auc_score(y, p, multi_class="ovr"), abs=2e-5)
+    assert sum(group.measures.rows for group in report.groups[0].groups) == ROWS
+
+
+@pytest.mark.parametrize(
+    "how", [{"workers": 2}, pytest.param({"workers": 2, "scheduler": "processes"}, marks=pytest.mark.slow)]
+)
+def test_the_bits_do_not_depend_on_workers_scheduler_or_batches(data: Path, tmp_path: Path, how: Any) -> None:
+    model = model_file(tmp_path)
+
+    def found(**how: Any) -> tuple[str, bytes]:
+        options: dict[str, Any] = {"weight": "w", "by": ["region", "month:region"], "max_groups": 9, "thresholds": 0.5}
+        state = tmp_path / "s"
+        report = logitstream.evaluate(
+            data, target="y", model=model, chunk_size=500, state=state, if_exists="replace", **options, **how
+        )
+        return document(report), state.read_bytes()
+
+    assert found(**how) == found(workers=1, scheduler="sync")
+
+
+def test_batches_do_not_change_what_a_chunk_adds_up_to(data: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.parquet"
+    pq.write_table(observed(), again, row_group_size=ROWS)
+    one, other = (
+        logitstream.evaluate(path, target="y", model=model_file(tmp_path), by="region", workers=1)
+        for path in (data, again)
+    )
+    assert document(replace(one, files=1)) == document(other)
+
+
+def halves(tmp_path: Path) -> list[Path]:
+    table = observed()
+    (tmp_path / "months").mkdir()
+    paths = [tmp_path / "months" / f"{month}.parquet" for month in (1, 2)]
+    for path, part in zip(paths, (table.slice(0, 1_200), table.slice(1_200)), strict=True):
+        pq.write_table(part, path)
+    return paths
+
+
+@pytest.mark.parametrize("options", [{}, {"weight": "w"}, {"by": ["region", "month", "month:region"], "max_groups": 5}])
+def test_months_added_up_have_the_bits_of_one_run(tmp_path: Path, options: dict[str, Any]) -> None:
+    paths = halves(tmp_path)
+    # Each file is a chunk of its own.
+    named: dict[str, Any] = {"target": "y", "model": model_file(tmp_path), "chunk_size": 1_200, **options}
+    states = [tmp_path / f"{path.stem}.state" for path in paths]
+    for path, state in zip(paths, states, strict=True):
+        logitstream.evaluate(path, state=state, **named)
+    together = logitstream.merge_evaluations(states, state=tmp_path / "merged.state")
+    at_once = logitstream.evaluate(tmp_path / "months", state=tmp_path / "once.state", **named)
+    assert (tmp_path / "merged.state").read_bytes() == (tmp_path / "once.state").read_bytes()
+    assert document(together) == document(at_once)
+    other_way = logitstream.merge_evaluations(states[::-1])
+    assert evaluation_json(other_way)["measures"] == evaluation_json(at_once)["measures"]
+
+
+def test_a_merged_state_can_be_merged_again(tmp_path: Path) -> None:
+    paths = halves(tmp_path)
+    third = tmp_path / "3.parquet"
+    pq.write_table(observed(500, seed=9), third)
+    named: dict[str, Any] = {"target": "y", "probability": "p"}
+    for path in (*paths, third):
+        logitstream.evaluate(path, state=f"{path}.state", **named)
+    logitstream.merge_evaluations([f"{path}.state" for path in paths], state=tmp_path / "two")
+    found = logitstream.merge_evaluations([tmp_path / "two", f"{third}.state"])
+    assert found.rows["used"] == ROWS + 500
+    assert found.files == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"target": "z"}, "the target y and z differ"),
+        ({"probability": "q"}, "the probability p and q differ"),
+        ({"by": "month"}, "the groups none and month differ"),
+        ({"thresholds": [0.5]}, "the thresholds none and 0.5 differ"),
+        ({"weight": "w"}, "the weight none and w differ"),
+    ],
+)
+def test_states_of_something_else_are_not_added_up(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    table = observed(300)
+    pq.write_table(table.append_column("z", table["y"]).append_column("q", table["p"]), tmp_path / "in.parquet")
+    named: dict[str, Any] = {"target": "y", "probability": "p"}
+    logitstream.evaluate(tmp_path / "in.parquet", state=tmp_path / "a", **named)
+    logitstream.evaluate(tmp_path / "in.parquet", state=tmp_path / "b", **{**named, **options})
+    with pytest.raises(UsageError, match=said):
+        logitstream.merge_evaluations([tmp_path / "a", tmp_path / "b"])
+
+
+def test_rows_of_one_file_are_not_counted_twice(data: Path, tmp_path: Path) -> None:
+    logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "a")
+    with pytest.raises(UsageError, match="both have the rows of one file, which would count twice"):
+        logitstream.merge_evaluations([tmp_path / "a", tmp_path / "a"])
+
+
+def test_models_with_other_digests_are_not_added_up(data: Path, tmp_path: Path) -> None:
+    paths = halves(tmp_path)
+    for path, intercept in zip(paths, (0.1, 0.2), strict=True):
+        model = model_file(tmp_path, intercept=intercept)
+        logitstream.evaluate(path, target="y", model=model, state=f"{path}.state")
+    with pytest.raises(UsageError, match="the models with the digests"):
+        logitstream.merge_evaluations([f"{path}.state" for path in paths])
+
+
+def test_a_state_is_not_written_over_unless_that_is_asked_for(data: Path, tmp_path: Path) -> None:
+    logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "a")
+    with pytest.raises(OutputError, match="exists"):
+        logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "a")
+    logitstream.evaluate(data, target="y", probability="p", limit=10, state=tmp_path / "a", if_exists="replace")
+    assert read_state(tmp_path / "a").read == 10
+
+
+@pytest.mark.parametrize("by", ["region", "month", "month:region"])
+def test_groups_are_measured_as_if_each_were_a_file(data: Path, tmp_path: Path, by: str) -> None:
+    table = observed().to_pandas()
+    report = logitstream.evaluate(data, target="y", probability="p", by=by)
+    groups = report.groups[0].groups
+    names = by.split(":")
+    for group in groups:
+        assert group.value is not None
+        here = np.ones(ROWS, dtype=bool)
+        for name, value in zip(names, group.value, strict=True):
+            here &= table[name].isna() if value is None else table[name].astype(str) == value
+        y, p = table["y"][here], table["p"][here]
+        assert group.measures.rows == here.sum()
+        assert group.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-10)
+        assert group.measures.auc == pytest.approx(metrics.roc_auc_score(y, p), rel=1e-10)
+    assert sum(group.measures.rows for group in groups) == ROWS
+    values = [group.value for group in groups]
+    if by == "month":
+        assert values == [(str(month),) for month in range(1, 13)]
+    if by == "region":
+        assert values == [("north",), ("south",), ("west",), (None,)]
+
+
+def test_more_groups_than_may_be_are_measured_together_and_that_is_said(data: Path) -> None:
+    report = logitstream.evaluate(data, target="y", probability="p", by="month", max_groups=3, chunk_size=500)
+    (groups,) = report.groups
+    assert [group.value for group in groups.groups] == [("1",), ("2",), ("3",), None]
+    assert groups.pooled == 9
+    assert "month has 12 groups: 9 of them are measured together, as all others (--max-groups)" in report.notes
+    month = observed()["month"].to_numpy()
+    assert groups.groups[-1].measures.rows == np.count_nonzero(month > 3)
+
+
+@pytest.mark.parametrize("options", [{"holdout": "30%"}, {"holdout": "30%", "key": "month"}, {"holdout": "month > 9"}])
+def test_rows_that_a_fit_held_out_are_measured_exactly(data: Path, options: dict[str, Any]) -> None:
+    fitted = logitstream.fit(data, target="y", features="x0, x1", **options)
+    report = logitstream.evaluate(data, target="y", model=fitted.model, rows="held-out")
+    assert report.rows["used"] == fitted.rows["held_out"] > 0
+    assert report.rows["not_held_out"] == fitted.rows["used"]
+    assert report.measures.log_loss == pytest.approx(fitted.measures.held_out_log_loss, rel=1e-12)
+
+
+def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_path: Path) -> None:
+    fitted = logitstream.fit(data, target="y", features="x0, x1", holdout="30%").model
+    other = tmp_path / "other.parquet"
+    pq.write_table(observed(seed=4), other)
+    with pytest.raises(UsageError, match="known by their places in the files that the model was fitted to"):
+        logitstream.evaluate(other, target="y", model=fitted, rows="held-out")
+    with pytest.raises(UsageError, match="fitted to another number of rows"):
+        logitstream.evaluate(data, target="y", model=fitted, rows="held-out", limit=100)
+    with pytest.raises(UsageError, match="does not say that its fit held out rows"):
+        logitstream.evaluate(data, target="y", model=model_file(tmp_path), rows="held-out")
+    with pytest.raises(UsageError, match="needs a model"):
+        logitstream.evaluate(data, target="y", probability="p", rows="held-out")
+    keyed = logitstream.fit(data, target="y", features="x0, x1", holdout="30%", key="month").model
+    assert logitstream.evaluate(other, target="y", model=keyed, rows="held-out").rows["not_held_out"] > 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_levels_that_the_model_does_not_know_are_told(tmp_path: Path, workers: int) -> None:
+    table = pa.table({"c": ["u"] * 150 + ["v"] * 50, "n": [None] * 200, "y": [True, False] * 100})
+    pq.write_table(table.cast(pa.schema([("c", pa.string()), ("n", pa.float64()), ("y", pa.bool_())])),
+                   tmp_path / "in.parquet", row_group_size=50)  # fmt: skip
+    features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"}]
+    model = model_file(tmp_path, features=features, version=1)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, chunk_size=50, workers=workers)
+    (warning,) = report.warnings
+    assert warning.startswith("column c: all 200 values (100%) are levels that the model does not know; most frequent")
+    assert report.measures.auc == 0.5
+
+
+def test_two_models_are_compared_on_the_same_rows(data: Path, tmp_path: Path) -> None:
+    second = model_file(tmp_path, "second.json", intercept=0.6)
+    third = model_file(tmp_path, "third.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])
+    moved = logitstream.evaluate(data, target="y", model=model_file(tmp_path), challenger=second, by="region")
+    assert moved.differences is not None
+    assert moved.differences.auc is not None
+    assert moved.differences.auc.value == 0
+    assert moved.differences.log_loss > 0
+    assert all(group.differences is not None for group in moved.groups[0].groups)
+    worse = logitstream.evaluate(data, target="y", model=model_file(tmp_path), challenger=third)
+    alone = logitstream.evaluate(data, target="y", model=third)
+    assert worse.challenger is not None
+    assert worse.differences is not None
+    assert worse.challenger == alone.measures
+    assert worse.differences.log_loss == pytest.approx(worse.challenger.log_loss - worse.measures.log_loss, rel=1e-9)
+    assert worse.differences.auc is not None
+    assert worse.differences.auc.value < 0
+
+
+def test_models_of_other_classes_are_not_compared(data: Path, tmp_path: Path) -> None:
+    named = [
+        model_file(tmp_path, f"{positive}.json", target={"negative": 0, "positive": positive}) for positive in (1, 2)
+    ]
+    with pytest.raises(UsageError, match=r"has the classes '0', '1', but .* has '0', '2'"):
+        logitstream.evaluate(data, target="y", model=named[0], challenger=named[1])
+
+
+def test_what_becomes_of_each_row_is_counted(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "x0": [1.0, None, 2.0, 3.0, 0.5, -1.0],
+            "x1": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+            "y": pa.array([1, 1, None, 5, 0, 1], pa.int64()),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    model = model_file(tmp_path)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, missing_target="drop", max_bad=1)
+    assert report.rows == {
+        "read": 6, "used": 3, "bad": 1, "set_aside": 0, "without_target": 1, "without_score": 1, "not_held_out": 0,
+    }  # fmt: skip
+    with pytest.raises(BadCellsError, match="row 3, column y: 'null' is a missing value"):
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, max_bad=1)
+
+
+def test_rows_that_a_model_sets_aside_are_counted_as_such(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"c": ["a", "z", "b"], "y": [True, False, False]}), tmp_path / "in.parquet")
+    features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -1.0}, "unseen": "quarantine"}]
+    model = model_file(tmp_path, features=features, version=1)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model)
+    assert (report.rows["used"], report.rows["set_aside"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("y", [0, 1, 2], r"row 3, column y: '2' is not a target: a target is 0 or 1, or false or true"),
+        ("y", ["no", "1", "0"], r"row 1, column y: 'no' is not a target"),
+        ("p", [0.1, 1.5, 0.2], r"row 2, column p: '1.5' is not a probability from 0 to 1"),
+        ("p", [0.1, 0.2, -1e-9], r"row 3, column p: '-1e-09' is not a probability"),
+        ("p", [float("nan"), 0.2, 0.3], r"row 1, column p: 'NaN' is not a probability"),
+        ("w", [1.0, -2.0, 1.0], r"row 2, column w: '-2.0' is not a weight"),
+        ("w", [1.0, 1.0, float("inf")], r"row 3, column w: 'inf' is not a weight"),
+        ("w", [1.0, float("nan"), 1.0], r"row 2, column w: 'NaN' is a missing value, but every row needs a weight"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_bad_input_names_file_row_and_value(
+    tmp_path: Path, kind: str, column: str, values: list[Any], said: str
+) -> None:
+    table = pa.table({"y": [0, 1, 1], "p": [0.1, 0.2, 0.9], "w": [1.0, 1.0, 1.0], column: values})
+    if kind == "csv":
+        pa.csv.write_csv(table, tmp_path / "in.csv")
+        said = said.replace("row ", "record ", 1).replace(", column", r" \(byte \d+\), column")
+        said = said.replace("'NaN'", "'(NaN|nan)'").replace("'-2.0'", "'-2(.0)?'")
+    else:
+        pq.write_table(table, tmp_path / "in.parquet")
+    with pytest.raises(BadCellsError, match=said) as caught:
+        logitstream.evaluate(tmp_path / f"in.{kind}", target="y", probability="p", weight="w")
+    assert f"in.{kind}" in str(caught.value)
+    assert caught.value.remedy.startswith("fix the value, or ")
+    assert caught.value.column == column
+
+
+def test_a_target_that_the_model_does_not_know_is_a_bad_row(data: Path, tmp_path: Path) -> None:
+    model = model_file(tmp_path, target={"negative": "on time", "positive": "late"})
+    with pytest.raises(BadCellsError, match=r"row 1, column y: '[01]' is not a class of the model"):
+        logitstream.evaluate(data, target="y", model=model)
+
+
+@pytest.mark.parametrize("values", [["0", "1"], [False, True], [0.0, 1.0], ["FALSE", "True"]])
+def test_zero_and_one_may_be_written_in_several_ways(tmp_path: Path, values: list[Any]) -> None:
+    pq.write_table(pa.table({"y": values * 2, "p": [0.2, 0.3, 0.6, 0.4]}), tmp_path / "in.parquet")
+    assert logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p").measures.prevalence == 0.5
+
+
+def test_probabilities_of_0_and_1_on_the_wrong_side_are_clipped_and_counted(tmp_path: Path) -> None:
+    y, p = np.array([1, 0, 1, 0, 1]), np.array([0.0, 1.0, 1.0, 0.0, 0.5])
+    pq.write_table(pa.table({"y": y, "p": p}), tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p")
+    assert report.clipped == (2,)
+    assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
+
+
+def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
+    rows = 100_001
+    table = pa.table({"y": np.arange(rows) % 2, "p": np.full(rows, 0.5), "id": np.arange(rows)})
+    pq.write_table(table, tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="--by id: the column has more than 100,000 different values") as caught:
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="id", max_groups=2)
+    assert caught.value.column == "id"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({}, UsageError, "neither a model nor a column of probabilities"),
+        ({"model": "m.json", "probability": "p"}, UsageError, "both a model and a column of probabilities"),
+        ({"challenger": "m.json"}, UsageError, "there is a challenger, but no model"),
+        ({"probability": "p", "by": ["month", "month"]}, UsageError, "--by month is given twice"),
+        ({"probability": "p", "by": "a::b"}, UsageError, "is not the name of a column"),
+        ({"probability": "p", "by": "a:a"}, UsageError, "names a column twice"),
+        ({"probability": "p", "thresholds": [1.5]}, UsageError, "the threshold 1.5 is not between 0 and 1"),
+        ({"probability": "p", "thresholds": "half"}, TypeError, "thresholds is the str 'half'"),
+        ({"probability": "p", "costs": "fp=1"}, UsageError, "does not say what a false positive"),
+        ({"probability": "p", "bins": 1}, UsageError, "bins is 1: it must be at least 2"),
+        ({"probability": "p", "threshold": 0.5}, TypeError, "did you mean"),
+        ({"probability": "nothing"}, SchemaError, "has no column 'nothing'"),
+        ({"probability": "region"}, SchemaError, 'column "region" is string, but a probability is'),
+        ({"probability": "p", "memory": "1MiB"}, MemoryBudgetError, "memory"),
+        ({"probability": "p", "scheduler": "nowhere"}, UsageError, "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(data: Path, options: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        logitstream.evaluate(data, target="y", **options)
+
+
+def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
+    report = logitstream.evaluate(data, target="y", probability="p")
+    report.require({"auc": 0.6, "log_loss": 0.1})
+    with pytest.raises(ThresholdError, match=r"auc is 0.7.*, below 0.99; ks is .*, below 1"):
+        report.require({"auc": 0.99, "ks": 1})
+    with pytest.raises(UsageError, match=r"there is no measure 'acu'; did you mean .auc.?"):
+        report.require({"acu": 0.5})
+    weighted = logitstream.evaluate(data, target="y", probability="p", weight="w")
+    with pytest.raises(UsageError, match="auc_standard_error has no value in these rows"):
+        weighted.require({"auc_standard_error": 0})
+
+
+def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"y": [None, None], "p": [0.1, 0.2]}, pa.schema([("y", pa.int8()), ("p", pa.float64())])),
+                   tmp_path / "in.parquet")  # fmt: skip
+    with pytest.raises(DataError, match=r"no row is left to measure: 2 read = 0 used [+] 2 without a target"):
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", missing_target="drop")
+    pq.write_table(pa.table({"y": [0, 1], "p": [0.1, 0.2], "w": [0.0, 0.0]}), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="column w: all weights are 0"):
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
+
+
+def test_a_report_is_a_short_table_in_a_notebook(data: Path) -> None:
+    shown = repr(logitstream.evaluate(data, target="y", probability="p"))
+    assert shown.startswith("EvaluationReport\n  target  y\n  rows    2,000 read = 2,000 used")
+    assert "auc" in shown
+
+
+def test_the_digits_of_a_state_are_all_kept(data: Path, tmp_path: Path) -> None:
+    logitstream.evaluate(data, target="y", probability="p", by="region", weight="w", state=tmp_path / "a")
+    content = (tmp_path / "a").read_bytes()
+    assert to_bytes(read_state(tmp_path / "a")) == content
