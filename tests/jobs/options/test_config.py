@@ -191,7 +191,7 @@ FAULTS = {
     "[score]\nconfig = 'other.toml'\n": ("[score] config is not known", "choose absent, allow-empty, chunk-size,"),
     "[score]\nna-values = 'NA'\n": ("[score] na-values is not known", "did you mean null?"),
     "[scores]\nworkers = 3\n": ("table [scores] is not known", "did you mean score?"),
-    "workers = 3\n": ("workers is not known", "choose fit, fit-network, score or transform"),
+    "workers = 3\n": ("workers is not known", "choose evaluate, fit, fit-network, score or transform"),
     "[transform]\n": ("has no table [score]", "write the options below a line [score]"),
     "score = 3\n": ("has no table [score]", "write the options below a line [score]"),
     "[score]\nworkers = '3'\n": ("[score] workers is a string, not a whole number", ""),
