@@ -8,7 +8,6 @@ width: its rows are equal. Counts are exact, and so are sums of what each row wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +58,13 @@ class KeyTable:
         sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
         return cls(most, 0, none, none, np.empty(0), np.empty((2 + 2 * sums, 0), dtype=np.int64))
 
+    @classmethod
+    def blank(cls, like: KeyTable, shift: int, size: int) -> KeyTable:
+        """Return a table of so many keys without rows."""
+        smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
+        totals = np.zeros((len(like.totals), size), dtype=np.int64)
+        return cls(like.most, shift, smallest, largest, np.full(size, np.inf), totals)
+
     def __len__(self) -> int:
         return len(self.smallest)
 
@@ -88,10 +94,14 @@ class KeyTable:
 
     def coarsened(self, shift: int) -> KeyTable:
         """Return the table with so many bits left out, at least as many as are."""
-        if shift == self.shift or not len(self):
-            return replace(self, shift=shift)
-        starts = starts_of(self.keys(shift))
-        return _gathered(self, shift, len(starts), [(self, places_of(starts, len(self)))])
+        return replace(self, shift=shift) if shift == self.shift or not len(self) else gathered(self, shift)
+
+    def emptied(self) -> KeyTable:
+        """Return the table without its rows, which leaves out as many bits."""
+        none = np.s_[:0]
+        return KeyTable(
+            self.most, self.shift, self.smallest[none], self.largest[none], self.least[none], self.totals[:, none]
+        )
 
     def limited(self, most: int) -> KeyTable:
         """Return the table with as few bits left out as so many keys allow; fewer than may be now."""
@@ -148,21 +158,30 @@ def _united(one: KeyTable, other: KeyTable) -> KeyTable:
     starts = starts_of(keys[order])
     places = np.empty(len(keys), dtype=np.intp)
     places[order] = places_of(starts, len(keys))
-    return _gathered(one, one.shift, len(starts), [(one, places[: len(one)]), (other, places[len(one) :])])
-
-
-def _gathered(
-    like: KeyTable, shift: int, size: int, parts: Sequence[tuple[KeyTable, npt.NDArray[np.intp]]]
-) -> KeyTable:
-    """Return a table of so many keys, to whose places the keys of others are added."""
-    smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
-    least, totals = np.full(size, np.inf), np.zeros((len(like.totals), size), dtype=np.int64)
-    for part, places in parts:
-        np.minimum.at(smallest, places, part.smallest)
-        np.maximum.at(largest, places, part.largest)
-        np.minimum.at(least, places, part.least)
-        for total, row in zip(totals, part.totals, strict=True):
-            np.add.at(total, places, row)
-    table = KeyTable(like.most, shift, smallest, largest, least, totals)
+    ours, theirs = places[: len(one)], places[len(one) :]
+    table = KeyTable.blank(one, one.shift, len(starts))
+    table.smallest[ours], table.largest[ours], table.least[ours] = one.smallest, one.largest, one.least
+    table.smallest[theirs] = np.minimum(table.smallest[theirs], other.smallest)
+    table.largest[theirs] = np.maximum(table.largest[theirs], other.largest)
+    table.least[theirs] = np.minimum(table.least[theirs], other.least)
+    for total, mine, its in zip(table.totals, one.totals, other.totals, strict=True):
+        total[ours] = mine
+        total[theirs] += its
     carry(*table.sum_parts())
     return table
+
+
+def gathered(table: KeyTable, shift: int) -> KeyTable:
+    """Return a table with so many bits left out, of keys that come in any order."""
+    order = np.argsort(table.smallest, kind="stable")
+    starts = starts_of(table.smallest[order] >> np.uint64(shift))
+    places = np.empty(len(order), dtype=np.intp)
+    places[order] = places_of(starts, len(order))
+    result = KeyTable.blank(table, shift, len(starts))
+    np.minimum.at(result.smallest, places, table.smallest)
+    np.maximum.at(result.largest, places, table.largest)
+    np.minimum.at(result.least, places, table.least)
+    for total, row in zip(result.totals, table.totals, strict=True):
+        np.add.at(total, places, row)
+    carry(*result.sum_parts())
+    return result

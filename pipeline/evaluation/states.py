@@ -128,6 +128,18 @@ class ModelState:
             FixedCells.empty(*cells) if shape.weighted else None,
         )
 
+    def take(self, shape: StateShape) -> ModelState:
+        """Return the rows so far, and begin anew."""
+        empty = ModelState.empty(shape)
+        taken = ModelState(
+            self.log_loss, self.brier, tuple(KeyCounter(each.take()) for each in self.counters), self.predicted,
+            self.weights,
+        )  # fmt: skip
+        self.log_loss, self.brier, self.predicted, self.weights = (
+            empty.log_loss, empty.brier, empty.predicted, empty.weights,
+        )  # fmt: skip
+        return taken
+
     def merge(self, other: ModelState) -> None:
         """Add other rows."""
         self.log_loss.merge(other.log_loss)
@@ -276,6 +288,21 @@ class EvaluationState:
             model.merge(its)
         if self.joint is not None and other.joint is not None:
             self.joint = joined(self.joint, other.joint)
+
+    def take(self) -> EvaluationState:
+        """Return the rows so far as a state of its own, and begin anew, prepared for rows like them.
+
+        That saves most of the time that the first tiles of a state take. Merged, states that were taken have the bits
+        of one state of all rows; one alone may leave out more bits than its rows need.
+        """
+        empty = EvaluationState.empty(self.shape)
+        taken = EvaluationState(
+            self.shape, self.classes, self.weights, tuple(model.take(self.shape) for model in self.models), self.joint
+        )
+        self.classes, self.weights = empty.classes, empty.weights
+        if self.joint is not None:
+            self.joint = self.joint.emptied()
+        return taken
 
     def limit(self, most: int) -> None:
         """Keep at most so many keys in each table, from now on."""

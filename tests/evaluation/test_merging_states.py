@@ -12,7 +12,7 @@ from pipeline.evaluation.counting import KeyCounter, KeyedRows
 from pipeline.evaluation.joint import JointTable, joined
 from pipeline.evaluation.keys import KeyTable
 from pipeline.evaluation.states import EvaluationState, ScoredTile, StateShape
-from tests.evaluation.states_of import arrays_equal, state_of
+from tests.evaluation.states_of import arrays_equal, losses_of, state_of
 
 # Scores that share leading bits, far apart, equal, tiny, negative, and zeros of both signs.
 SCORES = st.one_of(
@@ -88,6 +88,32 @@ def test_a_state_has_the_same_bits_in_any_order_and_any_parts(seed, most, weight
     one, two = (EvaluationState.from_arrays(each.shape, each.to_arrays()) for each in (one, two))
     two.merge(one)
     assert arrays_equal(whole, two)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.sampled_from([4, 64, 1 << 18]), st.booleans())
+def test_states_that_were_taken_one_after_the_other_add_up_to_that_of_all_rows(seed, most, weighted) -> None:
+    random = np.random.default_rng(seed)
+    size = int(random.integers(2, 300))
+    target = random.integers(0, 2, size)
+    models = tuple(random.choice([random.random(size), np.round(random.random(size), 1)]) for _ in range(2))
+    weights = random.random(size) if weighted else None
+    whole = state_of(target, *models, weights=weights, thresholds=(0.5,), most=most)
+    growing = EvaluationState.empty(whole.shape)
+    growing.limit(most)
+    total = EvaluationState.empty(whole.shape)
+    total.limit(most)
+    for part in np.split(np.arange(size), np.sort(random.integers(0, size, 3))):
+        for few in np.array_split(part, 2):
+            its = tuple(model[few] for model in models)
+            losses = tuple(losses_of(each, target[few]) for each in its)
+            growing.add(ScoredTile(its, its, losses, target[few], None if weights is None else weights[few]))
+        taken = growing.take()
+        assert taken.rows == len(part)
+        total.merge(EvaluationState.from_arrays(taken.shape, taken.to_arrays()))
+    assert growing.rows == 0
+    assert len(growing.models[0].counters[0].table()) == 0
+    assert arrays_equal(total, whole)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([4, 7, 50, 10_000]))
