@@ -120,10 +120,24 @@ class KeyTable:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> KeyTable:
-        """Return the table of which these are the arrays."""
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], *, weighted: bool = False) -> KeyTable:
+        """Return the table of which these are the arrays.
+
+        Raises
+        ------
+        ValueError
+            They are not those of a table.
+        """
         most, shift = (int(number) for number in arrays["rule"])
-        return cls(most, shift, *(arrays[name] for name in ("smallest", "largest", "least", "totals")))
+        table = cls(most, shift, *(arrays[name] for name in ("smallest", "largest", "least", "totals")))
+        rows = 2 + 2 * (WEIGHTED_SUMS if weighted else PLAIN_SUMS)
+        shapes = [each.shape for each in (table.smallest, table.largest, table.least, table.totals)]
+        if not (shapes == [(len(table),)] * 3 + [(rows, len(table))] and 0 <= shift < _BITS and len(table) <= most):
+            raise ValueError("arrays of a table of keys do not fit each other")
+        keys = table.keys(shift)
+        if (keys[1:] <= keys[:-1]).any() or (table.largest < table.smallest).any() or (table.totals[:2] < 0).any():
+            raise ValueError("a table of keys is not in order")
+        return table
 
 
 def merged(one: KeyTable, other: KeyTable) -> KeyTable:

@@ -199,8 +199,16 @@ class ModelState:
     def from_arrays(cls, shape: StateShape, arrays: Mapping[str, npt.NDArray[Any]]) -> ModelState:
         """Return the state of which these are the arrays."""
         log_loss, brier = (ExactSum.from_array(each) for each in arrays["sums"])
-        tables = (KeyTable.from_arrays(_part(f"table {number}", arrays)) for number in range(shape.tables))
+        tables = (
+            KeyTable.from_arrays(_part(f"table {number}", arrays), weighted=shape.weighted)
+            for number in range(shape.tables)
+        )
         weights = FixedCells(*arrays["weights"].copy()) if shape.weighted else None
+        empty = cls.empty(shape)
+        if arrays["predicted"].shape != empty.predicted.shape or (
+            weights is not None and weights.upper.shape != empty.predicted.shape
+        ):
+            raise ValueError("counts by prediction have another shape")
         return cls(log_loss, brier, tuple(map(KeyCounter, tables)), arrays["predicted"].copy(), weights)
 
 
@@ -325,14 +333,30 @@ class EvaluationState:
 
     @classmethod
     def from_arrays(cls, shape: StateShape, arrays: Mapping[str, npt.NDArray[Any]]) -> EvaluationState:
-        """Return the state of which these are the arrays."""
-        return cls(
+        """Return the state of which these are the arrays.
+
+        Raises
+        ------
+        ValueError, KeyError
+            They are not those of a state of this shape.
+        """
+        state = cls(
             shape,
             arrays["classes"].copy(),
             tuple(ExactSum.from_array(each) for each in arrays["weights"]) if shape.weighted else (),
             tuple(ModelState.from_arrays(shape, _part(f"model {number}", arrays)) for number in range(shape.models)),
             JointTable.from_arrays(_part("joint", arrays)) if shape.is_paired else None,
         )
+        if not state.has_one_count():
+            raise ValueError("the tables of a state have other numbers of rows than the state")
+        return state
+
+    def has_one_count(self) -> bool:
+        """Return whether every table has as many rows of each class as the state."""
+        every = [[int(count), self.rows - int(count)] for count in self.classes]
+        expected = every[-self.shape.tables :] * self.shape.models
+        tables = (counter.table() for model in self.models for counter in model.counters)
+        return [table.totals[:2].sum(axis=1).tolist() for table in tables] == expected
 
 
 def _weighted(values: Floats, weights: Floats | None) -> Floats:

@@ -39,7 +39,7 @@ def table_of(rows: list, most: int, cuts: list[int], order: list[int]) -> dict:
         else:
             other = KeyCounter(KeyTable.empty(most, weighted=True))
             other.add(part)
-            whole.merge(KeyCounter(KeyTable.from_arrays(other.table().to_arrays())))
+            whole.merge(KeyCounter(KeyTable.from_arrays(other.table().to_arrays(), weighted=True)))
     return whole.table().to_arrays()
 
 
@@ -56,7 +56,7 @@ def test_a_table_has_the_same_bits_in_any_order_and_any_parts(rows, most, cuts, 
 def test_as_few_bits_are_left_out_as_keys_allow(rows, most, cut) -> None:
     found = table_of(rows, most, [cut], list(range(len(rows))))
     shift = int(found["rule"][1])
-    table = KeyTable.from_arrays(table_of(rows, 1000, [], list(range(len(rows)))))
+    table = KeyTable.from_arrays(table_of(rows, 1000, [], list(range(len(rows)))), weighted=True)
     keys = [len(np.unique(table.keys(bits))) for bits in range(64)]
     assert keys[shift] <= most
     assert not shift or keys[shift - 1] > most
@@ -175,3 +175,28 @@ def test_weights_that_add_up_to_too_much_are_refused_when_states_are_merged() ->
     state.add(tile)
     with pytest.raises(DataError, match="weights add up to"):
         state.merge(EvaluationState.from_arrays(state.shape, state.to_arrays()))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("model 0/table 0/rule", lambda each: each + 64),
+        ("model 0/table 0/smallest", lambda each: each[::-1].copy()),
+        ("model 0/table 0/largest", lambda each: each - np.uint64(1)),
+        ("model 0/table 0/least", lambda each: each[1:]),
+        ("model 0/table 0/totals", lambda each: each[:, 1:]),
+        ("model 0/table 0/totals", lambda each: -each),
+        ("model 0/predicted", lambda each: each[:, :1]),
+        ("classes", lambda each: each + 1),
+    ],
+)
+def test_arrays_that_are_no_state_are_refused(name: str, change, weighted: bool) -> None:
+    target, probabilities = np.arange(9) % 2, np.linspace(0.1, 0.9, 9)
+    state = state_of(target, probabilities, weights=np.ones(9) if weighted else None, thresholds=(0.5,))
+    arrays = state.to_arrays()
+    assert EvaluationState.from_arrays(state.shape, arrays).rows == 9
+    with pytest.raises(ValueError, match=r"table|shape"):
+        EvaluationState.from_arrays(state.shape, arrays | {name: change(arrays[name])})
+    with pytest.raises(KeyError):
+        EvaluationState.from_arrays(state.shape, {each: arrays[each] for each in arrays if each != name})
