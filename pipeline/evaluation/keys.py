@@ -2,8 +2,13 @@
 
 A key is the leading bits of a float64 that is written as an integer of the same order. One bit fewer is kept whenever
 more keys occur than may be. How many bits that leaves depends on the rows together, not on their order or on how they
-were divided: rows that are a part of others never have more keys. A key whose smallest and largest number agree has no
-width: its rows are equal. Counts are exact, and so are sums of what each row was rounded to.
+were divided: rows that are a part of others never have more keys. Counts are exact, and so are sums of what each row
+was rounded to.
+
+A key whose smallest and largest number agree has no width: its rows are equal. Rows of one key that differ are what the
+bounds of measures come from. Where many rows are close to each other beside a wide range of others, these use up the
+keys, and the bounds are large. To keep more bits where more rows are would make tables depend on how rows were divided,
+because a part of them cannot know where the others are.
 """
 
 from __future__ import annotations

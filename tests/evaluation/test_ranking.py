@@ -235,6 +235,15 @@ def test_rows_of_a_weight_of_zero_count_for_nothing() -> None:
     assert found.rows == 500
 
 
+def test_weights_that_are_too_small_to_be_added_exactly_are_told() -> None:
+    probabilities, target = rows_of("spread", 500)
+    small = binary(state_of(target, probabilities, weights=np.full(500, 1e-12)))
+    assert small.auc == pytest.approx(binary(state_of(target, probabilities)).auc, abs=1e-6)
+    (warning,) = small.warnings
+    assert warning.startswith("weights are 1e-12 on average")
+    assert binary(state_of(target, probabilities, weights=np.full(500, 1e-8))).warnings == ()
+
+
 @given(st.integers(0, 2**32), st.sampled_from([2, 3, 5, 9]))
 def test_bounds_hold_on_any_rows(seed: int, most: int) -> None:
     random = np.random.default_rng(seed)
