@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.evaluation.counting import KeyCounter, KeyedRows
 from pipeline.evaluation.joint import JointTable, joined
-from pipeline.evaluation.keys import KeyTable
+from pipeline.evaluation.keys import MOST_KEYS, KeyTable
 from pipeline.evaluation.states import EvaluationState, ScoredTile, StateShape
 from tests.evaluation.states_of import arrays_equal, losses_of, state_of
 
@@ -43,6 +43,7 @@ def table_of(rows: list, most: int, cuts: list[int], order: list[int]) -> dict:
     return whole.table().to_arrays()
 
 
+@settings(max_examples=30)
 @given(ROWS, st.sampled_from([2, 3, 8, 1000]), st.lists(st.integers(0, 60), max_size=5), st.randoms())
 def test_a_table_has_the_same_bits_in_any_order_and_any_parts(rows, most, cuts, random) -> None:
     order = random.sample(range(len(rows)), len(rows))
@@ -52,6 +53,7 @@ def test_a_table_has_the_same_bits_in_any_order_and_any_parts(rows, most, cuts, 
     assert len(one["smallest"]) <= most
 
 
+@settings(max_examples=30)
 @given(ROWS, st.sampled_from([2, 8]), st.integers(0, 60))
 def test_as_few_bits_are_left_out_as_keys_allow(rows, most, cut) -> None:
     found = table_of(rows, most, [cut], list(range(len(rows))))
@@ -200,3 +202,11 @@ def test_arrays_that_are_no_state_are_refused(name: str, change, weighted: bool)
         EvaluationState.from_arrays(state.shape, arrays | {name: change(arrays[name])})
     with pytest.raises(KeyError):
         EvaluationState.from_arrays(state.shape, {each: arrays[each] for each in arrays if each != name})
+
+
+def test_a_table_of_all_keys_takes_less_than_25_megabytes() -> None:
+    counter = KeyCounter(KeyTable.empty())
+    scores = np.arange(2000.0)
+    counter.add(KeyedRows(scores, scores / 2000, scores > 1000))
+    taken = sum(each.nbytes for each in counter.table().to_arrays().values()) / len(scores)
+    assert taken * MOST_KEYS < 25e6
