@@ -92,7 +92,7 @@ class ChunkTotals:
         for tile in self._buffer.rest():
             self._add(tile)
         if self._known is not None:
-            self.totals.whole = self._whole.handed_over()
+            self.totals.whole = self._whole.take()
             self._known.state = self._whole
         return self.totals
 
