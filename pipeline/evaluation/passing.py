@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from pipeline.canonical import digest
 from pipeline.errors import ConfigurationError, UsageError
+from pipeline.evaluation.counting import tile_bytes
+from pipeline.evaluation.finding import GUIDE_BYTES
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
@@ -48,8 +50,8 @@ _FLOAT = 8
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
 _MISLED = 4
-# Arrays of a tile that are sorted, and their places, while it is added.
-_SORTED = 8
+# What counters of keys take, in units of their tables: they keep room for as many keys again.
+_ROOM = 3
 _ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
 _FEWER = "make fewer groups (--by, --max-groups), or evaluate one model"
@@ -212,8 +214,10 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         shared_bytes=settings_bytes(job.settings()),
         # The totals of all chunks, and those that they become while a payload is added.
         table_bytes=2 * totals_bytes(terms, all_rows) + sum(block.table_bytes for block in job.blocks),
-        step_bytes=2 * payload
-        + _FLOAT * tile_rows * (row * (2 if terms.by else 1) + _SORTED)
+        step_bytes=_ROOM * payload
+        + models * min(GUIDE_BYTES, payload)
+        + _FLOAT * tile_rows * row * (2 if terms.by else 1)
+        + tile_bytes(tile_rows)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
 

@@ -177,7 +177,9 @@ def halves(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("options", [{}, {"weight": "w"}, {"by": ["region", "month", "month:region"], "max_groups": 5}])
+@pytest.mark.parametrize(
+    "options", [{"weight": "w"}, {"by": ["region", "month", "month:region"], "max_groups": 5, "thresholds": 0.3}]
+)
 def test_months_added_up_have_the_bits_of_one_run(tmp_path: Path, options: dict[str, Any]) -> None:
     paths = halves(tmp_path)
     # Each file is a chunk of its own.
@@ -206,24 +208,22 @@ def test_a_merged_state_can_be_merged_again(tmp_path: Path) -> None:
     assert found.files == 3
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"target": "z"}, "the target y and z differ"),
-        ({"probability": "q"}, "the probability p and q differ"),
-        ({"by": "month"}, "the groups none and month differ"),
-        ({"thresholds": [0.5]}, "the thresholds none and 0.5 differ"),
-        ({"weight": "w"}, "the weight none and w differ"),
-    ],
-)
-def test_states_of_something_else_are_not_added_up(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+def test_states_of_something_else_are_not_added_up(tmp_path: Path) -> None:
     table = observed(300)
     pq.write_table(table.append_column("z", table["y"]).append_column("q", table["p"]), tmp_path / "in.parquet")
     named: dict[str, Any] = {"target": "y", "probability": "p"}
     logitstream.evaluate(tmp_path / "in.parquet", state=tmp_path / "a", **named)
-    logitstream.evaluate(tmp_path / "in.parquet", state=tmp_path / "b", **{**named, **options})
-    with pytest.raises(UsageError, match=said):
-        logitstream.merge_evaluations([tmp_path / "a", tmp_path / "b"])
+    differing: list[tuple[dict[str, Any], str]] = [
+        ({"target": "z"}, "the target y and z differ"),
+        ({"probability": "q"}, "the probability p and q differ"),
+        ({"by": "month"}, "the groups none and month differ"),
+        ({"thresholds": [0.5], "weight": "w"}, "the weight none and w; the thresholds none and 0.5 differ"),
+    ]
+    for options, said in differing:
+        named_otherwise = {**named, **options}
+        logitstream.evaluate(tmp_path / "in.parquet", state=tmp_path / "b", if_exists="replace", **named_otherwise)
+        with pytest.raises(UsageError, match=said):
+            logitstream.merge_evaluations([tmp_path / "a", tmp_path / "b"])
 
 
 def test_rows_of_one_file_are_not_counted_twice(data: Path, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_state_is_not_written_over_unless_that_is_asked_for(data: Path, tmp_pa
     assert read_state(tmp_path / "a").read == 10
 
 
-@pytest.mark.parametrize("by", ["region", "month", "month:region"])
+@pytest.mark.parametrize("by", ["region", "month", pytest.param("month:region", marks=pytest.mark.slow)])
 def test_groups_are_measured_as_if_each_were_a_file(data: Path, tmp_path: Path, by: str) -> None:
     table = observed().to_pandas()
     report = logitstream.evaluate(data, target="y", probability="p", by=by)
@@ -282,7 +282,14 @@ def test_more_groups_than_may_be_are_measured_together_and_that_is_said(data: Pa
     assert groups.groups[-1].measures.rows == np.count_nonzero(month > 3)
 
 
-@pytest.mark.parametrize("options", [{"holdout": "30%"}, {"holdout": "30%", "key": "month"}, {"holdout": "month > 9"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"holdout": "30%"},
+        pytest.param({"holdout": "30%", "key": "month"}, marks=pytest.mark.slow),
+        pytest.param({"holdout": "month > 9"}, marks=pytest.mark.slow),
+    ],
+)
 def test_rows_that_a_fit_held_out_are_measured_exactly(data: Path, options: dict[str, Any]) -> None:
     fitted = logitstream.fit(data, target="y", features="x0, x1", **options)
     report = logitstream.evaluate(data, target="y", model=fitted.model, rows="held-out")
