@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,17 +31,19 @@ from pipeline.scan import (
     ReduceTree,
     StepCosts,
     Survey,
+    arrow_type,
     discover,
     exceeds,
     gather_facts,
     open_scan,
     prepare_scan,
     settings_bytes,
+    shape_of,
     worker,
 )
 from pipeline.types.blocks import HasTiles
 from pipeline.types.features import FeatureCounts, HasFeatures
-from pipeline.types.inputs import FileFacts
+from pipeline.types.inputs import CsvOptions, FileFacts
 from pipeline.types.job import ShareLimits
 from pipeline.types.work import Outcome
 from pipeline.units import escape
@@ -121,12 +123,12 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
             "use workers with one kind of CPU, one numpy and one logitstream",
         )
     terms = EvaluationTerms.of(settings["terms"])
-    missing, decimal, nulls = (settings[name] for name in ("missing_target", "decimal", "nulls"))
-    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls))
+    missing, decimal, nulls, times = (settings[name] for name in ("missing_target", "decimal", "nulls", "times"))
+    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls), tuple(times))
 
 
-def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...]]:
-    """Return a scan that can start, and notes for a person; no row is read.
+def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan, tuple[str, ...]]:
+    """Return the job with what its inputs add, a scan that can start, and notes for a person; no row is read.
 
     Raises
     ------
@@ -135,7 +137,8 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...
     """
     found = discover(job.inputs)
     files = gather_facts(found.files, job.csv, full=job.full_fingerprint)
-    columns = EvaluatedColumns.of(job.blocks, job.terms)
+    job = replace(job, times=tuple(name for name in job.terms.group_columns if _is_time(name, files, job.csv)))
+    columns = EvaluatedColumns.of(job.blocks, job.terms, job.times)
     survey = Survey.of(files, columns.needs, columns.kept, job.csv)
     surveyed = survey.compared(lambda fields: columns.unfit(job.blocks, fields), job.absent)
     _check_held_out(job, files, {field.name: field.type for field in surveyed.fields})
@@ -144,7 +147,15 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
     scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
-    return scan, (*found.notes, *surveyed.notes)
+    return job, scan, (*found.notes, *surveyed.notes)
+
+
+def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
+    """Return whether a column is a time in any file, or is declared to be one."""
+    declared = [arrow_type(type_) for column, type_ in csv.types if column == name]
+    distinct = {shape_of(facts) or id(facts): facts for facts in files}.values()
+    stored = (each.field.type for facts in distinct for each in facts.columns if each.field.name == name)
+    return any(pa.types.is_temporal(type_) for type_ in (*declared, *stored))
 
 
 def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
@@ -159,7 +170,7 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
     LogitstreamError
         As :func:`prepare_evaluation`.
     """
-    prepared, notes = prepare_evaluation(job)
+    job, prepared, notes = prepare_evaluation(job)
     with np.errstate(all="ignore"):
         return _EvaluationPass(prepared, job).found(notes)
 
@@ -182,11 +193,10 @@ def _check_held_out(job: EvaluationJob, files: Sequence[FileFacts], types: Mappi
             raise UsageError(
                 f"column {escape(name)} is {escape(str(type_))}, which is no key of rows", "leave --rows out"
             )
-        if name != job.terms.key and job.terms.holdout is not None:
-            comparison = parse_holdout(job.terms.holdout)
-            assert isinstance(comparison, ColumnComparison)
-            if reason := unfit_comparison(comparison, type_):
-                raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
+        comparison = None if job.terms.holdout is None else parse_holdout(job.terms.holdout)
+        compared = comparison if isinstance(comparison, ColumnComparison) and comparison.column == name else None
+        if compared is not None and (reason := unfit_comparison(compared, type_)):
+            raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
 
 
 def data_digest(files: Sequence[FileFacts]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -270,6 +271,34 @@ def test_groups_are_measured_as_if_each_were_a_file(data: Path, tmp_path: Path, 
         assert values == [(str(month),) for month in range(1, 13)]
     if by == "region":
         assert values == [("north",), ("south",), ("west",), (None,)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_days_are_groups_in_the_order_of_the_calendar(tmp_path: Path, kind: str) -> None:
+    days = [dt.date(2013, 12, 31), dt.date(2014, 1, 1), None, dt.date(2013, 2, 1)]
+    table = pa.table({"y": [0, 1, 1, 0] * 5, "p": [0.2, 0.6, 0.7, 0.4] * 5, "day": pa.array(days * 5)})
+    if kind == "csv":
+        pa.csv.write_csv(table, tmp_path / "in.csv")
+    else:
+        pq.write_table(table, tmp_path / "in.parquet")
+    types = {"day": "date32"} if kind == "csv" else None
+    (found,) = logitstream.evaluate(tmp_path / f"in.{kind}", target="y", probability="p", by="day", types=types).groups
+    assert [group.value for group in found.groups] == [("2013-02-01",), ("2013-12-31",), ("2014-01-01",), (None,)]
+    assert {group.measures.rows for group in found.groups} == {5}
+
+
+def test_what_the_path_of_a_file_states_can_be_a_group(tmp_path: Path) -> None:
+    for country in ("NL", "BE"):
+        (tmp_path / "in" / f"country={country}").mkdir(parents=True)
+        pq.write_table(observed(300), tmp_path / "in" / f"country={country}" / "a.parquet")
+    lacking = observed(50).drop_columns(["region"])
+    pq.write_table(lacking, tmp_path / "in" / "country=NL" / "b.parquet")
+    by_country, by_region = logitstream.evaluate(
+        tmp_path / "in", target="y", probability="p", by=["country", "region"], absent="null"
+    ).groups
+    assert [(group.value, group.measures.rows) for group in by_country.groups] == [(("BE",), 300), (("NL",), 350)]
+    assert by_region.groups[-1].value == (None,)
+    assert by_region.groups[-1].measures.rows >= 50
 
 
 def test_more_groups_than_may_be_are_measured_together_and_that_is_said(data: Path) -> None:
