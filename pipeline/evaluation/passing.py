@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.canonical import digest
-from pipeline.errors import ConfigurationError, UsageError
+from pipeline.errors import BalanceError, ConfigurationError, UsageError
 from pipeline.evaluation.counting import tile_bytes
 from pipeline.evaluation.finding import GUIDE_BYTES
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
@@ -99,6 +99,12 @@ class EvaluatedRows:
             "without_score": counts["without_score"],
             "not_held_out": counts["not_held_out"],
         }
+
+    def require_balance(self) -> None:
+        """Raise a ``BalanceError`` unless every row that was read is in one account."""
+        read, *others = self.rows.values()
+        if read != sum(others):
+            raise BalanceError(f"{read:,} rows were read, but {sum(others):,} are in the accounts")
 
 
 def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
@@ -267,7 +273,9 @@ class _EvaluationPass:
         agenda.require_complete()
         data = tuple(map(file_digest, self._prepared.files))
         accounts = (self._read, self._bad, self._set_aside)
-        return EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+        found = EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+        found.require_balance()
+        return found
 
     def _warnings(self) -> Iterator[str]:
         """Yield what is wrong with the features of the models, as a run that scores would say it."""
