@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import LOWER_BITS, UPPER_BITS, Floats, carry, fixed_rows
-from pipeline.evaluation.finding import GUIDE_BYTES, KeyFinder, Places, finder_of, starts_of
-from pipeline.evaluation.keys import PLAIN_SUMS, WEIGHTED_SUMS, KeyTable, gathered, least_shift, merged
+from pipeline.evaluation.finding import KeyFinder, Places, finder_of, starts_of
+from pipeline.evaluation.keys import PLAIN_SUMS, KeyTable, gathered, least_shift, merged
 from pipeline.kernels.order import Keys, keys_of, values_of
 
 _FEW_PLACES = 1 << 10
@@ -236,13 +236,6 @@ def _grown(values: Any, size: int, empty: float) -> Any:
     grown = np.full((*values.shape[:-1], size), empty, dtype=values.dtype)
     grown[..., : values.shape[-1]] = values
     return grown
-
-
-def counter_bytes(most: int, *, weighted: bool = False) -> int:
-    """Return the bytes of a counter of so many keys that rows are added to, besides what a tile takes."""
-    sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
-    # Keys, ends, smallest probability, squares, rows of both classes (twice), sums in two parts; twice while it grows.
-    return _WORD * (9 + 2 * sums) * 2 * most + GUIDE_BYTES
 
 
 def tile_bytes(rows: int) -> int:
