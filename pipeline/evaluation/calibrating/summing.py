@@ -142,25 +142,29 @@ class CalibrationSummer:
     apart: bool
     _sums: CalibrationSums = field(init=False)
     _scorer: RawScorer = field(init=False)
+    _buffers: list[TileBuffer] = field(init=False)
 
     def __post_init__(self) -> None:
         file, request = self.block.model, self.request
         self._sums = CalibrationSums(ExactParts.empty(request, file), FloatSums.empty(request))
         other = file if request.calibration is None else measured_with(file, request.calibration)
         self._scorer = RawScorer(cast("ScoresColumns", replace(cast("Any", self.block), model=other)))
-        self._fitted, self._measured = TileBuffer(self._fit), TileBuffer(self._measure)
+        self._buffers = [TileBuffer(self._fit), TileBuffer(self._measure)]
 
     def add(self, rows: RawRows) -> None:
         """Add the rows of a batch."""
         self._sums.exact.count(rows)
-        self._fitted.add(_of(rows, ~rows.held))
+        fitted, measured = self._buffers
+        fitted.add(_of(rows, ~rows.held))
         if self.apart:
-            self._measured.add(_of(rows, rows.held))
+            measured.add(_of(rows, rows.held))
 
     def done(self) -> CalibrationSums:
         """Return the sums, after the last batch."""
-        self._fitted.flush()
-        self._measured.flush()
+        for buffer in self._buffers:
+            buffer.flush()
+        # They know this object, and it knows them: memory would wait for the garbage collector.
+        self._buffers.clear()
         return self._sums
 
     def _fit(self, rows: UsedRows) -> None:

@@ -13,7 +13,7 @@ import pipeline as logitstream
 from pipeline.errors import DataError, LogitstreamError, ModelError, OutputError, UsageError
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file
 
-HERE = {"scheduler": "sync", "memory": "2GiB"}
+HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
 Z = np.linspace(-3, 3, 300)
 ONES, NONE = np.ones(300, dtype=int), np.full(300, np.nan)
 MIXED = (np.arange(300) * 7 % 10 < 5).astype(int)

@@ -24,7 +24,7 @@ from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_fil
 from tests.seeds import seeds
 
 TINY = 1e-6
-HERE = {"scheduler": "sync", "memory": "2GiB"}
+HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
 
 
 def calibrated(folder: Path, z: np.ndarray, y: Any, method: str, **options: Any) -> Any:
