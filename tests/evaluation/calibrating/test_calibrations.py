@@ -223,6 +223,17 @@ def test_what_is_held_out_is_measured_and_not_fitted(tmp_path: Path) -> None:
     assert report.measured_on == "held out"
 
 
+def test_a_calibration_that_nothing_asks_for_is_told(tmp_path: Path) -> None:
+    z, y = drawn_rows(15, 3_000, slope=1.0, intercept=0.0)
+    report = calibrated(tmp_path, z, y, "isotonic", holdout="25%", model={"output": {"threshold": 0.5}})
+    told = " / ".join(report.notes)
+    assert "the ECE is not above its noise floor" in told
+    assert "rows that were held out, the log loss is higher with the calibration than without" in told
+    assert "decisions of the model may change: they are made at a probability of 0.5" in told
+    softened = calibrated(tmp_path, z, y, "temperature", model={"output": {"threshold": 0.5}})
+    assert "decisions" not in " / ".join(softened.notes)
+
+
 def test_rows_with_one_key_stay_together_and_a_comparison_holds_out_rows(tmp_path: Path) -> None:
     z, y = drawn_rows(11, 4_000)
     data = rows_file(tmp_path, z, y, customer=np.arange(4_000) // 40, day=np.arange(4_000) % 10)
@@ -260,7 +271,7 @@ def test_a_calibration_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> 
     assert report.calibration["slope"] == pytest.approx(platt_of(z, y)[0], rel=TINY)
     assert report.before.log_loss == pytest.approx(log_loss(y, sigmoid(0.5 - z)), rel=1e-12)
     assert report.model.file.output.threshold == 0.4
-    assert any("decides at a probability of 0.4" in note for note in report.notes)
+    assert any("they are made at a probability of 0.4" in note for note in report.notes)
     again = calibrated(tmp_path, z, y, "platt", model={"output": {"temperature": 2.0}}, recalibrate=True)
     assert again.calibration == report.calibration
     assert again.before.log_loss == pytest.approx(log_loss(y, sigmoid(z / 2)), rel=1e-12)
