@@ -23,6 +23,7 @@ def test_a_promise_about_evaluations_can_break() -> None:
     assert _missed(1.2) == set()
     assert _missed(1.3) == {"wall / scikit-learn"}
     assert _missed(1.0, peak=101) == {"peak / --memory"}
+    assert _missed(1.0, peak=300_000_001) == {"peak / --memory", "peak / 300 MB"}
     assert _missed(1.0, auc=0.700002) == {"difference of auc"}
     assert _missed(1.0, auc=0.7000009) == set()
 
