@@ -75,7 +75,7 @@ class PassRequest:
     calibration : mapping or None
         Measure with this calibration in place of that of the model.
     measured : bool
-        Whether rows are measured at all.
+        Whether rows are measured at all: a pass that only leads to a step need not.
     """
 
     counts: bool = False

@@ -20,6 +20,7 @@ import pipeline as logitstream
 from pipeline.evaluation.calibrating.report import calibration_json
 from pipeline.fitting.first_pass.hashing import hashes_of_places, mixed
 from pipeline.models import load_model
+from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file, sigmoid
 from tests.seeds import seeds
 
@@ -191,6 +192,24 @@ def test_the_bits_do_not_depend_on_workers_or_scheduler(how: dict[str, Any], met
     alone = found(workers=1, scheduler="sync")
     assert alone["rows"]["dropped"] == len({*range(0, 20_000, 97), *range(0, 20_000, 331)})  # type: ignore[index]
     assert found(**how) == alone
+
+
+@pytest.mark.slow
+def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path) -> None:
+    z, y = drawn_rows(16, 450_000)
+    data, model = rows_file(tmp_path, z, y, group=20_000), model_of_raw(tmp_path)
+
+    def found(**how: Any) -> list[object]:
+        given: Any = {"target": "y", "method": "beta", "holdout": "20%", "chunk_size": 100_000}
+        report = logitstream.calibrate(data, model, **given, **how)
+        assert report.passes == 3
+        return [report.calibration, report.certificate, report.before, report.after, report.rows]
+
+    alone = found(workers=1, scheduler="sync")
+    assert found(workers=1, scheduler="sync", memory="500MiB") == alone
+    with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
+        wait_for_workers(running, 2)
+        assert found(scheduler=running.address) == alone
 
 
 @pytest.mark.slow
