@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import LOWER_BITS, UPPER_BITS, Floats, carry, fixed_rows
-from pipeline.evaluation.finding import GUIDE_BYTES, KeyFinder, Places, finder_of, starts_of
-from pipeline.evaluation.keys import PLAIN_SUMS, WEIGHTED_SUMS, KeyTable, gathered, least_shift, merged
+from pipeline.evaluation.finding import KeyFinder, Places, finder_of, starts_of
+from pipeline.evaluation.keys import PLAIN_SUMS, KeyTable, least_shift, merged
 from pipeline.kernels.order import Keys, keys_of, values_of
 
 _FEW_PLACES = 1 << 10
@@ -87,7 +87,7 @@ class KeyCounter:
     def table(self) -> KeyTable:
         """Return the table of all rows; the counter keeps nothing else then."""
         if self._table is None:
-            self._table = gathered(self._as_it_is(), self._shift)
+            self._table = self._ordered()
             self._load(KeyTable.empty())
         return self._table
 
@@ -99,7 +99,7 @@ class KeyCounter:
         if self._table is not None:
             table, self._table = self._table, self._table.emptied()
             return table
-        table = gathered(self._as_it_is(), self._shift)
+        table = self._ordered()
         for values, empty in ((self._smallest, np.inf), (self._largest, -np.inf), (self._least, np.inf)):
             values.fill(empty)
         self._totals.fill(0)
@@ -118,16 +118,18 @@ class KeyCounter:
         if self._table is not None:
             self._load(self._table)
             self._table = None
-        self._unsettled += len(rows.scores)
-        if self._unsettled > _UNSETTLED_ROWS:
+        if self._unsettled + len(rows.scores) > _UNSETTLED_ROWS:
             self._settle()
-            self._unsettled = len(rows.scores)
+        self._unsettled += len(rows.scores)
         scores = rows.scores + 0.0  # minus zero is zero
         places = self._places(scores)
         self._is_score = rows.probabilities is rows.scores
         # One array after the other: each stays in the cache while all rows are added to it.
-        np.minimum.at(self._smallest, places, scores)
-        np.maximum.at(self._largest, places, scores)
+        # Few rows are outside of the others of their keys, and to look costs less than to write.
+        outside = np.flatnonzero(self._smallest.take(places) > scores)
+        np.minimum.at(self._smallest, places[outside], scores[outside])
+        outside = np.flatnonzero(self._largest.take(places) < scores)
+        np.maximum.at(self._largest, places[outside], scores[outside])
         if not self._is_score:
             np.minimum.at(self._least, places, rows.probabilities)
         of_class = places + ~rows.positive * np.intp(self._totals.shape[1])
@@ -162,6 +164,7 @@ class KeyCounter:
 
     def _settle(self) -> None:
         """Carry what the lower parts have too much."""
+        self._unsettled = 0
         used = np.s_[: self._count]
         half = 1 + len(self._totals) // 2
         upper, lower = self._totals[2:half, used], self._totals[half:, used]
@@ -193,10 +196,10 @@ class KeyCounter:
 
     def _make_room(self, ordered: Keys) -> None:
         """Leave out as many bits as it takes to add rows, given by all bits in order."""
-        table = self._as_it_is()
+        table = self._ordered()
         starts = starts_of(ordered >> np.uint64(self._shift))
         shift = least_shift(np.sort(np.concatenate([table.smallest, ordered[starts]])), self._most, self._shift)
-        self._load(gathered(table, shift))
+        self._load(table.coarsened(shift))
 
     def _take_in(self, ordered: Keys) -> None:
         """Add the keys of rows, given by all bits in order."""
@@ -222,13 +225,15 @@ class KeyCounter:
         self._keys = _grown(self._keys, size, 0)
         self._squares, self._packed = _grown(self._squares, size, 0), _grown(self._packed, size, 0)
 
-    def _as_it_is(self) -> KeyTable:
-        """Return the keys that have rows, in the order in which they came."""
+    def _ordered(self) -> KeyTable:
+        """Return the table of the keys that have rows."""
         self._settle()
         used = np.flatnonzero(self._totals[0, : self._count] + self._totals[1, : self._count])
+        used = used[np.argsort(self._smallest[used])]
         least = self._smallest if self._is_score else self._least
+        totals = np.stack([row[used] for row in self._totals])
         ends = keys_of(self._smallest[used]), keys_of(self._largest[used])
-        return KeyTable(self._most, self._shift, *ends, least[used], self._totals[:, used])
+        return KeyTable(self._most, self._shift, *ends, least[used], totals)
 
 
 def _grown(values: Any, size: int, empty: float) -> Any:
@@ -236,13 +241,6 @@ def _grown(values: Any, size: int, empty: float) -> Any:
     grown = np.full((*values.shape[:-1], size), empty, dtype=values.dtype)
     grown[..., : values.shape[-1]] = values
     return grown
-
-
-def counter_bytes(most: int, *, weighted: bool = False) -> int:
-    """Return the bytes of a counter of so many keys that rows are added to, besides what a tile takes."""
-    sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
-    # Keys, ends, smallest probability, squares, rows of both classes (twice), sums in two parts; twice while it grows.
-    return _WORD * (9 + 2 * sums) * 2 * most + GUIDE_BYTES
 
 
 def tile_bytes(rows: int) -> int:

@@ -99,7 +99,17 @@ class KeyTable:
 
     def coarsened(self, shift: int) -> KeyTable:
         """Return the table with so many bits left out, at least as many as are."""
-        return replace(self, shift=shift) if shift == self.shift or not len(self) else gathered(self, shift)
+        if shift == self.shift or not len(self):
+            return replace(self, shift=shift)
+        starts = starts_of(self.keys(shift))
+        places = places_of(starts, len(self))
+        table = KeyTable.blank(self, shift, len(starts))
+        table.smallest[:], table.least[:] = self.smallest[starts], np.minimum.reduceat(self.least, starts)
+        table.largest[:] = self.largest[np.append(starts[1:], len(self)) - 1]
+        for total, row in zip(table.totals, self.totals, strict=True):
+            np.add.at(total, places, row)
+        carry(*table.sum_parts())
+        return table
 
     def emptied(self) -> KeyTable:
         """Return the table without its rows, which leaves out as many bits."""
@@ -188,19 +198,3 @@ def _united(one: KeyTable, other: KeyTable) -> KeyTable:
         total[theirs] += its
     carry(*table.sum_parts())
     return table
-
-
-def gathered(table: KeyTable, shift: int) -> KeyTable:
-    """Return a table with so many bits left out, of keys that come in any order."""
-    order = np.argsort(table.smallest, kind="stable")
-    starts = starts_of(table.smallest[order] >> np.uint64(shift))
-    places = np.empty(len(order), dtype=np.intp)
-    places[order] = places_of(starts, len(order))
-    result = KeyTable.blank(table, shift, len(starts))
-    np.minimum.at(result.smallest, places, table.smallest)
-    np.maximum.at(result.largest, places, table.largest)
-    np.minimum.at(result.least, places, table.least)
-    for total, row in zip(result.totals, table.totals, strict=True):
-        np.add.at(total, places, row)
-    carry(*result.sum_parts())
-    return result

@@ -260,7 +260,11 @@ class EvaluationState:
         """
         if not len(tile.codes):
             return
-        self.classes += np.bincount(tile.codes, minlength=self.shape.classes)
+        if self.shape.classes == 2:
+            positives = np.count_nonzero(tile.codes)
+            self.classes += (len(tile.codes) - positives, positives)
+        else:
+            self.classes += np.bincount(tile.codes, minlength=self.shape.classes)
         if tile.weights is not None:
             self._add_weights(tile.codes, tile.weights)
         for number, model in enumerate(self.models):

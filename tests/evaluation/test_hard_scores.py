@@ -86,7 +86,6 @@ def test_the_bound_holds_on_millions_of_rows(name: str) -> None:
 
 @pytest.mark.campaign
 def test_a_hundred_million_rows_against_exact_sorting_of_the_same() -> None:
-    """The exact area is made from 32-bit ranks: sorting 100 million float64 numbers with their classes at once."""
     state = EvaluationState.empty(StateShape())
     parts = []
     for seed in range(200):

@@ -144,11 +144,23 @@ def test_more_bad_rows_than_may_be_end_with_65(cli, tmp_path):
 
 def test_options_may_stand_in_a_file(cli, data, tmp_path):
     (tmp_path / "job.toml").write_text(
-        f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = ["0.5"]\n'
+        f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = [0.5, 1]\n'
     )
     outcome = cli("evaluate", "--config", tmp_path / "job.toml")
     assert (outcome.code, outcome.err) == (0, "")
     assert "By region:" in outcome.out
+    (tmp_path / "job.toml").write_text('[evaluate]\nthreshold = ["high"]\n')
+    refused = cli("evaluate", data, *COLUMN, "--config", tmp_path / "job.toml")
+    assert (refused.code, "threshold is a list, not a list of numbers" in refused.err) == (78, True)
+
+
+def test_options_may_stand_in_the_environment(cli, data, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_EVALUATE_BY", "region, month")
+    monkeypatch.setenv("LOGITSTREAM_EVALUATE_FAIL_UNDER", "auc=0.99")
+    outcome = cli("evaluate", data, *COLUMN)
+    assert outcome.code == 3
+    assert "By region:" in outcome.out
+    assert "By month:" in outcome.out
 
 
 def test_the_command_has_the_options_and_the_defaults_of_the_function():
