@@ -85,6 +85,13 @@ class PassRequest:
     calibration: Mapping[str, Any] | None = None
     measured: bool = True
 
+    @property
+    def what(self) -> str:
+        """What the pass does, in a word."""
+        if self.counts:
+            return "count"
+        return "measure" if self.curve is None and not self.inverses else "fit"
+
     def to_bytes(self) -> bytes:
         """Return the request as it travels."""
         curve = self.curve

@@ -12,7 +12,6 @@ import pyarrow as pa
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.passes import CalibrationStep
-from pipeline.evaluation.counting import counter_bytes, tile_bytes
 from pipeline.evaluation.keys import MOST_KEYS
 from pipeline.evaluation.states import TILE_ROWS
 from pipeline.fitting.asking.reading import check_apart, check_model_file
@@ -31,7 +30,7 @@ from pipeline.scan import (
     settings_bytes,
 )
 from pipeline.types.inputs import FileFacts, Need
-from pipeline.units import escape
+from pipeline.units import MIB, escape
 
 _FLOAT = 8
 _MISLED = 4
@@ -39,8 +38,11 @@ _MISLED = 4
 _WAITING = 4
 # Of a key in a table: its ends and smallest probability, counts of both classes, three sums in two parts.
 _KEY_BYTES = 8 * (5 + 2 * 3)
-# Of a tile while it is measured: probabilities, margins, losses, and what they are made from.
-_TILE_ARRAYS = 6
+# Of a key that rows are added to: the same and the key itself, squares, counts of both classes once more; twice while
+# there is made room for more keys. And what leads to keys.
+_COUNTED_KEY_BYTES, _GUIDE_BYTES = 2 * 8 * (9 + 2 * 3), 4 * MIB
+# Of a tile while it is measured and counted: probabilities, margins, losses; places, sums; what they are made from.
+_TILE_ARRAYS = 12
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,9 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
     chunk_rows = rows if most is None else most
     tile_rows = min(TILE_ROWS, chunk_rows)
     # Both tiles, and what one of them is made into.
-    tiles = _FLOAT * tile_rows * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs) + tile_bytes(tile_rows)
+    tiles = _FLOAT * tile_rows * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs)
     # The rows that are fitted by key, and those that are measured.
-    counters = 2 * counter_bytes(min(chunk_rows, MOST_KEYS))
+    counters = 2 * (_COUNTED_KEY_BYTES * min(chunk_rows, MOST_KEYS) + _GUIDE_BYTES)
     return StepCosts(
         scratch_bytes=block.scratch_row_bytes + _FLOAT * (2 * outputs + 3),
         payload_bytes=_tables_bytes(chunk_rows),

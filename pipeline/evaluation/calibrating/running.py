@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.evaluation.calibrating.summing import ExactParts
 from pipeline.evaluation.measures import measures
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.fitting.outcome.profiles import data_digest
+from pipeline.fitting.report import PassDone
 from pipeline.kernels.blas import one_thread
 from pipeline.models import LogisticModel, write_new_file
 from pipeline.models.blocks import arithmetic_of
@@ -30,7 +31,9 @@ from pipeline.units import format_count
 AnyModel = LogisticModel | NetworkModel
 
 
-def calibrated(wishes: CalibrationWishes, model: AnyModel) -> CalibrationReport:
+def calibrated(
+    wishes: CalibrationWishes, model: AnyModel, observe: Callable[[PassDone], None] | None = None
+) -> CalibrationReport:
     """Calibrate a model, write it where that is asked for, and return it with all that was found.
 
     Raises
@@ -42,10 +45,14 @@ def calibrated(wishes: CalibrationWishes, model: AnyModel) -> CalibrationReport:
     with one_thread():
         prepared = prepare_calibration(wishes)
         with open_scan(prepared.scan, prepared.settings()) as scan:
-            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file)
+            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, observe or _nobody)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)
     return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+
+
+def _nobody(_: PassDone) -> None:
+    """Tell nobody."""
 
 
 def _reported(

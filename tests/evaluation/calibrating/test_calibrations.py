@@ -242,6 +242,15 @@ def test_what_is_held_out_is_measured_and_not_fitted(tmp_path: Path) -> None:
     assert report.measured_on == "held out"
 
 
+def test_each_pass_is_told_when_it_has_ended(tmp_path: Path) -> None:
+    z, y = drawn_rows(17, 2_000)
+    told: list[Any] = []
+    calibrated(tmp_path, z, y, "isotonic", observe=told.append)
+    assert [(each.number, each.what, each.rows) for each in told] == [(1, "count", 2_000), (2, "measure", 2_000)]
+    calibrated(tmp_path, z, y, "platt", observe=told.append)
+    assert [each.what for each in told[2:]] == ["count", "fit"]
+
+
 def test_a_calibration_that_nothing_asks_for_is_told(tmp_path: Path) -> None:
     z, y = drawn_rows(15, 3_000, slope=1.0, intercept=0.0)
     report = calibrated(tmp_path, z, y, "isotonic", holdout="25%", model={"output": {"threshold": 0.5}})
