@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 import pipeline as logitstream
-from pipeline.evaluation.calibrating.report import calibration_json
+from pipeline.evaluation.calibrating.report import calibration_json, comparison_rows
 from pipeline.fitting.first_pass.hashing import hashes_of_places, mixed
 from pipeline.models import load_model
 from tests.contracts.cluster import start_scheduler, wait_for_workers
@@ -240,6 +240,27 @@ def test_what_is_held_out_is_measured_and_not_fitted(tmp_path: Path) -> None:
         assert measured.log_loss == pytest.approx(log_loss(y[held], sigmoid(margin[held])), rel=TINY)
     assert report.after.calibration_slope * slope == pytest.approx(report.before.calibration_slope, rel=1e-4)
     assert report.measured_on == "held out"
+
+
+def test_before_and_after_are_what_evaluate_measures(tmp_path: Path) -> None:
+    z, y = drawn_rows(18, 3_000)
+    report = calibrated(tmp_path, z, y, "beta", output=tmp_path / "after.json")
+    for measured, model in ((report.before, "model.json"), (report.after, "after.json")):
+        found = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=tmp_path / model, **HERE).measures
+        assert measured.rows == found.rows
+        assert measured.log_loss == found.log_loss
+        for name in ("ece", "ece_noise_floor", "calibration_slope", "calibration_intercept", "calibration_curve"):
+            assert getattr(measured, name) == getattr(found, name)
+
+
+def test_rows_held_out_of_one_class_have_no_slope(tmp_path: Path) -> None:
+    z, y = drawn_rows(19, 1_000)
+    data = rows_file(tmp_path, z, y, part=((y == 1) & (z > 1)).astype(int))
+    model = model_of_raw(tmp_path)
+    report = logitstream.calibrate(data, model, target="y", method="platt", holdout="part == 1", **HERE)
+    assert report.after.calibration_slope is None
+    assert report.after.log_loss > 0
+    assert "slope" not in [row[0] for row in comparison_rows(report)]
 
 
 def test_each_pass_is_told_when_it_has_ended(tmp_path: Path) -> None:
