@@ -13,7 +13,7 @@ import pipeline as logitstream
 from pipeline.errors import DataError, LogitstreamError, ModelError, OutputError, UsageError
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file
 
-HERE = {"scheduler": "sync", "memory": "2GiB"}
+HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
 Z = np.linspace(-3, 3, 300)
 ONES, NONE = np.ones(300, dtype=int), np.full(300, np.nan)
 MIXED = (np.arange(300) * 7 % 10 < 5).astype(int)
@@ -55,7 +55,9 @@ ROWS: list[tuple[Any, Any, str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("z", "y", "method", "options", "message", "remedy"), ROWS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("z", "y", "method", "options", "message", "remedy"), ROWS, ids=[f"{row[2]}: {row[4]}" for row in ROWS]
+)
 def test_rows_without_a_calibration_are_an_error_of_the_data(
     z: Any, y: Any, method: str, options: dict[str, Any], message: str, remedy: str, tmp_path: Path
 ) -> None:
@@ -96,7 +98,7 @@ MODELS: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "method", "message", "remedy"), MODELS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("model", "method", "message", "remedy"), MODELS, ids=[row[2] for row in MODELS])
 def test_models_that_can_have_no_calibration_are_refused_by_name(
     model: dict[str, Any], method: str, message: str, remedy: str, tmp_path: Path
 ) -> None:
@@ -125,7 +127,7 @@ USES: list[tuple[dict[str, Any], type[LogitstreamError], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "kind", "message"), USES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("options", "kind", "message"), USES, ids=[row[2] for row in USES])
 def test_options_that_cannot_be_are_refused_before_rows_are_read(
     options: dict[str, Any], kind: type[LogitstreamError], message: str, tmp_path: Path, monkeypatch: Any
 ) -> None:

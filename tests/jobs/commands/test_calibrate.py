@@ -34,6 +34,7 @@ def test_what_is_shown_is_the_calibration_the_rows_and_measures_before_and_after
     assert " rows that were held out before after " in words
     for name in ("log loss", "ECE", "ECE noise floor", "slope", "intercept"):
         assert f"\n{name} " in outcome.out.replace("\n ", "\n").replace("│", "")
+    assert "pass 1 (count): 2,000 rows in " in outcome.err
     assert "passes in " in outcome.err
     assert logitstream.LogisticModel.load(tmp_path / "out.json").output.calibration is not None
 
