@@ -80,6 +80,28 @@ def _left_over(before: tuple[set[str], set[str], set[int]]) -> tuple[set[str], s
     return _open_files() - before[0], _threads() - before[1], _children() - before[2]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Have the garbage collector never look at what collecting the tests has made: millions of objects, which all stay.
+
+    A search among them takes as long as dozens of tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture
+def nothing_set_aside() -> Iterator[None]:
+    """Have the garbage collector look at every object during the test, as in a program that has set none aside."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves an open file, a thread, a process or a variable of the environment behind."""

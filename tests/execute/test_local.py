@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.contracts.tasks import Marking, no_op, receipt
 from tests.execute.leaving import Leave
 
 NAMES = ["sync", "threads"]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -148,47 +150,33 @@ def test_nobody_waits_for_a_run_that_is_abandoned(name: str, tmp_path: Path) -> 
     assert len(list(tmp_path.iterdir())) == leave.tasks
 
 
-def collections_of_a_run(chunks: int) -> list[int]:
-    """Return how many objects each collection of the oldest generation found, in a process that holds many objects."""
-    found = []
-
-    def note(phase: str, of: dict[str, int]) -> None:
-        if (phase, of["generation"]) == ("stop", 2):
-            found.append(of["collected"])
-
-    ballast: list[list[int]] = [[] for _ in range(400_000)]
-    gc.collect()
-    supply = Supply.of(chunks)
-    with open_scheduler("sync", workers=1, wave=128) as scheduler:
-        gc.callbacks.append(note)
-        try:
-            scheduler.run(no_op, supply.take, supply.done)
-        finally:
-            gc.callbacks.remove(note)
-    assert len(supply.delivered) == chunks
-    assert len(ballast) == 400_000
-    return found
+@pytest.fixture(scope="module")
+def collections_of_runs() -> list[list[int]]:
+    """What the collector found in runs of one wave and of 300, in a process that has set nothing aside."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "tests.execute.garbage", str(128), str(128 * 300)]
+    done = subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=60, stdout=subprocess.PIPE)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_garbage_of_many_waves_is_collected_while_they_run_however_much_the_process_holds() -> None:
-    frozen = gc.get_freeze_count()
+def test_garbage_of_many_waves_is_collected_while_they_run_however_much_the_process_holds(
+    collections_of_runs: list[list[int]],
+) -> None:
     # A wave leaves few cycles; without setting aside what is old, none of them would be found in so many waves.
-    assert sum(collections_of_a_run(128 * 300)[2:]) > 500
-    assert gc.get_freeze_count() == frozen == 0
+    assert sum(collections_of_runs[1][2:]) > 500
 
 
-def test_a_run_of_one_wave_searches_for_no_garbage() -> None:
-    assert collections_of_a_run(128) == []
+def test_a_run_of_one_wave_searches_for_no_garbage(collections_of_runs: list[list[int]]) -> None:
+    assert collections_of_runs[0] == []
 
 
 def test_objects_that_the_process_has_set_aside_stay_there() -> None:
-    gc.freeze()
     frozen = gc.get_freeze_count()
-    try:
-        collections_of_a_run(128 * 3)
-        assert gc.get_freeze_count() >= frozen - 1_000
-    finally:
-        gc.unfreeze()
+    assert frozen
+    supply = Supply.of(128 * 3)
+    with open_scheduler("sync", workers=1, wave=128) as scheduler:
+        scheduler.run(no_op, supply.take, supply.done)
+    assert gc.get_freeze_count() >= frozen - 1_000
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -317,6 +317,7 @@ def world(scratch: Path, durability: Durability = "full") -> Iterator[World]:
         built.build()
         # Children share the memory of this process until they write to it; the collector would.
         gc.collect()
+        if not gc.get_freeze_count():
+            stack.callback(gc.unfreeze)
         gc.freeze()
-        stack.callback(gc.unfreeze)
         yield built
