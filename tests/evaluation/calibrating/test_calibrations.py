@@ -339,6 +339,7 @@ def test_a_row_of_probability_0_that_is_positive_is_clipped_and_counted(tmp_path
     )
     assert report.after.clipped == held[:201].sum() + held[201:].sum()
     assert report.after.log_loss == pytest.approx(-np.log(np.finfo(float).eps))
+    assert any("rows have a probability of 0 or 1 on the wrong side" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("seed", seeds(40, slow=10))
