@@ -206,7 +206,7 @@ def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path) -> None:
         return [report.calibration, report.certificate, report.before, report.after, report.rows]
 
     alone = found(workers=1, scheduler="sync")
-    assert found(workers=1, scheduler="sync", memory="500MiB") == alone
+    assert found(workers=1, scheduler="sync", memory="600MiB") == alone
     with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
         wait_for_workers(running, 2)
         assert found(scheduler=running.address) == alone
