@@ -167,6 +167,7 @@ class CalibrateOptions(ReadOptions, total=False):
     insecure: bool
     retries: int
     if_exists: IfExists
+    observe: Callable[[Any], None] | None
 
 
 class NetworkOptions(ReadOptions, total=False):
@@ -606,6 +607,7 @@ OF_A_CALIBRATION: Mapping[str, str] = {
     "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
     "than that, nothing is written.",
     "memory": "How much memory the calibration may use (``4GiB``); by default half of what is free.",
+    "observe": "A function that is called with each pass that has ended.",
 }
 
 # What some options mean for a fit of a network, and the defaults that differ there.

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from jobs.loading import uncollected
 from jobs.options.command import JobCommand, add
 from jobs.options.measuring import EVALUATE
 
@@ -25,7 +26,8 @@ def command(**params: Any) -> None:
     Shown are log loss, Brier score, AUC and average precision with what is known of their errors, rows by decile and at
     thresholds, the calibration, the same by group, and the differences of two models.
     """
-    from jobs.show.evaluations import show_evaluation  # noqa: PLC0415 - --help stays light
+    with uncollected():
+        from jobs.show.evaluations import show_evaluation  # noqa: PLC0415 - --help stays light
 
     show_evaluation(params)
 

@@ -115,11 +115,12 @@ def _expectation(param: click.Parameter) -> tuple[str, Any]:
     if getattr(param, "is_flag", False):
         return "true or false", lambda value: isinstance(value, bool)
     if _is_many(param):
-        return "a list of strings", _is_texts
+        are_numbers = isinstance(param.type, Share | Real)
+        return ("a list of numbers", _is_numbers) if are_numbers else ("a list of strings", _is_texts)
     if isinstance(param.type, Count):
         return "a whole number", _is_whole
     if isinstance(param.type, Share | Real):
-        return "a number", lambda value: _is_whole(value) or isinstance(value, float)
+        return "a number", _is_number
     if isinstance(param.type, Quantity):
         return "a string or a whole number", lambda value: _is_whole(value) or isinstance(value, str)
     return "a string", lambda value: isinstance(value, str)
@@ -131,6 +132,14 @@ def _is_many(param: click.Parameter) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or isinstance(value, float)
+
+
+def _is_numbers(value: object) -> bool:
+    return all(map(_is_number, value if isinstance(value, list) else [value]))
 
 
 def _is_texts(value: object) -> bool:

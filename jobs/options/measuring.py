@@ -55,6 +55,7 @@ by = option(
     "--by",
     section=WHAT,
     multiple=True,
+    type=values.TEXT,
     callback=_parsed,
     shell_complete=completion.column,
     metavar="COL[:COL]",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.show import console, document
+from jobs.show.fits import watch_fit
 from jobs.show.tables import emit_filled
 from jobs.stopping import stopped_with
 from pipeline.evaluation.calibrating.report import CalibrationReport, calibration_json, comparison_rows, facts_of
@@ -23,7 +24,7 @@ def show_calibration(params: Mapping[str, Any], *, as_json: bool) -> None:
 
         check_page(params["html"], output=params["output"], with_drawings=True)
     with stopped_with(""):
-        report = calibrate(**calibration_options(params))
+        report = calibrate(**calibration_options(params), observe=watch_fit())
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
     if as_json:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import LOWER_BITS, UPPER_BITS, Floats, carry, fixed_rows
-from pipeline.evaluation.finding import GUIDE_BYTES, KeyFinder, Places, finder_of, starts_of
-from pipeline.evaluation.keys import PLAIN_SUMS, WEIGHTED_SUMS, KeyTable, least_shift, merged
+from pipeline.evaluation.finding import KeyFinder, Places, finder_of, starts_of
+from pipeline.evaluation.keys import PLAIN_SUMS, KeyTable, least_shift, merged
 from pipeline.kernels.order import Keys, keys_of, values_of
 
 _FEW_PLACES = 1 << 10
@@ -79,9 +79,10 @@ class KeyCounter:
         smallest, largest = table.ends()
         self._smallest, self._largest = _grown(smallest, size, np.inf), _grown(largest, size, -np.inf)
         self._least, self._totals = _grown(table.least, size, np.inf), _grown(table.totals, size, 0)
+        self._keys = _grown(table.keys(table.shift), size, 0)
         self._squares = np.zeros(size, dtype=np.int64)
         self._packed = np.zeros((2, size), dtype=np.int64)
-        self._finder: KeyFinder = finder_of(self._keys(), self._shift)
+        self._finder: KeyFinder = finder_of(self._keys[: self._count], self._shift)
 
     def table(self) -> KeyTable:
         """Return the table of all rows; the counter keeps nothing else then."""
@@ -90,16 +91,18 @@ class KeyCounter:
             self._load(KeyTable.empty())
         return self._table
 
-    def handed_over(self) -> KeyTable:
-        """Return the table of all rows, and go on without rows but with their keys, which are at hand for others.
+    def take(self) -> KeyTable:
+        """Return the table of all rows, and begin anew with the keys that there are, in which more rows may be.
 
-        Keys and their ends stay, so that what is counted from now on is only right together with that table.
+        As many bits are left out from then on as now, or more: merged, such tables are what one table of all rows is.
         """
         if self._table is not None:
-            return self.table()
+            table, self._table = self._table, self._table.emptied()
+            return table
         table = self._ordered()
-        self._totals[:, : self._count] = 0
-        self._unsettled = 0
+        for values, empty in ((self._smallest, np.inf), (self._largest, -np.inf), (self._least, np.inf)):
+            values.fill(empty)
+        self._totals.fill(0)
         return table
 
     def merge(self, other: KeyCounter) -> None:
@@ -115,16 +118,18 @@ class KeyCounter:
         if self._table is not None:
             self._load(self._table)
             self._table = None
-        self._unsettled += len(rows.scores)
-        if self._unsettled > _UNSETTLED_ROWS:
+        if self._unsettled + len(rows.scores) > _UNSETTLED_ROWS:
             self._settle()
-            self._unsettled = len(rows.scores)
+        self._unsettled += len(rows.scores)
         scores = rows.scores + 0.0  # minus zero is zero
         places = self._places(scores)
         self._is_score = rows.probabilities is rows.scores
         # One array after the other: each stays in the cache while all rows are added to it.
-        np.minimum.at(self._smallest, places, scores)
-        np.maximum.at(self._largest, places, scores)
+        # Few rows are outside of the others of their keys, and to look costs less than to write.
+        outside = np.flatnonzero(self._smallest.take(places) > scores)
+        np.minimum.at(self._smallest, places[outside], scores[outside])
+        outside = np.flatnonzero(self._largest.take(places) < scores)
+        np.maximum.at(self._largest, places[outside], scores[outside])
         if not self._is_score:
             np.minimum.at(self._least, places, rows.probabilities)
         of_class = places + ~rows.positive * np.intp(self._totals.shape[1])
@@ -159,6 +164,7 @@ class KeyCounter:
 
     def _settle(self) -> None:
         """Carry what the lower parts have too much."""
+        self._unsettled = 0
         used = np.s_[: self._count]
         half = 1 + len(self._totals) // 2
         upper, lower = self._totals[2:half, used], self._totals[half:, used]
@@ -179,24 +185,21 @@ class KeyCounter:
         if not len(missing):
             return places
         ordered = np.sort(keys_of(scores[missing]))
-        if self._make_room(ordered):
-            # Keys are shorter now, and have other places.
-            missing = np.arange(len(scores))
+        if self._count + len(starts_of(ordered >> np.uint64(self._shift))) > self._most:
+            # Keys become shorter, and those without rows are left: all rows need their places.
+            if len(missing) < len(scores):
+                missing, ordered = np.arange(len(scores)), np.sort(keys_of(scores))
+            self._make_room(ordered)
         self._take_in(ordered)
         places[missing] = self._finder.look_up(scores[missing])
         return places
 
-    def _make_room(self, ordered: Keys) -> bool:
-        """Leave out as many bits as more rows need, given by all bits in order; return whether that changed keys."""
-        starts = starts_of(ordered >> np.uint64(self._shift))
-        if self._count + len(starts) <= self._most:
-            return False
+    def _make_room(self, ordered: Keys) -> None:
+        """Leave out as many bits as it takes to add rows, given by all bits in order."""
         table = self._ordered()
-        # Two runs in order: merging them is linear.
-        together = np.sort(np.concatenate([table.smallest, ordered[starts]]), kind="stable")
-        shift = least_shift(together, self._most, self._shift)
+        starts = starts_of(ordered >> np.uint64(self._shift))
+        shift = least_shift(np.sort(np.concatenate([table.smallest, ordered[starts]])), self._most, self._shift)
         self._load(table.coarsened(shift))
-        return len(table) > 0
 
     def _take_in(self, ordered: Keys) -> None:
         """Add the keys of rows, given by all bits in order."""
@@ -212,25 +215,25 @@ class KeyCounter:
             self._grow(min(max(2 * self._count, _FEW_PLACES), self._most))
         self._smallest[first : self._count] = rows
         self._largest[first : self._count] = rows
-        keys >>= np.uint64(self._shift)
-        if not first or not self._finder.enter(keys, first):
-            self._finder = finder_of(self._keys(), self._shift)
+        self._keys[first : self._count] = keys >> np.uint64(self._shift)
+        if not first or not self._finder.enter(self._keys[first : self._count], first):
+            self._finder = finder_of(self._keys[: self._count], self._shift)
 
     def _grow(self, size: int) -> None:
         self._smallest, self._largest = _grown(self._smallest, size, np.inf), _grown(self._largest, size, -np.inf)
         self._least, self._totals = _grown(self._least, size, np.inf), _grown(self._totals, size, 0)
+        self._keys = _grown(self._keys, size, 0)
         self._squares, self._packed = _grown(self._squares, size, 0), _grown(self._packed, size, 0)
 
     def _ordered(self) -> KeyTable:
+        """Return the table of the keys that have rows."""
         self._settle()
-        smallest = keys_of(self._smallest[: self._count])
-        order = np.argsort(smallest)
-        largest = keys_of(self._largest[order])
+        used = np.flatnonzero(self._totals[0, : self._count] + self._totals[1, : self._count])
+        used = used[np.argsort(self._smallest[used])]
         least = self._smallest if self._is_score else self._least
-        return KeyTable(self._most, self._shift, smallest[order], largest, least[order], self._totals[:, order])
-
-    def _keys(self) -> Keys:
-        return keys_of(self._smallest[: self._count]) >> np.uint64(self._shift)
+        totals = np.stack([row[used] for row in self._totals])
+        ends = keys_of(self._smallest[used]), keys_of(self._largest[used])
+        return KeyTable(self._most, self._shift, *ends, least[used], totals)
 
 
 def _grown(values: Any, size: int, empty: float) -> Any:
@@ -238,13 +241,6 @@ def _grown(values: Any, size: int, empty: float) -> Any:
     grown = np.full((*values.shape[:-1], size), empty, dtype=values.dtype)
     grown[..., : values.shape[-1]] = values
     return grown
-
-
-def counter_bytes(most: int, *, weighted: bool = False) -> int:
-    """Return the bytes of a counter of so many keys that rows are added to, besides what a tile takes."""
-    sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
-    # Ends, smallest probability, squares, rows of both classes (twice), sums in two parts; twice while it grows.
-    return _WORD * (8 + 2 * sums) * 2 * most + GUIDE_BYTES
 
 
 def tile_bytes(rows: int) -> int:

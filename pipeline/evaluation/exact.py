@@ -56,12 +56,13 @@ class ExactSum:
 
     def add_rows(self, values: Floats) -> None:
         """Add numbers, not negative and at most 2**19 of them; those below 2**24 are rounded to 2**-62."""
-        is_large = ~(values < MOST_FIXED)
-        if is_large.any():
+        largest = values.max(initial=0.0)
+        if not largest < MOST_FIXED:  # NaN among them
+            is_large = ~(values < MOST_FIXED)
             for value in values[is_large].tolist():
                 self.add(value)
             values = values[~is_large]
-        is_small = bool(values.max(initial=0.0) < _SMALL)
+        is_small = bool(largest < _SMALL)
         cut_at = (_SMALL_UPPER_BITS if is_small else UPPER_BITS), (_SMALL_LOWER_BITS if is_small else LOWER_BITS)
         for start in range(0, len(values), BLOCK_ROWS):
             upper, lower = _cut(values[start : start + BLOCK_ROWS], *cut_at)

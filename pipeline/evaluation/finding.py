@@ -35,11 +35,10 @@ class KeyFinder(Protocol):
 
 def finder_of(keys: Keys, shift: int) -> KeyFinder:
     """Return what finds keys with so many bits left out, at their places in the list."""
-    bits = _FRACTION_BITS - shift
-    if len(keys) and 0 <= bits < _MOST_CELLS.bit_length():
-        binades = np.unique(_codes_of(keys, shift) >> np.uint64(bits))
-        if (len(binades) + 1) << bits <= _MOST_CELLS:
-            return _KeyGuide(keys, shift, binades)
+    if 0 < _FRACTION_BITS - shift < _MOST_CELLS.bit_length():
+        guide = _KeyGuide(shift)
+        if guide.enter(keys, 0):
+            return guide
     return _OrderedKeys(keys, shift)
 
 
@@ -61,17 +60,14 @@ def _leading(values: Floats, shift: np.uint64) -> Keys:
 class _KeyGuide:
     """A table of the places of all keys of the binades that occur: sign and exponent say where a binade begins."""
 
-    def __init__(self, keys: Keys, shift: int, binades: Keys) -> None:
+    def __init__(self, shift: int) -> None:
         self._shift = np.uint64(shift)
         self._binade_bits = np.uint64(_FRACTION_BITS - shift)
-        width = 1 << int(self._binade_bits)
         # The first block has no key: it is that of all binades which do not occur.
-        block = np.zeros(_BINADES, dtype=np.int64)
-        block[binades.view(np.int64)] = np.arange(1, len(binades) + 1)
-        self._has_block = block > 0
-        self._starts = (block - np.arange(_BINADES)) * width
-        self._places = np.full((len(binades) + 1) * width, NOWHERE, dtype=np.int32)
-        self.enter(keys, 0)
+        self._blocks = np.zeros(_BINADES, dtype=np.int64)
+        self._starts = np.empty(_BINADES, dtype=np.int64)
+        self._places = np.empty(0, dtype=np.int32)
+        self._make_blocks(np.empty(0, dtype=np.int64))
 
     def look_up(self, scores: Floats) -> Places:
         places = np.empty(len(scores), dtype=np.intp)
@@ -82,9 +78,23 @@ class _KeyGuide:
 
     def enter(self, keys: Keys, first: int) -> bool:
         codes = _codes_of(keys, int(self._shift))
-        if not self._has_block[(codes >> self._binade_bits).view(np.int64)].all():
+        binades = np.flatnonzero(np.bincount((codes >> self._binade_bits).view(np.int64), minlength=_BINADES))
+        new = binades[self._blocks[binades] == 0]
+        if len(new) and not self._make_blocks(new):
             return False
         self._places[self._cells(codes)] = np.arange(first, first + len(keys))
+        return True
+
+    def _make_blocks(self, binades: npt.NDArray[np.int64]) -> bool:
+        """Make room for the keys of other binades, and return whether there is."""
+        width = 1 << int(self._binade_bits)
+        count = int(self._blocks.max()) + 1
+        if (count + len(binades)) * width > _MOST_CELLS:
+            return False
+        more = np.full((count + len(binades)) * width - len(self._places), NOWHERE, dtype=np.int32)
+        self._places = np.concatenate([self._places, more])
+        self._blocks[binades] = np.arange(count, count + len(binades))
+        self._starts = (self._blocks - np.arange(_BINADES)) * width
         return True
 
     def _cells(self, codes: Keys) -> Places:

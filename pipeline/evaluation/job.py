@@ -38,6 +38,8 @@ class EvaluationJob:
     how : HowToScan
     fitted : str or None
         The digest that the inputs must have, as those of a fit, so that places in them say which rows it held out.
+    times : tuple of str
+        The columns of groups that are times, found when the inputs are looked at.
     """
 
     inputs: tuple[str, ...]
@@ -53,6 +55,7 @@ class EvaluationJob:
     precision: Precision
     how: HowToScan
     fitted: str | None = None
+    times: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, Any]:
         """Return what the step needs, as JSON."""
@@ -66,6 +69,7 @@ class EvaluationJob:
             "missing_target": self.missing_target,
             "decimal": self.csv.decimal,
             "nulls": self.csv.spellings,
+            "times": self.times,
             "precision": self.precision,
             "arithmetic": arithmetic_here(self.blocks, self.precision),
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,10 @@ class JointTable:
         first, second = (keys_of(each) >> np.uint64(shift) for each in scores)
         return _counted(cls(most, shift, first, second, np.stack([positive, ~positive]).astype(np.int64)))
 
+    def emptied(self) -> JointTable:
+        """Return the table without its rows, which leaves out as many bits."""
+        return replace(self, first=self.first[:0], second=self.second[:0], counts=self.counts[:, :0])
+
     def limited(self, most: int) -> JointTable:
         """Return the table with as few bits left out as so many pairs allow; fewer than may be now."""
         return _counted(replace(self, most=min(most, self.most)))
@@ -81,9 +85,19 @@ class JointTable:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> JointTable:
-        """Return the table of which these are the arrays."""
+        """Return the table of which these are the arrays.
+
+        Raises
+        ------
+        ValueError
+            They are not those of a table.
+        """
         most, shift = (int(number) for number in arrays["rule"])
-        return cls(most, shift, *(arrays[name] for name in ("first", "second", "counts")))
+        table = cls(most, shift, *(arrays[name] for name in ("first", "second", "counts")))
+        count = len(table.first)
+        if not (table.second.shape == (count,) and table.counts.shape == (2, count) and 0 <= shift < _BITS):
+            raise ValueError("arrays of a table of pairs do not fit each other")
+        return table
 
 
 def joined(one: JointTable, other: JointTable) -> JointTable:
@@ -97,43 +111,68 @@ def joined(one: JointTable, other: JointTable) -> JointTable:
         np.concatenate([each.second >> more for each, more in parts]),
         np.concatenate([one.counts, other.counts], axis=1),
     )
-    return _counted(together)
+    # Two runs in order: merging them is linear.
+    return _counted(together, "stable")
 
 
-def _counted(table: JointTable) -> JointTable:
+def _counted(table: JointTable, kind: Literal["quicksort", "stable"] = "quicksort") -> JointTable:
     """Return a table with each pair once, and with as few bits left out as its pairs allow."""
     if not len(table.first):
         return table
-    order, apart = _ordered(table)
-    more = _least(apart, table.most, _BITS - 1 - table.shift)
-    starts = np.flatnonzero(np.concatenate([[True], apart > more]))
+    order, upper, lower = _ordered(table, kind)
+    more = _least(upper, lower, table.most, _BITS - 1 - table.shift)
+    starts = np.flatnonzero(np.concatenate([[True], _differ(upper, lower, more)]))
     here = order[starts]
     return JointTable(
         table.most,
         table.shift + more,
         table.first[here] >> np.uint64(more),
         table.second[here] >> np.uint64(more),
-        np.add.reduceat(table.counts[:, order], starts, axis=1),
+        np.stack([np.add.reduceat(counts[order], starts) for counts in table.counts]),
     )
 
 
-def _least(apart: npt.NDArray[np.uint8], most: int, bits: int) -> int:
+def _least(upper: Keys | None, lower: Keys, most: int, high: int) -> int:
     """Return how many more bits must be left out for at most so many pairs."""
-    # Neighbours differ while fewer bits are left out than this says.
-    differ = np.cumsum(np.bincount(apart, minlength=_BITS + 1)[::-1])[::-1]
-    return next((more for more in range(bits) if differ[more + 1] < most), bits)
+    low = 0
+    if np.count_nonzero(_differ(upper, lower, low)) < most:
+        return low
+    while low < high:
+        middle = (low + high) // 2
+        if np.count_nonzero(_differ(upper, lower, middle)) < most:
+            high = middle
+        else:
+            low = middle + 1
+    return high
 
 
-def _ordered(table: JointTable) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]:
-    """Return the order of pairs, and from how many bits on that are left out each equals the one before it."""
-    upper = _taken_in_turn(table.first >> _HALF, table.second >> _HALF)
+def _differ(upper: Keys | None, lower: Keys, more: int) -> npt.NDArray[np.bool_]:
+    """Return which pairs differ from the one before when so many more bits of both numbers are left out.
+
+    Parameters
+    ----------
+    upper, lower : ndarray of uint64
+        What changes in the upper and in the lower halves of both, of which the bits take turns; the upper one is
+        ``None`` where nothing does.
+    more : int
+    """
+    half = int(_HALF)
+    if more >= half:
+        return np.zeros(len(lower), dtype=np.bool_) if upper is None else upper >= np.uint64(4 ** (more - half))
+    differ = lower >= np.uint64(4**more)
+    return differ if upper is None else differ | (upper > 0)
+
+
+def _ordered(table: JointTable, kind: Literal["quicksort", "stable"]) -> tuple[npt.NDArray[np.intp], Keys | None, Keys]:
+    """Return the order of pairs, and what changes from one to the next in their upper and lower halves."""
     if table.shift >= _BITS - int(_HALF):
         lower = _taken_in_turn(table.first, table.second)
-        order = np.argsort(lower, kind="stable")
-        return order, _pair_bits(np.zeros(len(order) - 1, dtype=np.uint64), _changes(lower[order]))
+        order = np.argsort(lower, kind=kind)
+        return order, None, _changes(lower[order])
+    upper = _taken_in_turn(table.first >> _HALF, table.second >> _HALF)
     lower = _taken_in_turn(table.first & _LOW_HALF, table.second & _LOW_HALF)
     order = np.lexsort((lower, upper))
-    return order, _pair_bits(_changes(upper[order]), _changes(lower[order]))
+    return order, _changes(upper[order]), _changes(lower[order])
 
 
 def _changes(ordered: Keys) -> Keys:
@@ -151,18 +190,3 @@ def _spread(values: Keys) -> Keys:
         spread |= spread << shift
         spread &= mask
     return spread
-
-
-def _pair_bits(upper: Keys, lower: Keys) -> npt.NDArray[np.uint8]:
-    """Return how many bits of each number, from the lowest, are needed to have all that differ."""
-    return np.where(upper > 0, _bit_length(upper) + np.uint8(_BITS), _bit_length(lower)) + np.uint8(1) >> np.uint8(1)
-
-
-def _bit_length(values: Keys) -> npt.NDArray[np.uint8]:
-    lengths = np.zeros(len(values), dtype=np.uint8)
-    rest = values.copy()
-    for step in (32, 16, 8, 4, 2, 1):
-        is_long = rest >> np.uint64(step) > 0
-        lengths += is_long * np.uint8(step)
-        rest = np.where(is_long, rest >> np.uint64(step), rest)
-    return lengths + (rest > 0)

@@ -2,13 +2,17 @@
 
 A key is the leading bits of a float64 that is written as an integer of the same order. One bit fewer is kept whenever
 more keys occur than may be. How many bits that leaves depends on the rows together, not on their order or on how they
-were divided: rows that are a part of others never have more keys. A key whose smallest and largest number agree has no
-width: its rows are equal. Counts are exact, and so are sums of what each row was rounded to.
+were divided: rows that are a part of others never have more keys. Counts are exact, and so are sums of what each row
+was rounded to.
+
+A key whose smallest and largest number agree has no width: its rows are equal. Rows of one key that differ are what the
+bounds of measures come from. Where many rows are close to each other beside a wide range of others, these use up the
+keys, and the bounds are large. To keep more bits where more rows are would make tables depend on how rows were divided,
+because a part of them cannot know where the others are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +63,13 @@ class KeyTable:
         sums = WEIGHTED_SUMS if weighted else PLAIN_SUMS
         return cls(most, 0, none, none, np.empty(0), np.empty((2 + 2 * sums, 0), dtype=np.int64))
 
+    @classmethod
+    def blank(cls, like: KeyTable, shift: int, size: int) -> KeyTable:
+        """Return a table of so many keys without rows."""
+        smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
+        totals = np.zeros((len(like.totals), size), dtype=np.int64)
+        return cls(like.most, shift, smallest, largest, np.full(size, np.inf), totals)
+
     def __len__(self) -> int:
         return len(self.smallest)
 
@@ -91,7 +102,21 @@ class KeyTable:
         if shift == self.shift or not len(self):
             return replace(self, shift=shift)
         starts = starts_of(self.keys(shift))
-        return _gathered(self, shift, len(starts), [(self, places_of(starts, len(self)))])
+        places = places_of(starts, len(self))
+        table = KeyTable.blank(self, shift, len(starts))
+        table.smallest[:], table.least[:] = self.smallest[starts], np.minimum.reduceat(self.least, starts)
+        table.largest[:] = self.largest[np.append(starts[1:], len(self)) - 1]
+        for total, row in zip(table.totals, self.totals, strict=True):
+            np.add.at(total, places, row)
+        carry(*table.sum_parts())
+        return table
+
+    def emptied(self) -> KeyTable:
+        """Return the table without its rows, which leaves out as many bits."""
+        none = np.s_[:0]
+        return KeyTable(
+            self.most, self.shift, self.smallest[none], self.largest[none], self.least[none], self.totals[:, none]
+        )
 
     def limited(self, most: int) -> KeyTable:
         """Return the table with as few bits left out as so many keys allow; fewer than may be now."""
@@ -110,10 +135,24 @@ class KeyTable:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> KeyTable:
-        """Return the table of which these are the arrays."""
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], *, weighted: bool = False) -> KeyTable:
+        """Return the table of which these are the arrays.
+
+        Raises
+        ------
+        ValueError
+            They are not those of a table.
+        """
         most, shift = (int(number) for number in arrays["rule"])
-        return cls(most, shift, *(arrays[name] for name in ("smallest", "largest", "least", "totals")))
+        table = cls(most, shift, *(arrays[name] for name in ("smallest", "largest", "least", "totals")))
+        rows = 2 + 2 * (WEIGHTED_SUMS if weighted else PLAIN_SUMS)
+        shapes = [each.shape for each in (table.smallest, table.largest, table.least, table.totals)]
+        if not (shapes == [(len(table),)] * 3 + [(rows, len(table))] and 0 <= shift < _BITS and len(table) <= most):
+            raise ValueError("arrays of a table of keys do not fit each other")
+        keys = table.keys(shift)
+        if (keys[1:] <= keys[:-1]).any() or (table.largest < table.smallest).any() or (table.totals[:2] < 0).any():
+            raise ValueError("a table of keys is not in order")
+        return table
 
 
 def merged(one: KeyTable, other: KeyTable) -> KeyTable:
@@ -148,21 +187,14 @@ def _united(one: KeyTable, other: KeyTable) -> KeyTable:
     starts = starts_of(keys[order])
     places = np.empty(len(keys), dtype=np.intp)
     places[order] = places_of(starts, len(keys))
-    return _gathered(one, one.shift, len(starts), [(one, places[: len(one)]), (other, places[len(one) :])])
-
-
-def _gathered(
-    like: KeyTable, shift: int, size: int, parts: Sequence[tuple[KeyTable, npt.NDArray[np.intp]]]
-) -> KeyTable:
-    """Return a table of so many keys, to whose places the keys of others are added."""
-    smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
-    least, totals = np.full(size, np.inf), np.zeros((len(like.totals), size), dtype=np.int64)
-    for part, places in parts:
-        np.minimum.at(smallest, places, part.smallest)
-        np.maximum.at(largest, places, part.largest)
-        np.minimum.at(least, places, part.least)
-        for total, row in zip(totals, part.totals, strict=True):
-            np.add.at(total, places, row)
-    table = KeyTable(like.most, shift, smallest, largest, least, totals)
+    ours, theirs = places[: len(one)], places[len(one) :]
+    table = KeyTable.blank(one, one.shift, len(starts))
+    table.smallest[ours], table.largest[ours], table.least[ours] = one.smallest, one.largest, one.least
+    table.smallest[theirs] = np.minimum(table.smallest[theirs], other.smallest)
+    table.largest[theirs] = np.maximum(table.largest[theirs], other.largest)
+    table.least[theirs] = np.minimum(table.least[theirs], other.least)
+    for total, mine, its in zip(table.totals, one.totals, other.totals, strict=True):
+        total[ours] = mine
+        total[theirs] += its
     carry(*table.sum_parts())
     return table

@@ -30,6 +30,8 @@ from pipeline.units import format_count
 
 # A larger bound of an area is told.
 BOUND_TOLD = 2e-5
+# Weights of rows are rounded to 2**-62; those that are smaller on average lose digits that matter.
+_SMALL_WEIGHT = 2.0**-30
 _DEFAULT = MeasureWishes()
 
 
@@ -77,7 +79,7 @@ def _binary(state: EvaluationState, wishes: MeasureWishes, model: int) -> Binary
         calibration_slope=line and line[0],
         calibration_intercept=line and line[1],
         keys=len(keys.rows),
-        warnings=_warnings(ranked),
+        warnings=(*_warnings(ranked), *_weight_warnings(state.rows, weight)),
         notes=_notes(state, positives, negatives, line is None),
     )
 
@@ -119,6 +121,16 @@ def _warnings(ranked: dict[str, Any]) -> tuple[str, ...]:
     return (told,)
 
 
+def _weight_warnings(rows: int, weight: float) -> tuple[str, ...]:
+    if weight >= rows * _SMALL_WEIGHT:
+        return ()
+    told = (
+        f"weights are {weight / rows:.2g} on average, and each is rounded to {2.0**-62:.2g}: multiply all of them by a "
+        "constant, which changes no measure"
+    )
+    return (told,)
+
+
 def _notes(state: EvaluationState, positives: float, negatives: float, has_no_line: bool) -> tuple[str, ...]:
     notes = []
     if not (positives > 0 and negatives > 0):
@@ -154,7 +166,7 @@ def _multinomial(state: EvaluationState, model: int) -> MultinomialMeasures:
         confusion_matrix=tuple(tuple(amount(cell, weighted) for cell in row) for row in cells),
         classes=classes,
         auc_macro=sum(areas) / len(areas) if len(areas) == len(classes) else None,
-        warnings=_class_warnings(bounds),
+        warnings=(*_class_warnings(bounds), *_weight_warnings(state.rows, weight)),
         notes=notes,
     )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.canonical import digest
-from pipeline.errors import ConfigurationError, UsageError
+from pipeline.errors import BalanceError, ConfigurationError, UsageError
+from pipeline.evaluation.counting import tile_bytes
+from pipeline.evaluation.finding import GUIDE_BYTES
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
@@ -29,17 +31,19 @@ from pipeline.scan import (
     ReduceTree,
     StepCosts,
     Survey,
+    arrow_type,
     discover,
     exceeds,
     gather_facts,
     open_scan,
     prepare_scan,
     settings_bytes,
+    shape_of,
     worker,
 )
 from pipeline.types.blocks import HasTiles
 from pipeline.types.features import FeatureCounts, HasFeatures
-from pipeline.types.inputs import FileFacts
+from pipeline.types.inputs import CsvOptions, FileFacts
 from pipeline.types.job import ShareLimits
 from pipeline.types.work import Outcome
 from pipeline.units import escape
@@ -48,8 +52,8 @@ _FLOAT = 8
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
 _MISLED = 4
-# Arrays of a tile that are sorted, and their places, while it is added.
-_SORTED = 8
+# What counters of keys take, in units of their tables: they keep room for as many keys again.
+_ROOM = 3
 _ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
 _FEWER = "make fewer groups (--by, --max-groups), or evaluate one model"
@@ -96,6 +100,12 @@ class EvaluatedRows:
             "not_held_out": counts["not_held_out"],
         }
 
+    def require_balance(self) -> None:
+        """Raise a ``BalanceError`` unless every row that was read is in one account."""
+        read, *others = self.rows.values()
+        if read != sum(others):
+            raise BalanceError(f"{read:,} rows were read, but {sum(others):,} are in the accounts")
+
 
 def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
     """Return what the rows of a chunk add up to: the step."""
@@ -119,12 +129,12 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
             "use workers with one kind of CPU, one numpy and one logitstream",
         )
     terms = EvaluationTerms.of(settings["terms"])
-    missing, decimal, nulls = (settings[name] for name in ("missing_target", "decimal", "nulls"))
-    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls))
+    missing, decimal, nulls, times = (settings[name] for name in ("missing_target", "decimal", "nulls", "times"))
+    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls), tuple(times))
 
 
-def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...]]:
-    """Return a scan that can start, and notes for a person; no row is read.
+def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan, tuple[str, ...]]:
+    """Return the job with what its inputs add, a scan that can start, and notes for a person; no row is read.
 
     Raises
     ------
@@ -133,7 +143,8 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...
     """
     found = discover(job.inputs)
     files = gather_facts(found.files, job.csv, full=job.full_fingerprint)
-    columns = EvaluatedColumns.of(job.blocks, job.terms)
+    job = replace(job, times=tuple(name for name in job.terms.group_columns if _is_time(name, files, job.csv)))
+    columns = EvaluatedColumns.of(job.blocks, job.terms, job.times)
     survey = Survey.of(files, columns.needs, columns.kept, job.csv)
     surveyed = survey.compared(lambda fields: columns.unfit(job.blocks, fields), job.absent)
     _check_held_out(job, files, {field.name: field.type for field in surveyed.fields})
@@ -142,7 +153,15 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[PreparedScan, tuple[str, ...
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
     scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
-    return scan, (*found.notes, *surveyed.notes)
+    return job, scan, (*found.notes, *surveyed.notes)
+
+
+def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
+    """Return whether a column is a time in any file, or is declared to be one."""
+    declared = [arrow_type(type_) for column, type_ in csv.types if column == name]
+    distinct = {shape_of(facts) or id(facts): facts for facts in files}.values()
+    stored = (each.field.type for facts in distinct for each in facts.columns if each.field.name == name)
+    return any(pa.types.is_temporal(type_) for type_ in (*declared, *stored))
 
 
 def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
@@ -157,7 +176,7 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
     LogitstreamError
         As :func:`prepare_evaluation`.
     """
-    prepared, notes = prepare_evaluation(job)
+    job, prepared, notes = prepare_evaluation(job)
     with np.errstate(all="ignore"):
         return _EvaluationPass(prepared, job).found(notes)
 
@@ -180,11 +199,10 @@ def _check_held_out(job: EvaluationJob, files: Sequence[FileFacts], types: Mappi
             raise UsageError(
                 f"column {escape(name)} is {escape(str(type_))}, which is no key of rows", "leave --rows out"
             )
-        if name != job.terms.key and job.terms.holdout is not None:
-            comparison = parse_holdout(job.terms.holdout)
-            assert isinstance(comparison, ColumnComparison)
-            if reason := unfit_comparison(comparison, type_):
-                raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
+        comparison = None if job.terms.holdout is None else parse_holdout(job.terms.holdout)
+        compared = comparison if isinstance(comparison, ColumnComparison) and comparison.column == name else None
+        if compared is not None and (reason := unfit_comparison(compared, type_)):
+            raise UsageError(f"column {escape(name)} {reason}", "evaluate files like those of the fit")
 
 
 def data_digest(files: Sequence[FileFacts]) -> str:
@@ -212,8 +230,10 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         shared_bytes=settings_bytes(job.settings()),
         # The totals of all chunks, and those that they become while a payload is added.
         table_bytes=2 * totals_bytes(terms, all_rows) + sum(block.table_bytes for block in job.blocks),
-        step_bytes=2 * payload
-        + _FLOAT * tile_rows * (row * (2 if terms.by else 1) + _SORTED)
+        step_bytes=_ROOM * payload
+        + models * min(GUIDE_BYTES, payload)
+        + _FLOAT * tile_rows * row * (2 if terms.by else 1)
+        + tile_bytes(tile_rows)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
 
@@ -253,7 +273,9 @@ class _EvaluationPass:
         agenda.require_complete()
         data = tuple(map(file_digest, self._prepared.files))
         accounts = (self._read, self._bad, self._set_aside)
-        return EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+        found = EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+        found.require_balance()
+        return found
 
     def _warnings(self) -> Iterator[str]:
         """Yield what is wrong with the features of the models, as a run that scores would say it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.choices import Cause, MissingTarget
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
@@ -40,7 +41,7 @@ class EvaluatedColumns:
     groups : tuple of int
         Of the columns that make groups.
     kept : tuple of str
-        The columns behind the needs that say which rows are held out, read as they are.
+        The columns behind the needs, read as they are: those that say which rows are held out, and groups of times.
     """
 
     needs: tuple[Need, ...]
@@ -52,8 +53,8 @@ class EvaluatedColumns:
     kept: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, blocks: Sequence[ScoresColumns], terms: EvaluationTerms) -> EvaluatedColumns:
-        """Return the columns that models and terms need."""
+    def of(cls, blocks: Sequence[ScoresColumns], terms: EvaluationTerms, times: Sequence[str] = ()) -> EvaluatedColumns:
+        """Return the columns that models and terms need; those that make groups and are ``times`` are read as such."""
         needs: dict[Need, int] = {}
 
         def place(need: Need) -> int:
@@ -65,8 +66,11 @@ class EvaluatedColumns:
         models = tuple(tuple(map(place, block.columns())) for block in blocks)
         target = place(Need(terms.target, "categorical"))
         probability, weight = number(terms.probability), number(terms.weight)
-        groups = tuple(place(Need(name, "categorical")) for name in terms.group_columns)
-        return cls(tuple(needs), models, target, probability, weight, groups, kept_columns(terms))
+        groups = {name: place(Need(name, "categorical")) for name in terms.group_columns if name not in times}
+        kept = tuple(dict.fromkeys((*kept_columns(terms), *times)))
+        groups |= {name: len(needs) + kept.index(name) for name in times}
+        in_order = tuple(groups[name] for name in terms.group_columns)
+        return cls(tuple(needs), models, target, probability, weight, in_order, kept)
 
     def divider(self, terms: EvaluationTerms, nulls: tuple[str, ...]) -> Divider | None:
         """Return what says which rows are held out; ``None`` where all rows are evaluated."""
@@ -100,7 +104,7 @@ class EvaluatedColumns:
             yield self.probability, "a probability"
         if self.weight is not None:
             yield self.weight, "a weight"
-        yield from ((place, "a column of groups") for place in self.groups)
+        yield from ((place, "a column of groups") for place in self.groups if place < len(self.needs))
 
 
 def kept_columns(terms: EvaluationTerms) -> tuple[str, ...]:
@@ -126,6 +130,8 @@ class EvaluationReader:
         The decimal sign in a CSV.
     nulls : tuple of str
         Spellings of null in text of a CSV that is read as it is.
+    times : tuple of str
+        The columns of groups that are times.
     known : KnownKeys
         The keys of chunks that were read.
     """
@@ -135,6 +141,7 @@ class EvaluationReader:
     missing_target: MissingTarget
     decimal: str
     nulls: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
     known: KnownKeys = field(init=False, default_factory=KnownKeys)
     columns: EvaluatedColumns = field(init=False)
     divider: Divider | None = field(init=False)
@@ -146,7 +153,7 @@ class EvaluationReader:
         positions = {spelling: number for number, spelling in enumerate(spelled)}
         signs = {True: self.decimal, False: "."}
         tables = {is_csv: LevelTable(positions, spelled_type(spelled), (), sign) for is_csv, sign in signs.items()}
-        columns = EvaluatedColumns.of(self.blocks, self.terms)
+        columns = EvaluatedColumns.of(self.blocks, self.terms, self.times)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "divider", columns.divider(self.terms, self.nulls))
         object.__setattr__(self, "_tables", tables)
@@ -284,4 +291,8 @@ class _BatchOfRows:
 
     def _groups(self, rows: slice | Codes) -> Iterator[Codes]:
         for name, place in zip(self.terms.group_columns, self.columns.groups, strict=True):
-            yield self.chunk.names[name].codes(levels(self._array(place)))[rows]
+            array = self._array(place)
+            if name in self.reader.times:
+                # As text in the order of a calendar.
+                array = pc.cast(array, pa.large_string())
+            yield self.chunk.names[name].codes(levels(array))[rows]

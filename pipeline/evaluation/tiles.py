@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,21 +78,14 @@ class UsedRows:
 
 
 class TileBuffer:
-    """Gathers the used rows of a chunk, and passes on each tile of them, whatever the batches are. For one thread.
+    """Gathers the used rows of a chunk into tiles, whatever the batches are. For one thread."""
 
-    Parameters
-    ----------
-    full : callable
-        Receives each tile. Its arrays are valid until it returns.
-    """
-
-    def __init__(self, full: Callable[[UsedRows], None]) -> None:
-        self._full = full
+    def __init__(self) -> None:
         self._held: UsedRows | None = None
         self._rows = 0
 
-    def add(self, rows: UsedRows) -> None:
-        """Add rows."""
+    def add(self, rows: UsedRows) -> Iterator[UsedRows]:
+        """Add rows, and yield each tile that is full. Its arrays are valid until the next one is asked for."""
         if self._held is None:
             # Pages that are never written to take no memory.
             empty = [np.empty((*array.shape[:-1], TILE_ROWS), array.dtype) for array in rows.arrays()]
@@ -104,10 +97,10 @@ class TileBuffer:
                 held[..., self._rows : self._rows + taken] = array[..., start : start + taken]
             start, self._rows = start + taken, self._rows + taken
             if self._rows == TILE_ROWS:
-                self.flush()
+                yield from self.rest()
 
-    def flush(self) -> None:
-        """Pass on the rows that are left, if there are any."""
+    def rest(self) -> Iterator[UsedRows]:
+        """Yield the rows that are left, if there are any."""
         if self._held is not None and self._rows:
-            self._full(self._held.of_rows(slice(0, self._rows)))
+            yield self._held.of_rows(slice(0, self._rows))
         self._rows = 0

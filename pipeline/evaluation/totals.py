@@ -80,17 +80,19 @@ class ChunkTotals:
         self.names = {column: GroupNames() for column in terms.group_columns}
         self._columns = [[terms.group_columns.index(name) for name in by] for by in terms.by]
         self._names = [[self.names[name] for name in by] for by in terms.by]
-        self._buffer = TileBuffer(self._add)
+        self._buffer = TileBuffer()
 
     def add(self, rows: UsedRows) -> None:
         """Add rows."""
-        self._buffer.add(rows)
+        for tile in self._buffer.add(rows):
+            self._add(tile)
 
     def done(self) -> EvaluationTotals:
         """Return the totals, after the last rows."""
-        self._buffer.flush()
+        for tile in self._buffer.rest():
+            self._add(tile)
         if self._known is not None:
-            self.totals.whole = self._whole.handed_over()
+            self.totals.whole = self._whole.take()
             self._known.state = self._whole
         return self.totals
 

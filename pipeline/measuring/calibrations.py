@@ -91,6 +91,7 @@ def calibrate(
     LogitstreamError
         As for any input: ``exit_code`` is that of the command line.
     """
+    observe = options.pop("observe", None)
     check_names(options, CalibrateOptions)
     asked: dict[str, Any] = dict(completed(options))
     _check(asked, target)
@@ -105,7 +106,7 @@ def calibrate(
         output=_output(output),
         **_reading(asked),
     )
-    return calibrated(wishes, found)
+    return calibrated(wishes, found, observe)
 
 
 def _raw_block(model: AnyModel, decimal: str) -> RawBlock:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from tests.benchmarks import evaluate
+from pipeline.units import parse_bytes
+from tests.benchmarks import evaluate, files, meter
+from tests.benchmarks.data import CHUNK_ROWS
 from tests.benchmarks.evaluate import CASES, Contest
 from tests.benchmarks.meter import Measured
 
@@ -23,6 +27,7 @@ def test_a_promise_about_evaluations_can_break() -> None:
     assert _missed(1.2) == set()
     assert _missed(1.3) == {"wall / scikit-learn"}
     assert _missed(1.0, peak=101) == {"peak / --memory"}
+    assert _missed(1.0, peak=300_000_001) == {"peak / --memory", "peak / 300 MB"}
     assert _missed(1.0, auc=0.700002) == {"difference of auc"}
     assert _missed(1.0, auc=0.7000009) == set()
 
@@ -40,3 +45,19 @@ def test_a_case_of_evaluations_prints_what_is_promised(
     assert {"peak / --memory", f"wall / {CASES[name].peer}"} <= names
     assert all(each["is_met"] for each in found["targets"] if each["name"].startswith("difference"))
     assert f"{name}: {CASES[name].about}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "memory"), [((), "450MiB"), (("--by", "g", "--weight", "p"), "1100MiB")])
+def test_an_evaluation_stays_inside_the_memory_that_it_gets(
+    tmp_path: Path, words: tuple[str, ...], memory: str
+) -> None:
+    data = tmp_path / "in.parquet"
+    tables = (
+        table.append_column("g", pa.array(np.arange(table.num_rows) % 250))
+        for table in evaluate.Observed(2_500_000).tables()
+    )
+    files.write_parquet(data, tables, CHUNK_ROWS, "snappy")
+    asked = [str(data), "--target", "y", "--probability", "p", *words, "--memory", memory, "--json"]
+    measured = meter.run([*meter.command("evaluate"), *asked])
+    assert measured.peak_bytes <= parse_bytes(memory)

@@ -16,7 +16,7 @@ from pipeline.evaluation.harmonic import harmonic_differences
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.lists(FINITE, max_size=20), st.integers(0, 20))
+@given(st.lists(FINITE, max_size=6), st.integers(0, 6))
 def test_a_sum_is_rounded_once_and_parts_of_it_can_be_merged(values: list[float], cut: int) -> None:
     parts = [ExactSum(), ExactSum()]
     for place, value in enumerate(values):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.evaluation.counting import KeyCounter, KeyedRows
 from pipeline.evaluation.joint import JointTable, joined
-from pipeline.evaluation.keys import KeyTable
+from pipeline.evaluation.keys import MOST_KEYS, KeyTable
 from pipeline.evaluation.states import EvaluationState, ScoredTile, StateShape
-from tests.evaluation.states_of import arrays_equal, state_of
+from tests.evaluation.states_of import arrays_equal, losses_of, state_of
 
 # Scores that share leading bits, far apart, equal, tiny, negative, and zeros of both signs.
 SCORES = st.one_of(
@@ -39,10 +39,11 @@ def table_of(rows: list, most: int, cuts: list[int], order: list[int]) -> dict:
         else:
             other = KeyCounter(KeyTable.empty(most, weighted=True))
             other.add(part)
-            whole.merge(KeyCounter(KeyTable.from_arrays(other.table().to_arrays())))
+            whole.merge(KeyCounter(KeyTable.from_arrays(other.table().to_arrays(), weighted=True)))
     return whole.table().to_arrays()
 
 
+@settings(max_examples=30)
 @given(ROWS, st.sampled_from([2, 3, 8, 1000]), st.lists(st.integers(0, 60), max_size=5), st.randoms())
 def test_a_table_has_the_same_bits_in_any_order_and_any_parts(rows, most, cuts, random) -> None:
     order = random.sample(range(len(rows)), len(rows))
@@ -52,11 +53,12 @@ def test_a_table_has_the_same_bits_in_any_order_and_any_parts(rows, most, cuts, 
     assert len(one["smallest"]) <= most
 
 
+@settings(max_examples=30)
 @given(ROWS, st.sampled_from([2, 8]), st.integers(0, 60))
 def test_as_few_bits_are_left_out_as_keys_allow(rows, most, cut) -> None:
     found = table_of(rows, most, [cut], list(range(len(rows))))
     shift = int(found["rule"][1])
-    table = KeyTable.from_arrays(table_of(rows, 1000, [], list(range(len(rows)))))
+    table = KeyTable.from_arrays(table_of(rows, 1000, [], list(range(len(rows)))), weighted=True)
     keys = [len(np.unique(table.keys(bits))) for bits in range(64)]
     assert keys[shift] <= most
     assert not shift or keys[shift - 1] > most
@@ -88,6 +90,32 @@ def test_a_state_has_the_same_bits_in_any_order_and_any_parts(seed, most, weight
     one, two = (EvaluationState.from_arrays(each.shape, each.to_arrays()) for each in (one, two))
     two.merge(one)
     assert arrays_equal(whole, two)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.sampled_from([4, 64, 1 << 18]), st.booleans())
+def test_states_that_were_taken_one_after_the_other_add_up_to_that_of_all_rows(seed, most, weighted) -> None:
+    random = np.random.default_rng(seed)
+    size = int(random.integers(2, 300))
+    target = random.integers(0, 2, size)
+    models = tuple(random.choice([random.random(size), np.round(random.random(size), 1)]) for _ in range(2))
+    weights = random.random(size) if weighted else None
+    whole = state_of(target, *models, weights=weights, thresholds=(0.5,), most=most)
+    growing = EvaluationState.empty(whole.shape)
+    growing.limit(most)
+    total = EvaluationState.empty(whole.shape)
+    total.limit(most)
+    for part in np.split(np.arange(size), np.sort(random.integers(0, size, 3))):
+        for few in np.array_split(part, 2):
+            its = tuple(model[few] for model in models)
+            losses = tuple(losses_of(each, target[few]) for each in its)
+            growing.add(ScoredTile(its, its, losses, target[few], None if weights is None else weights[few]))
+        taken = growing.take()
+        assert taken.rows == len(part)
+        total.merge(EvaluationState.from_arrays(taken.shape, taken.to_arrays()))
+    assert growing.rows == 0
+    assert len(growing.models[0].counters[0].table()) == 0
+    assert arrays_equal(total, whole)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([4, 7, 50, 10_000]))
@@ -149,3 +177,36 @@ def test_weights_that_add_up_to_too_much_are_refused_when_states_are_merged() ->
     state.add(tile)
     with pytest.raises(DataError, match="weights add up to"):
         state.merge(EvaluationState.from_arrays(state.shape, state.to_arrays()))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("model 0/table 0/rule", lambda each: each + 64),
+        ("model 0/table 0/smallest", lambda each: each[::-1].copy()),
+        ("model 0/table 0/largest", lambda each: each - np.uint64(1)),
+        ("model 0/table 0/least", lambda each: each[1:]),
+        ("model 0/table 0/totals", lambda each: each[:, 1:]),
+        ("model 0/table 0/totals", lambda each: -each),
+        ("model 0/predicted", lambda each: each[:, :1]),
+        ("classes", lambda each: each + 1),
+    ],
+)
+def test_arrays_that_are_no_state_are_refused(name: str, change, weighted: bool) -> None:
+    target, probabilities = np.arange(9) % 2, np.linspace(0.1, 0.9, 9)
+    state = state_of(target, probabilities, weights=np.ones(9) if weighted else None, thresholds=(0.5,))
+    arrays = state.to_arrays()
+    assert EvaluationState.from_arrays(state.shape, arrays).rows == 9
+    with pytest.raises(ValueError, match=r"table|shape"):
+        EvaluationState.from_arrays(state.shape, arrays | {name: change(arrays[name])})
+    with pytest.raises(KeyError):
+        EvaluationState.from_arrays(state.shape, {each: arrays[each] for each in arrays if each != name})
+
+
+def test_a_table_of_all_keys_takes_less_than_25_megabytes() -> None:
+    counter = KeyCounter(KeyTable.empty())
+    scores = np.arange(2000.0)
+    counter.add(KeyedRows(scores, scores / 2000, scores > 1000))
+    taken = sum(each.nbytes for each in counter.table().to_arrays().values()) / len(scores)
+    assert taken * MOST_KEYS < 25e6

@@ -75,7 +75,7 @@ class PassRequest:
     calibration : mapping or None
         Measure with this calibration in place of that of the model.
     measured : bool
-        Whether rows are measured at all.
+        Whether rows are measured at all: a pass that only leads to a step need not.
     """
 
     counts: bool = False
@@ -84,6 +84,13 @@ class PassRequest:
     inverses: tuple[float, ...] = ()
     calibration: Mapping[str, Any] | None = None
     measured: bool = True
+
+    @property
+    def what(self) -> str:
+        """What the pass does, in a word."""
+        if self.counts:
+            return "count"
+        return "measure" if self.curve is None and not self.inverses else "fit"
 
     def to_bytes(self) -> bytes:
         """Return the request as it travels."""

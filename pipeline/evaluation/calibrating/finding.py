@@ -88,18 +88,29 @@ def _isotonic(passes: CalibrationPasses, first: ExactParts, table: KeyTable) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CountsByKey:
-    """The rows that are fitted, by key: the raw prediction in the middle of each, and how many rows of each class."""
+    """The rows that are fitted, by key.
+
+    Attributes
+    ----------
+    raw : ndarray of float64, shape (keys,)
+        The middle of the raw predictions with each key.
+    positives, negatives : ndarray of float64, shape (keys,)
+        How many rows of each class there are.
+    wide : bool
+        Whether any key has several raw predictions.
+    """
 
     raw: Floats
     positives: Floats
     negatives: Floats
+    wide: bool
 
     @classmethod
     def of(cls, table: KeyTable) -> CountsByKey:
         """Return the counts of a table."""
         smallest, largest = table.ends()
         positives, negatives = table.totals[:2].astype(np.float64)
-        return cls(smallest / 2 + largest / 2, positives, negatives)
+        return cls(smallest / 2 + largest / 2, positives, negatives, bool(table.is_wide().any()))
 
     def start(self, curve: ScaledCurve) -> Floats | None:
         """Return the weights that are the optimum for these raw predictions."""
@@ -140,10 +151,14 @@ class _CurveFit:
         if curve is None or weights is None:
             raise not_determined(self.method)
         best: _Tried | None = None
-        for _ in range(MOST_PASSES):
-            tried = self._tried(curve, weights)
+        for number in range(MOST_PASSES):
+            # Where rows differ within a key, a step will follow.
+            measured = number > 0 or not counts.wide
+            tried = self._tried(curve, weights, measured=measured)
             if tried.step.decrement <= CONVERGED:
-                return self._made(curve, tried)
+                if measured:
+                    return self._made(curve, tried)
+                continue
             best = self._better(best, tried)
             weights = best.weights + best.step.step * 0.5**self.halvings
         assert best is not None
@@ -152,10 +167,10 @@ class _CurveFit:
             "use --method isotonic, or look at the rows with the largest raw predictions",
         )
 
-    def _tried(self, curve: ScaledCurve, weights: Floats) -> _Tried:
+    def _tried(self, curve: ScaledCurve, weights: Floats, *, measured: bool) -> _Tried:
         check_weights(curve, weights)
         plain = tuple(weights.tolist())
-        request = PassRequest(curve=curve, weights=plain, calibration=curve.calibration(plain))
+        request = PassRequest(curve=curve, weights=plain, calibration=curve.calibration(plain), measured=measured)
         sums = self.passes.sums(request)
         assert sums.floats.curve is not None
         step = newton_step(weights, sums.floats.curve, curve.bounded)
@@ -193,6 +208,7 @@ class _Softening:
             best = optimum_of(points)
             if not inverses and best.inverse in self.measured:
                 return self._made(best, self.measured[best.inverse])
+            self.measured = {inverse: parts for inverse, parts in self.measured.items() if inverse == best.inverse}
             points = [*points, *self._sums(inverses or (best.inverse,))]
         best = optimum_of(points)
         raise ThresholdError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from pipeline.evaluation.calibrating.reading import RawBlock, RawReader
 from pipeline.evaluation.calibrating.recalibrating import AnyFile
 from pipeline.evaluation.calibrating.summing import CalibrationSummer, CalibrationSums, ExactParts, FloatSums, add_sums
 from pipeline.fitting.first_pass.dividing import Divider
+from pipeline.fitting.report import PassDone
 from pipeline.models import restore
 from pipeline.models.blocks import arithmetic_of
 from pipeline.scan import BadRows, ChunkContext, ReduceTree, Scan, exceeds, worker
@@ -70,6 +72,8 @@ class CalibrationPasses:
     step : CalibrationStep
     limit : BadLimit
     model : ModelFile or NetworkFile
+    observe : callable
+        Receives each pass when it has ended.
     done : int
         How many passes were carried out.
     read, bad, set_aside : int
@@ -80,6 +84,7 @@ class CalibrationPasses:
     step: CalibrationStep
     limit: BadLimit
     model: AnyFile
+    observe: Callable[[PassDone], None]
     done: int = 0
     read: int = 0
     bad: int = 0
@@ -96,6 +101,7 @@ class CalibrationPasses:
             A file cannot be read.
         """
         self.read = self.bad = self.set_aside = 0
+        started = time.monotonic()
         prepared = self.scan.prepared
         bad_rows = BadRows(prepared.files, prepared.plan, self.limit)
         tree: ReduceTree[FloatSums] = ReduceTree(len(prepared.plan), add_sums)
@@ -119,6 +125,7 @@ class CalibrationPasses:
             raise error
         agenda.require_complete()
         self.done += 1
+        self.observe(PassDone(self.done, request.what, self.read, time.monotonic() - started))
         return CalibrationSums(exact, tree.total() or FloatSums.empty(request))
 
     def _book(self, outcome: Outcome[CalibrationSums], bad_rows: BadRows) -> None:

@@ -30,16 +30,19 @@ from pipeline.scan import (
     settings_bytes,
 )
 from pipeline.types.inputs import FileFacts, Need
-from pipeline.units import escape
+from pipeline.units import MIB, escape
 
 _FLOAT = 8
 _MISLED = 4
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
-# Of a key: its ends and smallest probability, counts of both classes, three sums in two parts, what leads to it.
-_KEY_BYTES = 8 * (5 + 2 * 3 + 4)
-# Of a tile while it is counted and measured: scores in order, keys, probabilities, losses, places.
-_TILE_ARRAYS = 8
+# Of a key in a table: its ends and smallest probability, counts of both classes, three sums in two parts.
+_KEY_BYTES = 8 * (5 + 2 * 3)
+# Of a key that rows are added to: the same and the key itself, squares, counts of both classes once more; twice while
+# there is made room for more keys. And what leads to keys.
+_COUNTED_KEY_BYTES, _GUIDE_BYTES = 2 * 8 * (9 + 2 * 3), 4 * MIB
+# Of a tile while it is measured and counted: probabilities, margins, losses; places, sums; what they are made from.
+_TILE_ARRAYS = 12
 
 
 @dataclass(frozen=True)
@@ -153,22 +156,24 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
     # The lines at the ends of a CSV may be longer than the others, so that it has more rows than they let expect.
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     chunk_rows = rows if most is None else most
-    payload = _counted_bytes(chunk_rows)
+    tile_rows = min(TILE_ROWS, chunk_rows)
     # Both tiles, and what one of them is made into.
-    tiles = _FLOAT * min(TILE_ROWS, chunk_rows) * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs)
+    tiles = _FLOAT * tile_rows * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs)
+    # The rows that are fitted by key, and those that are measured.
+    counters = 2 * (_COUNTED_KEY_BYTES * min(chunk_rows, MOST_KEYS) + _GUIDE_BYTES)
     return StepCosts(
         scratch_bytes=block.scratch_row_bytes + _FLOAT * (2 * outputs + 3),
-        payload_bytes=payload,
+        payload_bytes=_tables_bytes(chunk_rows),
         waiting=_WAITING if most is None else 1,
         fewer_payloads="lower --workers",
         travels=True,
         shared_bytes=settings_bytes(settings),
         # What all chunks add up to, and what that becomes while a payload is added.
-        table_bytes=block.table_bytes + 2 * _counted_bytes(rows),
-        step_bytes=2 * payload + tiles + getattr(block, "call_bytes", 0),
+        table_bytes=block.table_bytes + 2 * _tables_bytes(rows),
+        step_bytes=counters + tiles + getattr(block, "call_bytes", 0),
     )
 
 
-def _counted_bytes(rows: int) -> int:
-    """Return the bytes of so many rows by key: those that are fitted, and those that are measured."""
+def _tables_bytes(rows: int) -> int:
+    """Return the bytes of the tables of so many rows: of those that are fitted, and of those that are measured."""
     return 2 * _KEY_BYTES * min(rows, MOST_KEYS)

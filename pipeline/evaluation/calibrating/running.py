@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,13 @@ from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.finding import FoundCalibration, find_calibration
 from pipeline.evaluation.calibrating.passes import CalibrationPasses
 from pipeline.evaluation.calibrating.preparing import PreparedCalibration, prepare_calibration
-from pipeline.evaluation.calibrating.recalibrating import recalibrated
+from pipeline.evaluation.calibrating.recalibrating import calibration_text, recalibrated
 from pipeline.evaluation.calibrating.report import CalibrationMeasures, CalibrationReport, MeasuredOn
 from pipeline.evaluation.calibrating.summing import ExactParts
 from pipeline.evaluation.measures import measures
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.fitting.outcome.profiles import data_digest
+from pipeline.fitting.report import PassDone
 from pipeline.kernels.blas import one_thread
 from pipeline.models import LogisticModel, write_new_file
 from pipeline.models.blocks import arithmetic_of
@@ -30,7 +31,9 @@ from pipeline.units import format_count
 AnyModel = LogisticModel | NetworkModel
 
 
-def calibrated(wishes: CalibrationWishes, model: AnyModel) -> CalibrationReport:
+def calibrated(
+    wishes: CalibrationWishes, model: AnyModel, observe: Callable[[PassDone], None] | None = None
+) -> CalibrationReport:
     """Calibrate a model, write it where that is asked for, and return it with all that was found.
 
     Raises
@@ -42,10 +45,14 @@ def calibrated(wishes: CalibrationWishes, model: AnyModel) -> CalibrationReport:
     with one_thread():
         prepared = prepare_calibration(wishes)
         with open_scan(prepared.scan, prepared.settings()) as scan:
-            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file)
+            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, observe or _nobody)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)
     return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+
+
+def _nobody(_: PassDone) -> None:
+    """Tell nobody."""
 
 
 def _reported(
@@ -68,7 +75,7 @@ def _reported(
         passes=passes.done,
         seconds=0.0,
         peak_bytes=0,
-        notes=(*prepared.notes, *_notes(model, found)),
+        notes=(*prepared.notes, *_notes(model, found), *_verdicts(before, after, measured_on)),
     )
     return replace(report, model=_written(wishes, _with_record(prepared, model, report)))
 
@@ -108,10 +115,24 @@ def _notes(model: AnyModel, found: FoundCalibration) -> Iterator[str]:
         yield f"{format_count(found.before.not_finite)} rows were dropped: their raw prediction is NaN or infinite"
     if section.get("slope", 1.0) < 0:
         yield "the slope is negative: a larger raw prediction is less probable; check the target and the model"
-    if output.threshold is not None:
-        yield f"the model decides at a probability of {output.threshold:g}, and probabilities have changed"
+    # A temperature leaves probabilities on their side of one half.
+    keeps = section["method"] == "temperature" and output.threshold == 0.5 and not calibration_text(model.file)
+    if output.threshold is not None and not keeps:
+        yield f"decisions of the model may change: they are made at a probability of {output.threshold:g}"
     if output.bands is not None and output.bands.on == "probability":
-        yield "the bands of the model are of the probability, and probabilities have changed"
+        yield "bands of the model may change: they are bands of the probability"
+
+
+def _verdicts(before: CalibrationMeasures, after: CalibrationMeasures, measured_on: MeasuredOn) -> Iterator[str]:
+    """Yield what the measures say of the use of the calibration, where it seems to have none."""
+    rows = format_count(before.rows)
+    if after.clipped:
+        count = format_count(after.clipped)
+        yield f"{count} of {rows} rows have a probability of 0 or 1 on the wrong side; it counts as 2.2e-16 from there"
+    if before.ece is not None and before.ece_noise_floor is not None and before.ece <= before.ece_noise_floor:
+        yield f"before, the ECE is not above its noise floor: {rows} rows do not show that anything is wrong"
+    if measured_on == "held out" and after.log_loss > before.log_loss:
+        yield f"on the {rows} rows that were held out, the log loss is higher with the calibration than without"
 
 
 def _with_record(prepared: PreparedCalibration, model: AnyModel, report: CalibrationReport) -> AnyModel:

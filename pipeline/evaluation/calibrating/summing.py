@@ -142,25 +142,30 @@ class CalibrationSummer:
     apart: bool
     _sums: CalibrationSums = field(init=False)
     _scorer: RawScorer = field(init=False)
+    _fitted: TileBuffer = field(init=False, default_factory=TileBuffer)
+    _measured: TileBuffer = field(init=False, default_factory=TileBuffer)
 
     def __post_init__(self) -> None:
         file, request = self.block.model, self.request
         self._sums = CalibrationSums(ExactParts.empty(request, file), FloatSums.empty(request))
         other = file if request.calibration is None else measured_with(file, request.calibration)
         self._scorer = RawScorer(cast("ScoresColumns", replace(cast("Any", self.block), model=other)))
-        self._fitted, self._measured = TileBuffer(self._fit), TileBuffer(self._measure)
 
     def add(self, rows: RawRows) -> None:
         """Add the rows of a batch."""
         self._sums.exact.count(rows)
-        self._fitted.add(_of(rows, ~rows.held))
+        for tile in self._fitted.add(_of(rows, ~rows.held)):
+            self._fit(tile)
         if self.apart:
-            self._measured.add(_of(rows, rows.held))
+            for tile in self._measured.add(_of(rows, rows.held)):
+                self._measure(tile)
 
     def done(self) -> CalibrationSums:
         """Return the sums, after the last batch."""
-        self._fitted.flush()
-        self._measured.flush()
+        for tile in self._fitted.rest():
+            self._fit(tile)
+        for tile in self._measured.rest():
+            self._measure(tile)
         return self._sums
 
     def _fit(self, rows: UsedRows) -> None:

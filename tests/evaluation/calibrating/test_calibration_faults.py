@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import pipeline as logitstream
-from pipeline.errors import DataError, LogitstreamError, ModelError, OutputError, UsageError
+from pipeline.errors import DataError, LogitstreamError, ModelError, OutputError, ThresholdError, UsageError
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file
 
-HERE = {"scheduler": "sync", "memory": "2GiB"}
+HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
 Z = np.linspace(-3, 3, 300)
 ONES, NONE = np.ones(300, dtype=int), np.full(300, np.nan)
 MIXED = (np.arange(300) * 7 % 10 < 5).astype(int)
@@ -55,7 +55,9 @@ ROWS: list[tuple[Any, Any, str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("z", "y", "method", "options", "message", "remedy"), ROWS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("z", "y", "method", "options", "message", "remedy"), ROWS, ids=[f"{row[2]}: {row[4]}" for row in ROWS]
+)
 def test_rows_without_a_calibration_are_an_error_of_the_data(
     z: Any, y: Any, method: str, options: dict[str, Any], message: str, remedy: str, tmp_path: Path
 ) -> None:
@@ -96,7 +98,7 @@ MODELS: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "method", "message", "remedy"), MODELS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("model", "method", "message", "remedy"), MODELS, ids=[row[2] for row in MODELS])
 def test_models_that_can_have_no_calibration_are_refused_by_name(
     model: dict[str, Any], method: str, message: str, remedy: str, tmp_path: Path
 ) -> None:
@@ -125,7 +127,7 @@ USES: list[tuple[dict[str, Any], type[LogitstreamError], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "kind", "message"), USES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("options", "kind", "message"), USES, ids=[row[2] for row in USES])
 def test_options_that_cannot_be_are_refused_before_rows_are_read(
     options: dict[str, Any], kind: type[LogitstreamError], message: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -170,6 +172,24 @@ def test_an_output_that_exists_stays_unless_it_is_to_be_replaced(tmp_path: Path)
     assert logitstream.LogisticModel.load(output).output.calibration is not None
     logitstream.calibrate(data, model, **{**given, "output": model}, if_exists="replace")
     assert logitstream.LogisticModel.load(model) == logitstream.LogisticModel.load(output)
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_an_optimum_that_is_not_reached_is_an_error_and_nothing_is_written(
+    classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.evaluation.calibrating.finding.CONVERGED", -1.0)
+    monkeypatch.setattr("pipeline.evaluation.calibrating.softening.CONVERGED", -1.0)
+    monkeypatch.setattr("pipeline.evaluation.calibrating.finding.MOST_PASSES", 3)
+    z = np.stack([Z, Z * 0, -Z]) if classes else Z
+    output = tmp_path / "out.json"
+    model = model_of_raw(tmp_path, **(of_classes(classes) if classes else {}))
+    y = np.where(np.arange(300) % 3 == 0, MIXED, (Z < 0) if classes else (Z > 0))
+    data = rows_file(tmp_path, z, y.astype(int))
+    with pytest.raises(ThresholdError, match="did not converge in 3 passes") as caught:
+        logitstream.calibrate(data, model, target="y", method="temperature", output=output, **HERE)
+    assert caught.value.exit_code == 3
+    assert not output.exists()
 
 
 def test_bad_rows_are_counted_and_too_many_of_them_end_it(tmp_path: Path) -> None:

@@ -17,14 +17,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 import pipeline as logitstream
-from pipeline.evaluation.calibrating.report import calibration_json
+from pipeline.evaluation.calibrating.report import calibration_json, comparison_rows
 from pipeline.fitting.first_pass.hashing import hashes_of_places, mixed
 from pipeline.models import load_model
+from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file, sigmoid
 from tests.seeds import seeds
 
 TINY = 1e-6
-HERE = {"scheduler": "sync", "memory": "2GiB"}
+HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
 
 
 def calibrated(folder: Path, z: np.ndarray, y: Any, method: str, **options: Any) -> Any:
@@ -194,6 +195,24 @@ def test_the_bits_do_not_depend_on_workers_or_scheduler(how: dict[str, Any], met
 
 
 @pytest.mark.slow
+def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path) -> None:
+    z, y = drawn_rows(16, 450_000)
+    data, model = rows_file(tmp_path, z, y, group=20_000), model_of_raw(tmp_path)
+
+    def found(**how: Any) -> list[object]:
+        given: Any = {"target": "y", "method": "beta", "holdout": "20%", "chunk_size": 100_000}
+        report = logitstream.calibrate(data, model, **given, **how)
+        assert report.passes == 3
+        return [report.calibration, report.certificate, report.before, report.after, report.rows]
+
+    alone = found(workers=1, scheduler="sync")
+    assert found(workers=1, scheduler="sync", memory="600MiB") == alone
+    with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
+        wait_for_workers(running, 2)
+        assert found(scheduler=running.address) == alone
+
+
+@pytest.mark.slow
 def test_a_csv_has_the_calibration_of_a_parquet_file(tmp_path: Path) -> None:
     z, y = drawn_rows(9, 3_000)
     model = model_of_raw(tmp_path)
@@ -221,6 +240,47 @@ def test_what_is_held_out_is_measured_and_not_fitted(tmp_path: Path) -> None:
         assert measured.log_loss == pytest.approx(log_loss(y[held], sigmoid(margin[held])), rel=TINY)
     assert report.after.calibration_slope * slope == pytest.approx(report.before.calibration_slope, rel=1e-4)
     assert report.measured_on == "held out"
+
+
+def test_before_and_after_are_what_evaluate_measures(tmp_path: Path) -> None:
+    z, y = drawn_rows(18, 3_000)
+    report = calibrated(tmp_path, z, y, "beta", output=tmp_path / "after.json")
+    for measured, model in ((report.before, "model.json"), (report.after, "after.json")):
+        found = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=tmp_path / model, **HERE).measures
+        assert measured.rows == found.rows
+        assert measured.log_loss == found.log_loss
+        for name in ("ece", "ece_noise_floor", "calibration_slope", "calibration_intercept", "calibration_curve"):
+            assert getattr(measured, name) == getattr(found, name)
+
+
+def test_rows_held_out_of_one_class_have_no_slope(tmp_path: Path) -> None:
+    z, y = drawn_rows(19, 1_000)
+    data = rows_file(tmp_path, z, y, part=((y == 1) & (z > 1)).astype(int))
+    model = model_of_raw(tmp_path)
+    report = logitstream.calibrate(data, model, target="y", method="platt", holdout="part == 1", **HERE)
+    assert report.after.calibration_slope is None
+    assert report.after.log_loss > 0
+    assert "slope" not in [row[0] for row in comparison_rows(report)]
+
+
+def test_each_pass_is_told_when_it_has_ended(tmp_path: Path) -> None:
+    z, y = drawn_rows(17, 2_000)
+    told: list[Any] = []
+    calibrated(tmp_path, z, y, "isotonic", observe=told.append)
+    assert [(each.number, each.what, each.rows) for each in told] == [(1, "count", 2_000), (2, "measure", 2_000)]
+    calibrated(tmp_path, z, y, "platt", observe=told.append)
+    assert [each.what for each in told[2:]] == ["count", "fit"]
+
+
+def test_a_calibration_that_nothing_asks_for_is_told(tmp_path: Path) -> None:
+    z, y = drawn_rows(15, 3_000, slope=1.0, intercept=0.0)
+    report = calibrated(tmp_path, z, y, "isotonic", holdout="25%", model={"output": {"threshold": 0.5}})
+    told = " / ".join(report.notes)
+    assert "the ECE is not above its noise floor" in told
+    assert "rows that were held out, the log loss is higher with the calibration than without" in told
+    assert "decisions of the model may change: they are made at a probability of 0.5" in told
+    softened = calibrated(tmp_path, z, y, "temperature", model={"output": {"threshold": 0.5}})
+    assert "decisions" not in " / ".join(softened.notes)
 
 
 def test_rows_with_one_key_stay_together_and_a_comparison_holds_out_rows(tmp_path: Path) -> None:
@@ -260,7 +320,7 @@ def test_a_calibration_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> 
     assert report.calibration["slope"] == pytest.approx(platt_of(z, y)[0], rel=TINY)
     assert report.before.log_loss == pytest.approx(log_loss(y, sigmoid(0.5 - z)), rel=1e-12)
     assert report.model.file.output.threshold == 0.4
-    assert any("decides at a probability of 0.4" in note for note in report.notes)
+    assert any("they are made at a probability of 0.4" in note for note in report.notes)
     again = calibrated(tmp_path, z, y, "platt", model={"output": {"temperature": 2.0}}, recalibrate=True)
     assert again.calibration == report.calibration
     assert again.before.log_loss == pytest.approx(log_loss(y, sigmoid(z / 2)), rel=1e-12)
@@ -279,6 +339,7 @@ def test_a_row_of_probability_0_that_is_positive_is_clipped_and_counted(tmp_path
     )
     assert report.after.clipped == held[:201].sum() + held[201:].sum()
     assert report.after.log_loss == pytest.approx(-np.log(np.finfo(float).eps))
+    assert any("rows have a probability of 0 or 1 on the wrong side" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("seed", seeds(40, slow=10))

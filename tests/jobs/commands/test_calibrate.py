@@ -34,6 +34,7 @@ def test_what_is_shown_is_the_calibration_the_rows_and_measures_before_and_after
     assert " rows that were held out before after " in words
     for name in ("log loss", "ECE", "ECE noise floor", "slope", "intercept"):
         assert f"\n{name} " in outcome.out.replace("\n ", "\n").replace("│", "")
+    assert "pass 1 (count): 2,000 rows in " in outcome.err
     assert "passes in " in outcome.err
     assert logitstream.LogisticModel.load(tmp_path / "out.json").output.calibration is not None
 
@@ -44,6 +45,16 @@ def test_without_rows_held_out_that_is_said(given: tuple[Any, ...], cli: Any) ->
     assert "the same 2,000 rows that the calibration was fitted to; --holdout 20% measures on others" in words
     assert "isotonic: " in words
     assert " keys of the raw prediction; the largest has 0.05% of the rows" in words
+
+
+def test_model_show_counts_the_steps_of_an_isotonic_calibration(
+    given: tuple[Any, ...], cli: Any, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.json"
+    assert cli(*given, "--method", "isotonic", "-o", output).code == 0
+    steps = len(json.loads(output.read_text())["output"]["calibration"]["probabilities"])
+    assert f" method isotonic, {steps} steps\n" in cli("model", "show", output).out
+    assert cli("model", "check", output).code == 0
 
 
 def test_json_has_the_keys_that_are_documented(given: tuple[Any, ...], cli: Any) -> None:

@@ -26,7 +26,7 @@ def test_a_person_reads_accounts_measures_and_tables(cli, data):
     outcome = cli("evaluate", data, *COLUMN, "--by", "region", "--threshold", "0.5", "--cost", "fp=1,fn=5")
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0] == "target     y, where true is positive"
+    assert lines[0] == "target     y, where 1 or true is positive"
     assert lines[1] == "scored by  p"
     assert lines[2] == "rows       3,000 read = 3,000 used"
     words = {line.split("  ")[0]: line.split() for line in lines}
@@ -55,10 +55,12 @@ def test_a_program_gets_the_measures_under_their_names(cli, data):
 
 def test_two_models_stand_beside_each_other(cli, data, tmp_path):
     models = [model_file(tmp_path, f"{name}.json", intercept=value) for name, value in (("a", -0.4), ("b", 0.3))]
-    outcome = cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1])
+    outcome = cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--by", "month")
     assert outcome.code == 0
     (head,) = (line for line in outcome.out.splitlines() if line.startswith("measure"))
     assert "second minus first" in head
+    (head,) = (line for line in outcome.out.splitlines() if line.startswith("group"))
+    assert head.count("second minus first") == 2
     assert f"Calibration, {models[1]}:" in outcome.out
     found = json.loads(cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--json").out)
     assert found["differences"]["log_loss"] > 0
@@ -144,11 +146,23 @@ def test_more_bad_rows_than_may_be_end_with_65(cli, tmp_path):
 
 def test_options_may_stand_in_a_file(cli, data, tmp_path):
     (tmp_path / "job.toml").write_text(
-        f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = ["0.5"]\n'
+        f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = [0.5, 1]\n'
     )
     outcome = cli("evaluate", "--config", tmp_path / "job.toml")
     assert (outcome.code, outcome.err) == (0, "")
     assert "By region:" in outcome.out
+    (tmp_path / "job.toml").write_text('[evaluate]\nthreshold = ["high"]\n')
+    refused = cli("evaluate", data, *COLUMN, "--config", tmp_path / "job.toml")
+    assert (refused.code, "threshold is a list, not a list of numbers" in refused.err) == (78, True)
+
+
+def test_options_may_stand_in_the_environment(cli, data, monkeypatch):
+    monkeypatch.setenv("LOGITSTREAM_EVALUATE_BY", "region, month")
+    monkeypatch.setenv("LOGITSTREAM_EVALUATE_FAIL_UNDER", "auc=0.99")
+    outcome = cli("evaluate", data, *COLUMN)
+    assert outcome.code == 3
+    assert "By region:" in outcome.out
+    assert "By month:" in outcome.out
 
 
 def test_the_command_has_the_options_and_the_defaults_of_the_function():
