@@ -43,6 +43,7 @@ _DECILES = ("top", "rows", "positives", "lift", "gains")
 _BINS = ("bin", "rows", "mean probability", "share positive", "standard error")
 _GROUPS = ("group", "rows", "prevalence", "mean probability", "log loss", "Brier", "AUC", "within", "ECE")
 _CLASS_GROUPS = ("group", "rows", "log loss", "Brier", "accuracy", "mean AUC")
+_TWO_MODELS = ("group", "rows", "log loss", "second minus first", "AUC", "second minus first", "within", "p")
 _CLASSES = ("class", "rows", "share", "AUC", "within", "precision", "recall", "F1")
 
 
@@ -155,7 +156,10 @@ def _emit(report: EvaluationReport) -> None:
 
 def facts_of(report: EvaluationReport) -> Iterator[tuple[str, str]]:
     """Yield what was evaluated, and what became of the rows."""
-    positive = f", where {escape(report.classes[1])} is positive" if len(report.classes) == 2 else ""
+    positive = ""
+    if len(report.classes) == 2:
+        called = "1 or true" if report.classes[1] == "true" else escape(report.classes[1])
+        positive = f", where {called} is positive"
     yield "target", f"{escape(report.target)}{positive}"
     yield "scored by", " and ".join(escape(name, _NOTE) for name in report.scored_by)
     if report.weight is not None:
@@ -267,16 +271,16 @@ def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row
     differences = report.differences
     assert differences is not None
     told: dict[str, Row] = {
-        "log loss": (_signed(differences.log_loss), "", ""),
-        "Brier score": (_signed(differences.brier), "", ""),
+        "log loss": (_signed(differences.log_loss), "", "", ""),
+        "Brier score": (_signed(differences.brier), "", "", ""),
     }
     if (area := differences.auc) is not None:
-        told["AUC"] = (_signed(area.value), _short(area.standard_error), _short(area.p_value))
+        told["AUC"] = (_signed(area.value), _bound(area.bound), _short(area.standard_error), _short(area.p_value))
     if differences.accuracy is not None:
-        told["accuracy"] = (_signed(differences.accuracy), "", "")
-    rows = [(row[0], row[1], others.get(row[0], ""), *told.get(row[0], ("", "", ""))) for row in first]
+        told["accuracy"] = (_signed(differences.accuracy), "", "", "")
+    rows = [(row[0], row[1], others.get(row[0], ""), *told.get(row[0], ("",) * 4)) for row in first]
     names = [escape(name, _NOTE) for name in report.models]
-    headers = ("measure", *names, "second minus first", "standard error", "p")
+    headers = ("measure", *names, "second minus first", "within", "standard error", "p")
     return ShownTable("Measures", headers, rows, range(1, len(headers)))
 
 
@@ -343,8 +347,10 @@ def group_tables(report: EvaluationReport) -> Iterator[ShownTable]:
     """Yield the measures by group, a table for each choice of columns."""
     for found in report.groups:
         binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
-        headers = _GROUPS if binary else _CLASS_GROUPS
+        headers: Row = _GROUPS if binary else _CLASS_GROUPS
         rows = [_group(each) for each in found.groups]
+        if found.groups and found.groups[0].differences is not None:
+            headers, rows = _TWO_MODELS, [_compared(each) for each in found.groups]
         yield ShownTable(f"By {escape(':'.join(found.columns))}", headers, rows, range(1, len(headers)))
 
 
@@ -354,6 +360,17 @@ def _group(group: GroupMeasures) -> Row:
         numbers = (of.prevalence, of.mean_probability, of.log_loss, of.brier, of.auc)
         return (group.name, _count(of.rows), *map(_number, numbers), _bound(of.auc_bound), _digits(of.ece))
     return (group.name, _count(of.rows), *map(_number, (of.log_loss, of.brier, of.accuracy, of.auc_macro)))
+
+
+def _compared(group: GroupMeasures) -> Row:
+    """Return the log loss of a group, its AUC where there are two classes, and by how much those of a second differ."""
+    of, differences = group.measures, group.differences
+    assert differences is not None
+    shown = (group.name, _count(of.rows), _number(of.log_loss), _signed(differences.log_loss))
+    area = differences.auc
+    if not isinstance(of, BinaryMeasures) or area is None:
+        return (*shown, "", "", "", "")
+    return (*shown, _number(of.auc), _signed(area.value), _bound(area.bound), _short(area.p_value))
 
 
 def _emit_table(table: ShownTable) -> None:

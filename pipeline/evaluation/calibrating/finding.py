@@ -208,6 +208,7 @@ class _Softening:
             best = optimum_of(points)
             if not inverses and best.inverse in self.measured:
                 return self._made(best, self.measured[best.inverse])
+            self.measured = {inverse: parts for inverse, parts in self.measured.items() if inverse == best.inverse}
             points = [*points, *self._sums(inverses or (best.inverse,))]
         best = optimum_of(points)
         raise ThresholdError(

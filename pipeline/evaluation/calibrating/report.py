@@ -6,8 +6,9 @@ They have ``schema_version`` and ``kind``; the rules for both are those of :mod:
     ``output``, the model file (null where none was written), ``digest`` of the model, ``method``, ``target``;
     ``calibration``, the section ``output.calibration``; ``rows`` with ``read``, ``used``, ``held_out``, ``dropped``,
     ``bad``, ``without_target``, and how many of those that were dropped are ``set_aside`` by the model or
-    ``not_finite``; ``certificate``: ``gradient``, the largest derivative of the log loss a row by a parameter, and
-    ``decrement``, the squared Newton decrement; of an isotonic calibration how many ``keys`` and ``steps``, the share
+    ``not_finite``; ``certificate``: ``gradient``, the largest derivative of the log loss a row by a parameter, in
+    units in which what it multiplies has a deviation of 1 (of several classes by 1 / temperature), and ``decrement``,
+    the squared Newton decrement; of an isotonic calibration how many ``keys`` and ``steps``, the share
     of rows with the ``largest_key`` and its ``largest_key_width``; ``measured_on``, ``held out`` or ``used``;
     ``before`` and ``after`` with ``rows``, ``log_loss``, ``ece``, ``ece_noise_floor``, ``calibration_slope``,
     ``calibration_intercept`` (null where they are not defined), ``clipped``, the rows with a probability of 0 or 1 on

@@ -126,6 +126,9 @@ def _notes(model: AnyModel, found: FoundCalibration) -> Iterator[str]:
 def _verdicts(before: CalibrationMeasures, after: CalibrationMeasures, measured_on: MeasuredOn) -> Iterator[str]:
     """Yield what the measures say of the use of the calibration, where it seems to have none."""
     rows = format_count(before.rows)
+    if after.clipped:
+        count = format_count(after.clipped)
+        yield f"{count} of {rows} rows have a probability of 0 or 1 on the wrong side; it counts as 2.2e-16 from there"
     if before.ece is not None and before.ece_noise_floor is not None and before.ece <= before.ece_noise_floor:
         yield f"before, the ECE is not above its noise floor: {rows} rows do not show that anything is wrong"
     if measured_on == "held out" and after.log_loss > before.log_loss:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pipeline as logitstream
-from pipeline.errors import DataError, LogitstreamError, ModelError, OutputError, UsageError
+from pipeline.errors import DataError, LogitstreamError, ModelError, OutputError, ThresholdError, UsageError
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file
 
 HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
@@ -172,6 +172,24 @@ def test_an_output_that_exists_stays_unless_it_is_to_be_replaced(tmp_path: Path)
     assert logitstream.LogisticModel.load(output).output.calibration is not None
     logitstream.calibrate(data, model, **{**given, "output": model}, if_exists="replace")
     assert logitstream.LogisticModel.load(model) == logitstream.LogisticModel.load(output)
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_an_optimum_that_is_not_reached_is_an_error_and_nothing_is_written(
+    classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.evaluation.calibrating.finding.CONVERGED", -1.0)
+    monkeypatch.setattr("pipeline.evaluation.calibrating.softening.CONVERGED", -1.0)
+    monkeypatch.setattr("pipeline.evaluation.calibrating.finding.MOST_PASSES", 3)
+    z = np.stack([Z, Z * 0, -Z]) if classes else Z
+    output = tmp_path / "out.json"
+    model = model_of_raw(tmp_path, **(of_classes(classes) if classes else {}))
+    y = np.where(np.arange(300) % 3 == 0, MIXED, (Z < 0) if classes else (Z > 0))
+    data = rows_file(tmp_path, z, y.astype(int))
+    with pytest.raises(ThresholdError, match="did not converge in 3 passes") as caught:
+        logitstream.calibrate(data, model, target="y", method="temperature", output=output, **HERE)
+    assert caught.value.exit_code == 3
+    assert not output.exists()
 
 
 def test_bad_rows_are_counted_and_too_many_of_them_end_it(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def test_without_rows_held_out_that_is_said(given: tuple[Any, ...], cli: Any) ->
     assert " keys of the raw prediction; the largest has 0.05% of the rows" in words
 
 
+def test_model_show_counts_the_steps_of_an_isotonic_calibration(
+    given: tuple[Any, ...], cli: Any, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.json"
+    assert cli(*given, "--method", "isotonic", "-o", output).code == 0
+    steps = len(json.loads(output.read_text())["output"]["calibration"]["probabilities"])
+    assert f" method isotonic, {steps} steps\n" in cli("model", "show", output).out
+    assert cli("model", "check", output).code == 0
+
+
 def test_json_has_the_keys_that_are_documented(given: tuple[Any, ...], cli: Any) -> None:
     found = json.loads(cli(*given, "--method", "beta", "--json").out)
     assert found["kind"] == "calibration"

@@ -26,7 +26,7 @@ def test_a_person_reads_accounts_measures_and_tables(cli, data):
     outcome = cli("evaluate", data, *COLUMN, "--by", "region", "--threshold", "0.5", "--cost", "fp=1,fn=5")
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0] == "target     y, where true is positive"
+    assert lines[0] == "target     y, where 1 or true is positive"
     assert lines[1] == "scored by  p"
     assert lines[2] == "rows       3,000 read = 3,000 used"
     words = {line.split("  ")[0]: line.split() for line in lines}
@@ -55,10 +55,12 @@ def test_a_program_gets_the_measures_under_their_names(cli, data):
 
 def test_two_models_stand_beside_each_other(cli, data, tmp_path):
     models = [model_file(tmp_path, f"{name}.json", intercept=value) for name, value in (("a", -0.4), ("b", 0.3))]
-    outcome = cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1])
+    outcome = cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--by", "month")
     assert outcome.code == 0
     (head,) = (line for line in outcome.out.splitlines() if line.startswith("measure"))
     assert "second minus first" in head
+    (head,) = (line for line in outcome.out.splitlines() if line.startswith("group"))
+    assert head.count("second minus first") == 2
     assert f"Calibration, {models[1]}:" in outcome.out
     found = json.loads(cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--json").out)
     assert found["differences"]["log_loss"] > 0
