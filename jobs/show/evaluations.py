@@ -303,7 +303,7 @@ def _emit_groups(found: GroupsReport) -> None:
     names = escape(":".join(found.columns))
     binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
     rows = [_group(each) for each in found.groups[:_MOST_GROUPS]]
-    headers = _GROUPS if binary else _CLASS_GROUPS
+    headers: Row = _GROUPS if binary else _CLASS_GROUPS
     if found.groups and found.groups[0].differences is not None:
         headers, rows = _TWO_MODELS, [_compared(each) for each in found.groups[:_MOST_GROUPS]]
     _emit_table(f"By {names}:", headers, rows, range(1, len(headers)))
