@@ -300,12 +300,12 @@ def _class_measures(measured: MultinomialMeasures) -> list[Row]:
 
 
 def _emit_groups(found: GroupsReport) -> None:
-    names = escape(":".join(found.columns))
-    binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
-    rows = [_group(each) for each in found.groups[:_MOST_GROUPS]]
-    headers: Row = _GROUPS if binary else _CLASS_GROUPS
-    if found.groups and found.groups[0].differences is not None:
-        headers, rows = _TWO_MODELS, [_compared(each) for each in found.groups[:_MOST_GROUPS]]
+    names, first = escape(":".join(found.columns)), found.groups[0] if found.groups else None
+    headers: Row = _GROUPS if first is None or isinstance(first.measures, BinaryMeasures) else _CLASS_GROUPS
+    show = _group
+    if first is not None and first.differences is not None:
+        headers, show = _TWO_MODELS, _compared
+    rows = [show(each) for each in found.groups[:_MOST_GROUPS]]
     _emit_table(f"By {names}:", headers, rows, range(1, len(headers)))
     if len(found.groups) > _MOST_GROUPS:
         console.emit(f"... {format_count(len(found.groups) - _MOST_GROUPS)} more; --json shows all")
