@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from tests.security import unpickling
 
@@ -100,6 +101,13 @@ def nothing_set_aside() -> Iterator[None]:
     gc.unfreeze()
     yield
     gc.freeze()
+
+
+@pytest.fixture
+def one_blas_thread() -> Iterator[None]:
+    """Give BLAS one thread, as the command does: a second one keeps a core busy while it waits for work."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(autouse=True)

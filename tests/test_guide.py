@@ -281,6 +281,7 @@ def files_of_other_tools(folder: Path) -> set[str]:
     return made
 
 
+@pytest.mark.usefixtures("one_blas_thread")
 def test_the_page_about_networks_runs_and_its_figures_are_those_that_are_measured(
     reader: Reader, capsys: pytest.CaptureFixture[str]
 ) -> None:

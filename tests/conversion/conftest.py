@@ -2,5 +2,14 @@
 
 from __future__ import annotations
 
-# The first import of threadpoolctl sets a variable of the environment, which no test may change.
-import threadpoolctl  # noqa: F401
+from collections.abc import Iterator
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_blas_thread() -> Iterator[None]:
+    """Fit the estimators of scikit-learn with one thread of BLAS: a second one keeps a core busy while it waits."""
+    with threadpool_limits(1, user_api="blas"):
+        yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from threadpoolctl import threadpool_limits
 
 import pipeline as logitstream
 from pipeline import kernels
@@ -33,6 +34,13 @@ from pipeline.kernels.layers.initial import generator, glorot
 from pipeline.registry import FUNCTIONS, LAYER_FUNCTIONS
 
 Floats = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_blas_thread() -> Iterator[None]:
+    """Give BLAS one thread, as the command does: a second one keeps a core busy while it waits for work."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -192,6 +192,7 @@ def test_two_threads_give_the_bits_of_one() -> None:
     assert len({each.coef_.tobytes() + each.intercept_.tobytes() for each in fits}) == 1
 
 
+@pytest.mark.usefixtures("one_blas_thread")
 def test_many_rows_take_few_passes_as_a_sample_is_fitted_first() -> None:
     features, target = np.tile(X, (16, 1)), np.tile(Y, 16)
     expected = LogisticRegression(C=math.inf).fit(features, target)

@@ -166,6 +166,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(data: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.usefixtures("one_blas_thread")
 def test_it_predicts_as_well_as_the_network_of_scikit_learn(data: Path, tmp_path: Path) -> None:
     test = rings(5_000, seed=2)
     report = fit(data, hidden="16 tanh", epochs=25, learning_rate=0.01)
