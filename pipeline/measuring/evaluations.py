@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Unpack
 
@@ -20,7 +19,6 @@ from pipeline.evaluation.scoring import ScoresColumns, both_columns
 from pipeline.evaluation.statefile import check_free, read_state, write_state
 from pipeline.evaluation.terms import EvaluationTerms, Keys, check_by, parse_by
 from pipeline.execute import check_scheduler
-from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout
 from pipeline.interface import (
     Paths,
     at_least,
@@ -31,6 +29,7 @@ from pipeline.interface import (
     paths_of,
     shown_type,
 )
+from pipeline.measuring.holding_out import HeldOut, held_out
 from pipeline.models import KINDS, Model, ScoreRequest, load_model, score_block
 from pipeline.models.logistic.making import class_spellings
 from pipeline.options import (
@@ -168,7 +167,7 @@ def evaluation_job(
     _check(asked, target=target, probability=probability, weight=asked["weight"])
     loaded, blocks, names = _blocks(models, probability, asked)
     classes = _classes(blocks, names)
-    held = HeldOut() if asked["rows"] == "all" else _held_out(blocks, names, asked["limit"])
+    held = HeldOut() if asked["rows"] == "all" else held_out(blocks, names, asked["limit"])
     max_bad = BadLimit(*parse_bad_limit(str(asked["max_bad"])))
     chunk_size = str(asked["chunk_size"])
     parse_chunk_size(chunk_size)
@@ -265,46 +264,6 @@ def _states(block: ScoresColumns) -> bool:
 
 def _listed(classes: Sequence[str]) -> str:
     return ", ".join(map(quoted, classes[:5])) + (", ..." if len(classes) > 5 else "")
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Which rows a fit held out: as its options say it, and the digest of its files where their places decide."""
-
-    holdout: str | None = None
-    key: str | None = None
-    fitted: str | None = None
-
-
-def _held_out(blocks: Sequence[ScoresColumns], names: Sequence[str], limit: int | None) -> HeldOut:
-    """Return which rows the fits of all models held out."""
-    if not blocks:
-        raise UsageError("--rows held-out needs a model, whose file says what was held out", "leave it out")
-    first, *others = (
-        _of_training(block.model.training, name, limit) for block, name in zip(blocks, names, strict=True)
-    )
-    if any(other != first for other in others):
-        raise UsageError("the fits of the two models held out other rows", "leave --rows held-out out")
-    return first
-
-
-def _of_training(training: Mapping[str, Any] | None, name: str, limit: int | None) -> HeldOut:
-    algorithm = (training or {}).get("algorithm", {})
-    holdout, key = algorithm.get("holdout"), algorithm.get("key")
-    if not isinstance(holdout, str):
-        raise UsageError(
-            f"{escape(name, 1000)} does not say that its fit held out rows",
-            "leave --rows held-out out, or fit the model with --holdout",
-        )
-    if key is not None or isinstance(parse_holdout(holdout), ColumnComparison):
-        return HeldOut(holdout, key)
-    data = (training or {}).get("data", {})
-    if data.get("limit") != limit:
-        raise UsageError(
-            f"{escape(name, 1000)} was fitted to another number of rows, so that places say nothing of the others",
-            f"add --limit {data['limit']}" if "limit" in data else "leave --limit out",
-        )
-    return HeldOut(holdout, None, str(data.get("digest")))
 
 
 def _by(given: object) -> tuple[Keys, ...]:

@@ -336,7 +336,7 @@ def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_pa
     with pytest.raises(UsageError, match="fitted to another number of rows"):
         logitstream.evaluate(data, target="y", model=fitted, rows="held-out", limit=100)
     with pytest.raises(UsageError, match="does not say that its fit held out rows"):
-        logitstream.evaluate(data, target="y", model=model_file(tmp_path), rows="held-out")
+        logitstream.evaluate(data, target="y", model=model_file(tmp_path, training={"algorithm": 7}), rows="held-out")
     with pytest.raises(UsageError, match="needs a model"):
         logitstream.evaluate(data, target="y", probability="p", rows="held-out")
     keyed = logitstream.fit(data, target="y", features="x0, x1", holdout="30%", key="month").model
