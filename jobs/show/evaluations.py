@@ -346,11 +346,12 @@ def _class_measures(measured: MultinomialMeasures) -> list[Row]:
 def group_tables(report: EvaluationReport) -> Iterator[ShownTable]:
     """Yield the measures by group, a table for each choice of columns."""
     for found in report.groups:
-        binary = isinstance(found.groups[0].measures, BinaryMeasures) if found.groups else True
-        headers: Row = _GROUPS if binary else _CLASS_GROUPS
-        rows = [_group(each) for each in found.groups]
-        if found.groups and found.groups[0].differences is not None:
-            headers, rows = _TWO_MODELS, [_compared(each) for each in found.groups]
+        first = found.groups[0] if found.groups else None
+        headers: Row = _GROUPS if first is None or isinstance(first.measures, BinaryMeasures) else _CLASS_GROUPS
+        show = _group
+        if first is not None and first.differences is not None:
+            headers, show = _TWO_MODELS, _compared
+        rows = [show(each) for each in found.groups]
         yield ShownTable(f"By {escape(':'.join(found.columns))}", headers, rows, range(1, len(headers)))
 
 
