@@ -75,7 +75,7 @@ def _check_features(features: Sequence[Json]) -> None:
     for feature in features:
         if what := _OTHERS.get(feature["kind"]):
             name = feature.get("column") or feature["terms"][0]["column"]
-            raise ModelError(f'the steps make {what} of column "{escape(name)}", which a network has not', _REMEDY)
+            raise ModelError(f'the steps make {what} of column "{escape(name)}", which a network cannot have', _REMEDY)
         if feature["column"] in seen:
             why = f'the steps use column "{escape(feature["column"])}" in two ways; a network has one for each column'
             raise ModelError(why, "use one of them, or give the column twice, under two names")
