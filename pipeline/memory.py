@@ -246,7 +246,7 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     # A step that writes nothing has no columns to keep.
     writes = demand.output_row_bytes > 0
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
-    yield demand.shared_bytes, "the description of the job in each worker", "give a smaller model, or fewer files"
+    yield demand.shared_bytes, "the model and the list of files in each worker", "give a smaller model, or fewer files"
     yield demand.driver_bytes + demand.step_bytes, "sums over the rows", "leave out features, or levels of features"
     yield demand.gathered_bytes, "rows that are gathered from several chunks", FEWER_COLUMNS
     yield demand.payload_bytes, "results that wait until all chunks before them are done", demand.fewer_payloads

@@ -279,7 +279,7 @@ def test_a_whole_chunk_is_the_batch() -> None:
     ("changes", "culprit", "flag"),
     [
         ({"reserved_bytes": 900 * MIB}, "900 MiB are reserved for Python and its libraries", "--memory"),
-        ({"shared_bytes": 900 * MIB}, "the description of the job in each worker", "smaller model"),
+        ({"shared_bytes": 900 * MIB}, "the model and the list of files in each worker", "smaller model"),
         ({"payload_bytes": 900 * MIB}, "results that wait until all chunks before them are done", "fewer columns"),
         ({"reader_bytes": 900 * MIB}, "reading the columns of the input", "--keep"),
         ({"output_row_bytes": 2000.0}, "a row group of the output", "--chunk-size"),

@@ -299,7 +299,7 @@ def test_what_gives_up_in_a_csv_leaves_the_rest_unread(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("costs", "culprit"),
     [
-        (StepCosts(shared_bytes=2**35), "the description of the job in each worker"),
+        (StepCosts(shared_bytes=2**35), "the model and the list of files in each worker"),
         (StepCosts(payload_bytes=2**31), "results that wait until all chunks before them are done"),
     ],
 )

@@ -74,7 +74,7 @@ def _check_features(features: Sequence[Json]) -> None:
     for feature in features:
         if what := _OTHERS.get(feature["kind"]):
             name = feature.get("column") or feature["terms"][0]["column"]
-            raise ModelError(f'the steps make {what} of column "{escape(name)}", which a network has not', _REMEDY)
+            raise ModelError(f'the steps make {what} of column "{escape(name)}", which a network cannot have', _REMEDY)
         # Beside its values a column may be an input where they are missing.
         way = (feature["column"], feature["kind"] == "indicator")
         if way in seen:

@@ -12,6 +12,8 @@ from pipeline.units import nearest, quoted
 _LAYER = re.compile(r"\s*([0-9]{1,6})\s+([a-z_]+)\s*")
 _MOST_LAYERS = 100
 _HOW = 'write the units and the function of each layer: "64 sigmoid, 32 sigmoid"'
+_RECURRENT = frozenset({"lstm", "gru"})
+_IMPORTED = "recurrent layers are imported, not fitted: train them in PyTorch (see: logitstream guide networks)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,6 @@ def _parse_layer(text: str) -> HiddenLayer:
         raise UsageError(f"--hidden: {quoted(text.strip())} is not a layer", _HOW)
     if found[2] not in LAYER_FUNCTIONS:
         near = nearest(found[2], LAYER_FUNCTIONS)
-        raise UsageError(
-            f"--hidden: there is no function {found[2]} for a layer{near}", f"use one of {', '.join(LAYER_FUNCTIONS)}"
-        )
+        remedy = _IMPORTED if found[2] in _RECURRENT else f"use one of {', '.join(LAYER_FUNCTIONS)}"
+        raise UsageError(f"--hidden: there is no function {found[2]} for a layer{near}", remedy)
     return HiddenLayer(int(found[1]), found[2])

@@ -26,7 +26,7 @@ def clip_gradients(gradients: Any, threshold: float, *, elementwise: bool = Fals
     ----------
     gradients : array, or a sequence or mapping of arrays
         Of any shapes, float32 and float64 in their own type, integers as float64. The result is an array, a list, or a
-        dictionary with the same keys.
+        dictionary with the same keys. Dask arrays are computed: the result is in memory.
     threshold : float
         Finite and above 0.
     elementwise : bool

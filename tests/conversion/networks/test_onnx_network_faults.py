@@ -141,7 +141,9 @@ STATES = {
     ),
     "repeated": (Node("Tile", ("state", "wanted"), ("t",), {}),),
     "of several layers": (
-        Node("ConstantOfShape", ("wanted",), ("one",), {}),
+        Node("Concat", ("n", "units"), ("plane",), {"axis": 0}),
+        Node("ConstantOfShape", ("plane",), ("zeros",), {}),
+        Node("Unsqueeze", ("zeros", "first"), ("one",), {}),
         Node("Tile", ("state", "wanted"), ("other",), {}),
         Node("Concat", ("one", "other"), ("t",), {"axis": 0}),
     ),

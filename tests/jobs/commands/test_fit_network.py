@@ -101,6 +101,7 @@ def test_quietly_it_says_nothing(cli: Call, data: Path) -> None:
         (("--target", "y", "--features", "a"), 2, "missing option '--hidden'"),
         (("--target", "y", "--features", "log(a)", "--hidden", "4 tanh"), 2, "log(a): a network takes columns"),
         (("--target", "y", "--features", "a", "--hidden", "4 lstm"), 2, "there is no function lstm for a layer"),
+        (("--target", "y", "--features", "a", "--hidden", "4 gru"), 2, "recurrent layers are imported, not fitted"),
         (("--target", "y", "--features", "a", "--hidden", "tanh 4"), 2, "'tanh 4' is not a layer"),
         ((*NAMED, "--epochs", "0"), 2, "'0' is not a whole number of at least 1"),
         ((*NAMED, "--momentum", "1"), 2, "'1' is not a number of at least 0 and below 1"),

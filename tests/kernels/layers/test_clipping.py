@@ -42,6 +42,14 @@ def test_squares_beyond_float64_are_no_trouble() -> None:
     np.testing.assert_array_equal(clip_gradients(np.array([3e-300, 4e-300]), 5), [3e-300, 4e-300])
 
 
+def test_dask_arrays_are_computed() -> None:
+    dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+    with dask.config.set(scheduler="synchronous"):
+        found = clip_gradients([da.from_array(np.array([3.0, 4.0]), chunks=1)], 1.0)
+    assert isinstance(found[0], np.ndarray)
+    np.testing.assert_allclose(found[0], [0.6, 0.8], rtol=1e-15)
+
+
 def test_elementwise_clipping() -> None:
     clipped = clip_gradients({"w": np.array([-7.0, 0.5]), "b": np.array([2.0])}, 1, elementwise=True)
     assert list(clipped) == ["w", "b"]

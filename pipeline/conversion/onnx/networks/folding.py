@@ -73,6 +73,8 @@ def _still_uniform(step: NetworkStep, uniform: Sequence[UniformTensor], count: i
         return UniformTensor(_one_of([each.number for each in uniform]), lengths)
     if operator not in _UNIFORM:
         return None
+    if operator == "Unsqueeze" and value.lengths is not None:
+        return UniformTensor(value.number, _own_lengths(step, len(value.lengths) + len(step.whole(1, "axes"))))
     return value if operator in _SAME_LENGTHS else UniformTensor(value.number)
 
 
