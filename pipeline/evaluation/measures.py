@@ -79,7 +79,7 @@ def _binary(state: EvaluationState, wishes: MeasureWishes, model: int) -> Binary
         calibration_slope=line and line[0],
         calibration_intercept=line and line[1],
         keys=len(keys.rows),
-        warnings=(*_warnings(ranked), *_weight_warnings(state.rows, weight)),
+        warnings=(*_loss_warnings(its), *_warnings(ranked), *_weight_warnings(state.rows, weight)),
         notes=_notes(state, positives, negatives, line is None),
     )
 
@@ -108,6 +108,14 @@ def _thresholds(state: EvaluationState, its: ModelState) -> tuple[ThresholdRates
         rates(threshold, amount(cell[1], weighted), amount(cell[0], weighted), (positives, negatives))
         for threshold, cell in zip(state.shape.thresholds, cells, strict=True)
     )
+
+
+def _loss_warnings(its: ModelState) -> tuple[str, ...]:
+    count = its.log_loss.positive
+    if not count:
+        return ()
+    rows = "1 row" if count == 1 else f"{format_count(count)} rows"
+    return (f"log_loss is infinite: the raw prediction is infinite, and wrong, in {rows}",)
 
 
 def _warnings(ranked: dict[str, Any]) -> tuple[str, ...]:
@@ -166,7 +174,7 @@ def _multinomial(state: EvaluationState, model: int) -> MultinomialMeasures:
         confusion_matrix=tuple(tuple(amount(cell, weighted) for cell in row) for row in cells),
         classes=classes,
         auc_macro=sum(areas) / len(areas) if len(areas) == len(classes) else None,
-        warnings=(*_class_warnings(bounds), *_weight_warnings(state.rows, weight)),
+        warnings=(*_loss_warnings(its), *_class_warnings(bounds), *_weight_warnings(state.rows, weight)),
         notes=notes,
     )
 

@@ -100,10 +100,16 @@ class EvaluatedRows:
             "not_held_out": counts["not_held_out"],
         }
 
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every row that was read is in one account."""
+        read, *others = self.rows.values()
+        return read == sum(others)
+
     def require_balance(self) -> None:
         """Raise a ``BalanceError`` unless every row that was read is in one account."""
-        read, *others = self.rows.values()
-        if read != sum(others):
+        if not self.is_balanced:
+            read, *others = self.rows.values()
             raise BalanceError(f"{read:,} rows were read, but {sum(others):,} are in the accounts")
 
 

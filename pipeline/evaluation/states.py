@@ -364,7 +364,11 @@ class EvaluationState:
 
 
 def _weighted(values: Floats, weights: Floats | None) -> Floats:
-    return values if weights is None else values * weights
+    """Return values times their weights; one that does not count adds nothing, even if it is infinite."""
+    if weights is None:
+        return values
+    with np.errstate(invalid="ignore"):
+        return np.where(weights > 0, values * weights, 0.0)
 
 
 def _squares(probabilities: Floats, positive: npt.NDArray[np.bool_]) -> Floats:

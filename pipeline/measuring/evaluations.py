@@ -104,11 +104,10 @@ def evaluate(
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
     job = evaluation_job(inputs, target, (model, challenger), probability, asked)
-    if asked["state"] is not None:
-        check_free(asked["state"], asked["if_exists"])
+    _check_state(asked)
     found = evaluate_rows(job)
     _require_rows(found)
-    return _reported(found, wishes, asked["state"])
+    return _reported(found, wishes, asked)
 
 
 @documented(MergeOptions, **OF_AN_EVALUATION)
@@ -139,11 +138,10 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
     IF_EXISTS.check(asked["if_exists"])
     if not paths:
         raise UsageError("there is no state to add up", "name the files that evaluate wrote as its state")
-    if asked["state"] is not None:
-        check_free(asked["state"], asked["if_exists"])
+    _check_state(asked)
     found = merged([read_state(path) for path in paths], paths)
     _require_rows(found)
-    return _reported(found, wishes, asked["state"])
+    return _reported(found, wishes, asked)
 
 
 def evaluation_job(
@@ -381,8 +379,15 @@ def _require_rows(found: EvaluatedRows) -> None:
         )
 
 
-def _reported(found: EvaluatedRows, wishes: MeasureWishes, state: str | os.PathLike[str] | None) -> EvaluationReport:
+def _check_state(asked: Mapping[str, Any]) -> None:
+    if asked["state"] is not None:
+        check_free(asked["state"], asked["if_exists"])
+
+
+def _reported(found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any]) -> EvaluationReport:
     report = report_of(found, wishes)
-    if state is not None:
-        write_state(state, found)
+    if asked["state"] is not None:
+        # Something may have come there in the meantime.
+        _check_state(asked)
+        write_state(asked["state"], found)
     return report

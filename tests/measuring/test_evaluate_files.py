@@ -250,6 +250,17 @@ def test_a_state_is_not_written_over_unless_that_is_asked_for(data: Path, tmp_pa
     assert read_state(tmp_path / "a").read == 10
 
 
+@pytest.mark.parametrize("name", ["in.parquet", "model.json", "notes.txt", "folder", "missing/a.state"])
+def test_a_state_replaces_nothing_but_a_state(data: Path, tmp_path: Path, name: str) -> None:
+    model = model_file(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(OutputError, match=r"is not the state of an evaluation|is a folder|its folder does not exist"):
+        logitstream.evaluate(data, target="y", model=model, state=tmp_path / name, if_exists="replace")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
 @pytest.mark.parametrize("by", ["region", "month", pytest.param("month:region", marks=pytest.mark.slow)])
 def test_groups_are_measured_as_if_each_were_a_file(data: Path, tmp_path: Path, by: str) -> None:
     table = observed().to_pandas()
@@ -458,6 +469,22 @@ def test_probabilities_of_0_and_1_on_the_wrong_side_are_clipped_and_counted(tmp_
     report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p")
     assert report.clipped == (2,)
     assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
+
+
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_rows_that_make_the_log_loss_infinite_are_told_unless_they_count_for_nothing(
+    tmp_path: Path, weight: str | None
+) -> None:
+    table = pa.table({"x0": [-np.inf, 1.0, -1.0], "x1": [0.0, 0.0, 0.0], "y": [1, 1, 0], "w": [0.0, 1.0, 1.0]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model_file(tmp_path), weight=weight)
+    if weight is None:
+        assert report.measures.log_loss == np.inf
+        told = "log_loss is infinite: the raw prediction is infinite, and wrong, in 1 row"
+        assert report.measures.warnings == (told,)
+    else:
+        assert report.measures.log_loss == pytest.approx(np.logaddexp(0, [-0.6, -1.4]).mean(), rel=1e-12)
+        assert report.measures.warnings == ()
 
 
 def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
