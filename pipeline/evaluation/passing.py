@@ -135,8 +135,9 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
             "use workers with one kind of CPU, one numpy and one logitstream",
         )
     terms = EvaluationTerms.of(settings["terms"])
-    missing, decimal, nulls, times = (settings[name] for name in ("missing_target", "decimal", "nulls", "times"))
-    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls), tuple(times))
+    missing, decimal, precision = (settings[name] for name in ("missing_target", "decimal", "precision"))
+    lists = (tuple(settings[name]) for name in ("nulls", "times"))
+    return EvaluationReader(blocks, terms, missing, decimal, precision, *lists)
 
 
 def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan, tuple[str, ...]]:

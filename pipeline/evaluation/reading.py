@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.choices import Cause, MissingTarget
+from pipeline.choices import Cause, MissingTarget, Precision
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
@@ -128,6 +128,8 @@ class EvaluationReader:
     missing_target : {"error", "drop"}
     decimal : str
         The decimal sign in a CSV.
+    precision : {"fast", "accurate", "reproducible"}
+        Of what is computed without a model.
     nulls : tuple of str
         Spellings of null in text of a CSV that is read as it is.
     times : tuple of str
@@ -140,6 +142,7 @@ class EvaluationReader:
     terms: EvaluationTerms
     missing_target: MissingTarget
     decimal: str
+    precision: Precision = "fast"
     nulls: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     known: KnownKeys = field(init=False, default_factory=KnownKeys)
@@ -179,7 +182,7 @@ class EvaluationReader:
         """Return what scores the rows of a file, each with the positions of its columns."""
         if self.columns.probability is not None and self.terms.probability is not None:
             place = self.columns.probability
-            return [(ColumnScorer(self.terms.probability, place), (place,))]
+            return [(ColumnScorer(self.terms.probability, place, self.precision), (place,))]
         return [
             (ModelScorer(block).of_file(file, [needs[place] for place in places]), places)
             for block, places in zip(self.blocks, self.columns.models, strict=True)
