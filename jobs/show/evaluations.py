@@ -19,7 +19,7 @@ from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluate
 from pipeline.evaluation.results import BestThreshold, BinaryMeasures, MultinomialMeasures, ThresholdRates
 from pipeline.measuring import evaluate, merge_evaluations
 from pipeline.report.text import aligned
-from pipeline.units import escape, format_count
+from pipeline.units import bound_text, escape, format_count
 
 Row = tuple[str, ...]
 
@@ -258,7 +258,7 @@ def _binary_rows(measured: BinaryMeasures) -> list[Row]:
 
 
 def _bound(bound: float | None) -> str:
-    return "" if bound is None else "exact" if bound == 0 else f"{bound:.2g}"
+    return "" if bound is None else bound_text(bound)
 
 
 def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row]) -> ShownTable:

@@ -26,7 +26,7 @@ from pipeline.evaluation.results import (
     ThresholdRates,
 )
 from pipeline.evaluation.states import EvaluationState, ModelState
-from pipeline.units import format_count
+from pipeline.units import bound_text, format_count
 
 # A larger bound of an area is told.
 BOUND_TOLD = 2e-5
@@ -123,7 +123,8 @@ def _warnings(ranked: dict[str, Any]) -> tuple[str, ...]:
     if bound is None or bound <= BOUND_TOLD:
         return ()
     told = (
-        f"auc is known within {bound:.2g}, and average_precision within {ranked['average_precision_bound']:.2g}: "
+        f"auc is known within {bound_text(bound)}, and average_precision within "
+        f"{bound_text(ranked['average_precision_bound'])}: "
         "many rows have scores that are close to each other, beside a wide range of other scores"
     )
     return (told,)
@@ -197,4 +198,4 @@ def _of_class(state: EvaluationState, its: ModelState, code: int, cells: Any) ->
 
 def _class_warnings(bounds: list[float]) -> tuple[str, ...]:
     largest = max(bounds, default=0.0)
-    return (f"auc of a class is known within {largest:.2g}",) if largest > BOUND_TOLD else ()
+    return (f"auc of a class is known within {bound_text(largest)}",) if largest > BOUND_TOLD else ()
