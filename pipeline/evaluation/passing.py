@@ -56,7 +56,6 @@ _MISLED = 4
 _ROOM = 3
 _ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
-_FEWER = "make fewer groups (--by, --max-groups), or evaluate one model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,22 +226,31 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
     models = max(1, len(job.blocks))
     # Scores, probabilities and losses; the class, the weight, and groups.
     row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)
-    payload = totals_bytes(terms, chunk_rows)
+    payload, fewer = totals_bytes(terms, chunk_rows), _fewer(terms)
     return StepCosts(
         scratch_bytes=_FLOAT * 2 * row + sum(block.scratch_row_bytes for block in job.blocks),
         payload_bytes=payload,
-        fewer_payloads=_FEWER,
+        fewer_payloads=fewer,
+        fewer_sums=fewer,
         waiting=waiting,
         travels=True,
         shared_bytes=settings_bytes(job.settings()),
-        # The totals of all chunks, and those that they become while a payload is added.
-        table_bytes=2 * totals_bytes(terms, all_rows) + sum(block.table_bytes for block in job.blocks),
+        table_bytes=sum(block.table_bytes for block in job.blocks),
+        # Those of all chunks, and what they become while a payload is added.
+        totals_bytes=2 * totals_bytes(terms, all_rows),
         step_bytes=_ROOM * payload
         + models * min(GUIDE_BYTES, payload)
         + _FLOAT * tile_rows * row * (2 if terms.by else 1)
         + tile_bytes(tile_rows)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
+
+
+def _fewer(terms: EvaluationTerms) -> str:
+    """Return what makes totals smaller."""
+    options = ["make fewer groups (--by, --max-groups)"] if terms.by else []
+    options += ["evaluate one model"] if len(terms.models) > 1 else []
+    return ", or ".join(options) or "lower --chunk-size"
 
 
 class _EvaluationPass:

@@ -16,6 +16,7 @@ import pytest
 from sklearn import metrics
 
 import pipeline as logitstream
+from pipeline import memory
 from pipeline.errors import (
     BadCellsError,
     DataError,
@@ -519,6 +520,26 @@ def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused_with_its_reason(data: Path, options: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         logitstream.evaluate(data, target="y", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"by": "month"}, "make fewer groups (--by, --max-groups)"),
+        ({"model": "model.json", "challenger": "model.json"}, "evaluate one model"),
+        ({}, "lower --chunk-size"),
+    ],
+)
+def test_what_does_not_fit_the_memory_says_what_makes_it_smaller(
+    tmp_path: Path, options: dict[str, Any], remedy: str
+) -> None:
+    pq.write_table(observed(200_000), tmp_path / "in.parquet")
+    model = str(model_file(tmp_path))
+    scored = {name: model for name in ("model", "challenger") if name in options} or {"probability": "p"}
+    asked = {**options, **scored, "target": "y", "memory": memory.current_bytes() + (48 << 20)}
+    with pytest.raises(MemoryBudgetError, match="sums over the rows") as caught:
+        logitstream.evaluate(tmp_path / "in.parquet", **asked)
+    assert remedy in caught.value.remedy
 
 
 def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
