@@ -16,6 +16,7 @@ from pipeline.evaluation.calibration import (
     hosmer_lemeshow,
 )
 from pipeline.evaluation.deciding import best_thresholds, rates
+from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.ranking import RankedKeys, amount
 from pipeline.evaluation.results import (
     BestThresholds,
@@ -134,8 +135,8 @@ def _weight_warnings(rows: int, weight: float) -> tuple[str, ...]:
     if weight >= rows * _SMALL_WEIGHT:
         return ()
     told = (
-        f"weights are {weight / rows:.2g} on average, and each is rounded to {2.0**-62:.2g}: multiply all of them by a "
-        "constant, which changes no measure"
+        f"weights are {weight / rows:.2g} on average, and each is rounded to {SMALLEST_WEIGHT:.2g}: multiply all of "
+        "them by a constant, which changes no measure"
     )
     return (told,)
 

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, WHICH_ROWS, Choice, parse_costs
 from pipeline.errors import DataError, UsageError
+from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.job import EvaluationJob
 from pipeline.evaluation.measures import class_masses
 from pipeline.evaluation.merging import merged
@@ -375,7 +376,9 @@ def _require_rows(found: EvaluatedRows) -> None:
         raise DataError(f"no row is left to measure: {evaluated_rows(found.rows)}", "check the inputs and the columns")
     if not sum(class_masses(found.totals.whole)):
         raise DataError(
-            f"column {escape(str(found.terms.weight))}: all weights are 0", "name another column with --weight"
+            f"column {escape(str(found.terms.weight))}: all weights are 0 or too small: each is rounded to "
+            f"{SMALLEST_WEIGHT:.2g}",
+            "name another column with --weight, or multiply all weights by a constant, which changes no measure",
         )
 
 

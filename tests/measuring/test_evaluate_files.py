@@ -550,8 +550,8 @@ def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no measure 'acu'; did you mean .auc.?"):
         report.require({"acu": 0.5})
     weighted = logitstream.evaluate(data, target="y", probability="p", weight="w")
-    with pytest.raises(UsageError, match="auc_standard_error has no value in these rows"):
-        weighted.require({"auc_standard_error": 0})
+    with pytest.raises(ThresholdError, match=r"auc_standard_error has no value in these rows; ks is .*, below 1"):
+        weighted.require({"auc_standard_error": 0, "ks": 1})
 
 
 def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
@@ -562,6 +562,12 @@ def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [0, 1], "p": [0.1, 0.2], "w": [0.0, 0.0]}), tmp_path / "in.parquet")
     with pytest.raises(DataError, match="column w: all weights are 0"):
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
+    pq.write_table(pa.table({"y": [0, 1], "p": [0.1, 0.2], "w": [1e-300, 0.0]}), tmp_path / "in.parquet")
+    with pytest.raises(
+        DataError, match=r"column w: all weights are 0 or too small: each is rounded to 2.2e-19"
+    ) as small:
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
+    assert "multiply all weights by a constant" in small.value.remedy
 
 
 def test_a_report_is_a_short_table_in_a_notebook(data: Path) -> None:
