@@ -263,7 +263,7 @@ def _bound(bound: float | None) -> str:
 
 def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row]) -> ShownTable:
     """Return the measures of two models beside each other, and how they differ."""
-    others = {row[0]: row[1] for row in second}
+    others = {row[0]: _with_bound(row[1], row[2]) for row in second}
     differences = report.differences
     assert differences is not None
     told: dict[str, Row] = {
@@ -271,13 +271,21 @@ def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row
         "Brier score": (_signed(differences.brier), "", ""),
     }
     if (area := differences.auc) is not None:
-        told["AUC"] = (_signed(area.value), _short(area.standard_error), _short(area.p_value))
+        value = _with_bound(_signed(area.value), _bound(area.bound))
+        told["AUC"] = (value, _short(area.standard_error), _short(area.p_value))
     if differences.accuracy is not None:
         told["accuracy"] = (_signed(differences.accuracy), "", "")
-    rows = [(row[0], row[1], others.get(row[0], ""), *told.get(row[0], ("", "", ""))) for row in first]
+    rows = [
+        (row[0], _with_bound(row[1], row[2]), others.get(row[0], ""), *told.get(row[0], ("", "", ""))) for row in first
+    ]
     names = [escape(name, _NOTE) for name in report.models]
     headers = ("measure", *names, "second minus first", "standard error", "p")
     return ShownTable("Measures", headers, rows, range(1, len(headers)))
+
+
+def _with_bound(value: str, bound: str) -> str:
+    """Return a value with what it may be off by, in one cell."""
+    return value if bound in {"", "exact"} else f"{value} within {bound}"
 
 
 def _signed(value: float) -> str:
