@@ -47,6 +47,7 @@ WORKER_BYTES = 32 * MIB
 
 _ROOT = Path("/")
 FEWER_COLUMNS = "read fewer columns"
+FEWER_FEATURES = "leave out features, or levels of features"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class Demand:
         What the driver takes for rows that it gathers from all chunks.
     fewer_payloads : str
         What makes payloads smaller, for a person.
+    fewer_sums : str
+        What makes the sums of the driver and of the workers smaller, for a person.
     """
 
     reserved_bytes: int
@@ -112,6 +115,7 @@ class Demand:
     step_bytes: int = 0
     gathered_bytes: int = 0
     fewer_payloads: str = FEWER_COLUMNS
+    fewer_sums: str = FEWER_FEATURES
 
     @property
     def process_bytes(self) -> int:
@@ -247,7 +251,7 @@ def _parts(demand: Demand, rows: int) -> Iterator[tuple[int, str, str]]:
     writes = demand.output_row_bytes > 0
     fewer = "read fewer columns (--keep)" if writes else "leave out the file that has it"
     yield demand.shared_bytes, "the model and the list of files in each worker", "give a smaller model, or fewer files"
-    yield demand.driver_bytes + demand.step_bytes, "sums over the rows", "leave out features, or levels of features"
+    yield demand.driver_bytes + demand.step_bytes, "sums over the rows", demand.fewer_sums
     yield demand.gathered_bytes, "rows that are gathered from several chunks", FEWER_COLUMNS
     yield demand.payload_bytes, "results that wait until all chunks before them are done", demand.fewer_payloads
     yield demand.reader_bytes, f"reading the columns of the input{column}", fewer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
+from decimal import ROUND_CEILING, Context
 from difflib import get_close_matches
 from fractions import Fraction
 
@@ -42,6 +43,7 @@ _SHARE_DIGITS, _SHARE_REMEDY = 30, "write a percentage (20%), or one of a column
 _IN_QUOTES = re.compile(r'^ |[",\r\n]')
 # How much of a text is shown before and behind a mistake in it.
 _AROUND = 60
+_BOUND = Context(prec=2, rounding=ROUND_CEILING)
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -200,6 +202,13 @@ def number_pattern(decimal: str = ".", *, exponent: bool = True) -> str:
 def shortest(number: float) -> str:
     """Return the fewest digits that are read back as this number; a whole number without a point: ``10``, ``0.1``."""
     return repr(float(number)).removesuffix(".0")
+
+
+def bound_text(bound: float) -> str:
+    """Return a bound with two digits, rounded up, so that what is shown holds too; ``exact`` for 0."""
+    if bound == 0:
+        return "exact"
+    return f"{float(_BOUND.create_decimal_from_float(bound)):.2g}"
 
 
 def value_text(value: object) -> str:

@@ -131,3 +131,12 @@ def test_a_size_that_no_machine_has_is_refused(parse):
 def test_text_that_acts_on_a_terminal_is_made_visible():
     assert units.escape("a\x1b[2J\r\nb\x9b\u202e\u2028\x00é") == "a\\x1b[2J\\r\\nb\\x9b\\u202e\\u2028\\x00é"
     assert units.escape("x" * 500) == "x" * 119 + "…"
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [(0.0, "exact"), (1.21e-6, "1.3e-06"), (1.2e-6, "1.2e-06"), (0.0996, "0.1"), (0.5, "0.5"), (5e-324, "4.9e-324")],
+)
+def test_a_bound_that_is_shown_holds(bound, text):
+    assert units.bound_text(bound) == text
+    assert text == "exact" or float(text) >= bound

@@ -19,7 +19,7 @@ from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluate
 from pipeline.evaluation.results import BestThreshold, BinaryMeasures, MultinomialMeasures, ThresholdRates
 from pipeline.measuring import evaluate, merge_evaluations
 from pipeline.report.text import aligned
-from pipeline.units import escape, format_count
+from pipeline.units import bound_text, escape, format_count
 
 Row = tuple[str, ...]
 
@@ -262,12 +262,12 @@ def _binary_rows(measured: BinaryMeasures) -> list[Row]:
 
 
 def _bound(bound: float | None) -> str:
-    return "" if bound is None else "exact" if bound == 0 else f"{bound:.2g}"
+    return "" if bound is None else bound_text(bound)
 
 
 def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row]) -> ShownTable:
     """Return the measures of two models beside each other, and how they differ."""
-    others = {row[0]: row[1] for row in second}
+    others = {row[0]: _with_bound(row[1], row[2]) for row in second}
     differences = report.differences
     assert differences is not None
     told: dict[str, Row] = {
@@ -278,10 +278,17 @@ def _of_two(report: EvaluationReport, first: Sequence[Row], second: Sequence[Row
         told["AUC"] = (_signed(area.value), _bound(area.bound), _short(area.standard_error), _short(area.p_value))
     if differences.accuracy is not None:
         told["accuracy"] = (_signed(differences.accuracy), "", "", "")
-    rows = [(row[0], row[1], others.get(row[0], ""), *told.get(row[0], ("",) * 4)) for row in first]
+    rows = [
+        (row[0], _with_bound(row[1], row[2]), others.get(row[0], ""), *told.get(row[0], ("",) * 4)) for row in first
+    ]
     names = [escape(name, _NOTE) for name in report.models]
     headers = ("measure", *names, "second minus first", "within", "standard error", "p")
     return ShownTable("Measures", headers, rows, range(1, len(headers)))
+
+
+def _with_bound(value: str, bound: str) -> str:
+    """Return a value with what it may be off by, in one cell."""
+    return value if bound in {"", "exact"} else f"{value} within {bound}"
 
 
 def _signed(value: float) -> str:

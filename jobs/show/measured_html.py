@@ -9,7 +9,7 @@ from pipeline.drawing import DrawnAxes, DrawnBand, DrawnLine, as_svg, draw_lines
 from pipeline.evaluation.curves import RankingCurves
 from pipeline.evaluation.results import BinaryMeasures, CalibrationBin
 from pipeline.pages import PageDrawing
-from pipeline.units import escape
+from pipeline.units import bound_text, escape
 
 _NAME = 40
 # Of a normal distribution, on both sides.
@@ -115,4 +115,4 @@ def _chance(y: tuple[float, float]) -> DrawnLine:
 
 def _within(words: str, value: float | None, bound: float | None) -> str:
     """Return a measure that these rows have, with how far it may be off."""
-    return f"{words} {value or 0.0:.4g}" + (f" within {bound:.2g}" if bound else "")
+    return f"{words} {value or 0.0:.4g}" + (f" within {bound_text(bound)}" if bound else "")

@@ -20,6 +20,8 @@ _BYTES = (_UNIT_BITS + 1024 + 64) // 8 + 1
 # The units of a fixed-point number: of its upper part, and how many bits its lower part has.
 UPPER_BITS, LOWER_BITS = 20, 42
 _LOWER_MASK = np.int64((1 << LOWER_BITS) - 1)
+# What a row can count at least: smaller weights are rounded to a multiple of it.
+SMALLEST_WEIGHT = 2.0 ** -(UPPER_BITS + LOWER_BITS)
 # The same for numbers of which a block adds up to less than 2**53 in both parts.
 _SMALL = 2.0**10
 _SMALL_UPPER_BITS, _SMALL_LOWER_BITS = 28, 34

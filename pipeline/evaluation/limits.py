@@ -31,29 +31,24 @@ def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None
 
 
 def check_limits(limits: Mapping[str, float], measured: Any) -> None:
-    """Raise if a measure is below its limit.
+    """Raise if a measure is below its limit, or has no value that could be at or above it.
 
     Raises
     ------
     UsageError
-        A limit is of something that is no measure, or of one that these rows have no value of.
+        A limit is of something that is no measure.
     ThresholdError
-        A measure is below its limit: the message has all of them.
+        A measure is below its limit, or these rows have no value of it: the message has all of them.
     """
-    names = limited_names(type(measured))
-    check_limit_names(limits, names)
-    defined = [name for name in names if getattr(measured, name) is not None]
-    for name in limits:
-        if name not in defined:
-            raise UsageError(
-                f"{name} has no value in these rows, so that it cannot be compared with its limit",
-                f"there are {', '.join(defined)}",
-            )
+    check_limit_names(limits, limited_names(type(measured)))
+    missed = [told for name, limit in limits.items() if (told := _missed(name, getattr(measured, name), limit))]
+    if missed:
+        raise ThresholdError("; ".join(missed), "look at the measures: the model may have lost its worth")
+
+
+def _missed(name: str, value: float | None, limit: float) -> str:
+    """Return in what way a limit is missed; empty where it is kept."""
+    if value is None:
+        return f"{name} has no value in these rows"
     # Written so that NaN is below every limit.
-    below = [
-        f"{name} is {getattr(measured, name):.6g}, below {shortest(limit)}"
-        for name, limit in limits.items()
-        if not getattr(measured, name) >= limit
-    ]
-    if below:
-        raise ThresholdError("; ".join(below), "look at the measures: the model may have lost its worth")
+    return "" if value >= limit else f"{name} is {value:.6g}, below {shortest(limit)}"

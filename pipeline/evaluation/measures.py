@@ -16,6 +16,7 @@ from pipeline.evaluation.calibration import (
     hosmer_lemeshow,
 )
 from pipeline.evaluation.deciding import best_thresholds, rates
+from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.ranking import RankedKeys, amount
 from pipeline.evaluation.results import (
     BestThresholds,
@@ -26,7 +27,7 @@ from pipeline.evaluation.results import (
     ThresholdRates,
 )
 from pipeline.evaluation.states import EvaluationState, ModelState
-from pipeline.units import format_count
+from pipeline.units import bound_text, format_count
 
 # A larger bound of an area is told.
 BOUND_TOLD = 2e-5
@@ -79,7 +80,7 @@ def _binary(state: EvaluationState, wishes: MeasureWishes, model: int) -> Binary
         calibration_slope=line and line[0],
         calibration_intercept=line and line[1],
         keys=len(keys.rows),
-        warnings=(*_warnings(ranked), *_weight_warnings(state.rows, weight)),
+        warnings=(*_loss_warnings(its), *_warnings(ranked), *_weight_warnings(state.rows, weight)),
         notes=_notes(state, positives, negatives, line is None),
     )
 
@@ -110,12 +111,21 @@ def _thresholds(state: EvaluationState, its: ModelState) -> tuple[ThresholdRates
     )
 
 
+def _loss_warnings(its: ModelState) -> tuple[str, ...]:
+    count = its.log_loss.positive
+    if not count:
+        return ()
+    rows = "1 row" if count == 1 else f"{format_count(count)} rows"
+    return (f"log_loss is infinite: the raw prediction is infinite, and wrong, in {rows}",)
+
+
 def _warnings(ranked: dict[str, Any]) -> tuple[str, ...]:
     bound = ranked["auc_bound"]
     if bound is None or bound <= BOUND_TOLD:
         return ()
     told = (
-        f"auc is known within {bound:.2g}, and average_precision within {ranked['average_precision_bound']:.2g}: "
+        f"auc is known within {bound_text(bound)}, and average_precision within "
+        f"{bound_text(ranked['average_precision_bound'])}: "
         "many rows have scores that are close to each other, beside a wide range of other scores"
     )
     return (told,)
@@ -125,8 +135,8 @@ def _weight_warnings(rows: int, weight: float) -> tuple[str, ...]:
     if weight >= rows * _SMALL_WEIGHT:
         return ()
     told = (
-        f"weights are {weight / rows:.2g} on average, and each is rounded to {2.0**-62:.2g}: multiply all of them by a "
-        "constant, which changes no measure"
+        f"weights are {weight / rows:.2g} on average, and each is rounded to {SMALLEST_WEIGHT:.2g}: multiply all of "
+        "them by a constant, which changes no measure"
     )
     return (told,)
 
@@ -166,7 +176,7 @@ def _multinomial(state: EvaluationState, model: int) -> MultinomialMeasures:
         confusion_matrix=tuple(tuple(amount(cell, weighted) for cell in row) for row in cells),
         classes=classes,
         auc_macro=sum(areas) / len(areas) if len(areas) == len(classes) else None,
-        warnings=(*_class_warnings(bounds), *_weight_warnings(state.rows, weight)),
+        warnings=(*_loss_warnings(its), *_class_warnings(bounds), *_weight_warnings(state.rows, weight)),
         notes=notes,
     )
 
@@ -189,4 +199,4 @@ def _of_class(state: EvaluationState, its: ModelState, code: int, cells: Any) ->
 
 def _class_warnings(bounds: list[float]) -> tuple[str, ...]:
     largest = max(bounds, default=0.0)
-    return (f"auc of a class is known within {largest:.2g}",) if largest > BOUND_TOLD else ()
+    return (f"auc of a class is known within {bound_text(largest)}",) if largest > BOUND_TOLD else ()

@@ -56,7 +56,6 @@ _MISLED = 4
 _ROOM = 3
 _ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
-_FEWER = "make fewer groups (--by, --max-groups), or evaluate one model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,10 +99,16 @@ class EvaluatedRows:
             "not_held_out": counts["not_held_out"],
         }
 
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every row that was read is in one account."""
+        read, *others = self.rows.values()
+        return read == sum(others)
+
     def require_balance(self) -> None:
         """Raise a ``BalanceError`` unless every row that was read is in one account."""
-        read, *others = self.rows.values()
-        if read != sum(others):
+        if not self.is_balanced:
+            read, *others = self.rows.values()
             raise BalanceError(f"{read:,} rows were read, but {sum(others):,} are in the accounts")
 
 
@@ -129,8 +134,9 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
             "use workers with one kind of CPU, one numpy and one logitstream",
         )
     terms = EvaluationTerms.of(settings["terms"])
-    missing, decimal, nulls, times = (settings[name] for name in ("missing_target", "decimal", "nulls", "times"))
-    return EvaluationReader(blocks, terms, missing, decimal, tuple(nulls), tuple(times))
+    missing, decimal, precision = (settings[name] for name in ("missing_target", "decimal", "precision"))
+    lists = (tuple(settings[name]) for name in ("nulls", "times"))
+    return EvaluationReader(blocks, terms, missing, decimal, precision, *lists)
 
 
 def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan, tuple[str, ...]]:
@@ -220,22 +226,31 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
     models = max(1, len(job.blocks))
     # Scores, probabilities and losses; the class, the weight, and groups.
     row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)
-    payload = totals_bytes(terms, chunk_rows)
+    payload, fewer = totals_bytes(terms, chunk_rows), _fewer(terms)
     return StepCosts(
         scratch_bytes=_FLOAT * 2 * row + sum(block.scratch_row_bytes for block in job.blocks),
         payload_bytes=payload,
-        fewer_payloads=_FEWER,
+        fewer_payloads=fewer,
+        fewer_sums=fewer,
         waiting=waiting,
         travels=True,
         shared_bytes=settings_bytes(job.settings()),
-        # The totals of all chunks, and those that they become while a payload is added.
-        table_bytes=2 * totals_bytes(terms, all_rows) + sum(block.table_bytes for block in job.blocks),
+        table_bytes=sum(block.table_bytes for block in job.blocks),
+        # Those of all chunks, and what they become while a payload is added.
+        totals_bytes=2 * totals_bytes(terms, all_rows),
         step_bytes=_ROOM * payload
         + models * min(GUIDE_BYTES, payload)
         + _FLOAT * tile_rows * row * (2 if terms.by else 1)
         + tile_bytes(tile_rows)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
+
+
+def _fewer(terms: EvaluationTerms) -> str:
+    """Return what makes totals smaller."""
+    options = ["make fewer groups (--by, --max-groups)"] if terms.by else []
+    options += ["evaluate one model"] if len(terms.models) > 1 else []
+    return ", or ".join(options) or "lower --chunk-size"
 
 
 class _EvaluationPass:

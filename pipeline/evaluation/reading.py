@@ -6,21 +6,21 @@ out, where only rows that a fit held out are evaluated; used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.choices import Cause, MissingTarget
+from pipeline.choices import Cause, MissingTarget, Precision
+from pipeline.evaluation.classes import TargetClasses
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
 from pipeline.evaluation.totals import ChunkTotals, KnownKeys
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, ColumnComparison, Divider, parse_holdout
-from pipeline.models.columns import Mask, RecentLevels, levels, numbers, unfit_columns
-from pipeline.models.levels import LevelTable, spelled_type
+from pipeline.models.columns import Mask, levels, numbers, unfit_columns
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
@@ -128,6 +128,8 @@ class EvaluationReader:
     missing_target : {"error", "drop"}
     decimal : str
         The decimal sign in a CSV.
+    precision : {"fast", "accurate", "reproducible"}
+        Of what is computed without a model.
     nulls : tuple of str
         Spellings of null in text of a CSV that is read as it is.
     times : tuple of str
@@ -140,46 +142,30 @@ class EvaluationReader:
     terms: EvaluationTerms
     missing_target: MissingTarget
     decimal: str
+    precision: Precision = "fast"
     nulls: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     known: KnownKeys = field(init=False, default_factory=KnownKeys)
     columns: EvaluatedColumns = field(init=False)
     divider: Divider | None = field(init=False)
-    _tables: Mapping[bool, LevelTable] = field(init=False)
-    _recent: RecentLevels = field(init=False, default_factory=RecentLevels)
+    target: TargetClasses = field(init=False)
 
     def __post_init__(self) -> None:
-        spelled = self.terms.classes
-        positions = {spelling: number for number, spelling in enumerate(spelled)}
-        signs = {True: self.decimal, False: "."}
-        tables = {is_csv: LevelTable(positions, spelled_type(spelled), (), sign) for is_csv, sign in signs.items()}
         columns = EvaluatedColumns.of(self.blocks, self.terms, self.times)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "divider", columns.divider(self.terms, self.nulls))
-        object.__setattr__(self, "_tables", tables)
+        object.__setattr__(self, "target", TargetClasses(self.terms.classes, self.decimal))
 
     def add(self, batch: Batch, file: InputFile, needs: Sequence[Need], chunk: ChunkTotals) -> None:
         """Add the rows of a batch that can be evaluated to a chunk, after the others were booked."""
         with np.errstate(all="ignore"):
             _BatchOfRows(self, batch, chunk).add(self._scorers(file, needs), file)
 
-    def find(self, table: LevelTable, array: pa.Array) -> tuple[Codes, Mask]:
-        """Return the class of each row, -1 where it is none, and where the target is missing."""
-        cells = levels(array)
-        found = self._recent.find(table, cells.dictionary)
-        codes: Codes = found.positions.take(cells.codes, mode="clip")
-        missing: Mask = found.is_missing.take(cells.codes, mode="clip")
-        return codes, missing if cells.null is None else missing | cells.null
-
-    def table(self, *, is_csv: bool) -> LevelTable:
-        """Return the classes as cells of a file spell them."""
-        return self._tables[is_csv]
-
     def _scorers(self, file: InputFile, needs: Sequence[Need]) -> list[tuple[Scorer, tuple[int, ...]]]:
         """Return what scores the rows of a file, each with the positions of its columns."""
         if self.columns.probability is not None and self.terms.probability is not None:
             place = self.columns.probability
-            return [(ColumnScorer(self.terms.probability, place), (place,))]
+            return [(ColumnScorer(self.terms.probability, place, self.precision), (place,))]
         return [
             (ModelScorer(block).of_file(file, [needs[place] for place in places]), places)
             for block, places in zip(self.blocks, self.columns.models, strict=True)
@@ -271,7 +257,7 @@ class _BatchOfRows:
 
     def _codes(self, *, is_csv: bool) -> Codes:
         place = self.columns.target
-        codes, missing = self.reader.find(self.reader.table(is_csv=is_csv), self._array(place))
+        codes, missing = self.reader.target.find(self._array(place), is_csv=is_csv)
         cause: Cause = "target not binary" if self.terms.probability is not None else "target unknown"
         self._bad((codes < 0) & ~missing, place, cause)
         self._leave_out(missing, place, "target missing")

@@ -134,9 +134,9 @@ class EvaluationReport(Tabular):
         Raises
         ------
         ThresholdError
-            One is; the message has all of them.
+            One is, or these rows have no value of it; the message has all of them.
         UsageError
-            There is no such measure, or these rows have no value of it.
+            There is no such measure.
         """
         check_limits(limits, self.measures)
 

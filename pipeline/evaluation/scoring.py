@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipeline.choices import Precision
 from pipeline.evaluation.tiles import Codes, Floats, taken
-from pipeline.kernels import log_sigmoid
+from pipeline.kernels import log_sigmoid, portable
+from pipeline.kernels.logistic import library_of
 from pipeline.models.blocks import of_file
 from pipeline.models.columns import Mask, numbers
 from pipeline.models.kinds import DescribedBlock
@@ -133,7 +134,7 @@ class ModelScorer:
         assert raw is not None
         with np.errstate(all="ignore"):
             if model.classes is not None:
-                losses, clipped = _class_losses(model, raw, probabilities, codes)
+                losses, clipped = _class_losses(model, raw, codes, self.block.precision, probabilities)
                 return Judged(None, probabilities, losses, clipped)
             losses, clipped = _binary_losses(model, raw, codes == 1, self.block.precision, probabilities)
         return Judged(raw if rises_with_raw(model) else None, probabilities, losses, clipped)
@@ -148,10 +149,13 @@ class ColumnScorer:
     name : str
     position : int
         Of the column in a batch.
+    precision : {"fast", "accurate", "reproducible"}
+        Of the logarithms.
     """
 
     name: str
     position: int
+    precision: Precision = "fast"
 
     def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> BatchScores:
         """Return the probabilities of a batch; one outside [0, 1], or NaN, makes a bad row."""
@@ -169,8 +173,27 @@ class ColumnScorer:
         """Return how well the probabilities fit the classes of their rows."""
         probability, positive = scores.probabilities, codes == 1
         with np.errstate(all="ignore"):
-            losses = np.where(positive, -np.log(probability), -np.log1p(-probability))
+            if self.precision == "reproducible":
+                losses = _reproducible_losses(probability, positive)
+            else:
+                losses = np.where(positive, -np.log(probability), -np.log1p(-probability))
         return Judged(None, probability, *_clipped(losses))
+
+
+def _negative_log(shares: Floats, precision: Precision) -> Floats:
+    """Return minus the logarithms of numbers from 0 to 1, in place; with ``reproducible`` they are those of any CPU."""
+    library_of(precision).log(shares, out=shares)
+    return np.negative(shares, out=shares)
+
+
+def _reproducible_losses(probability: Floats, positive: Mask) -> Floats:
+    """Return the log loss of each row; of negatives by log1p where 1 - p is rounded, below one half."""
+    losses = _negative_log(np.where(positive, probability, 1.0 - probability), "reproducible")
+    is_small = ~positive & (probability < 0.5)
+    small = -probability[is_small]
+    portable.log1p(small, small)
+    losses[is_small] = -small
+    return losses
 
 
 def _clipped(losses: Floats) -> tuple[Floats, int]:
@@ -188,20 +211,25 @@ def _binary_losses(
     """Return the log loss of each row: from the raw prediction where the probability is a sigmoid of it."""
     argument = sigmoid_argument(model, raw, precision)
     if argument is None:
-        return _clipped(-np.log(np.where(positive, probability, complement_of(model, raw, precision))))
+        shares = np.where(positive, probability, complement_of(model, raw, precision))
+        return _clipped(_negative_log(shares, precision))
     np.negative(argument, out=argument, where=~positive)
     losses: Floats = log_sigmoid(argument, out=argument, precision=precision)
     return np.negative(losses, out=losses), 0
 
 
-def _class_losses(model: Predictor, raw: Floats, probabilities: Floats, codes: Codes) -> tuple[Floats, int]:
+def _class_losses(
+    model: Predictor, raw: Floats, codes: Codes, precision: Precision, probabilities: Floats
+) -> tuple[Floats, int]:
     """Return the log loss of each row of a model with classes; with softmax from the raw predictions."""
     rows = np.arange(codes.size)
     if model.normalise != "softmax":
-        return _clipped(-np.log(probabilities[codes, rows]))
-    above = (raw - np.maximum.reduce(raw, axis=0)) / temperature_of(model)
+        return _clipped(_negative_log(probabilities[codes, rows], precision))
+    library, above = library_of(precision), (raw - np.maximum.reduce(raw, axis=0)) / temperature_of(model)
     # Class by class, so that the bits of a row do not depend on how many rows there are.
-    total = np.zeros(codes.size)
+    total, power = np.zeros(codes.size), np.empty(codes.size)
     for one in above:
-        np.add(total, np.exp(one), out=total)
-    return np.log(total) - above[codes, rows], 0
+        library.exp(one, out=power)
+        np.add(total, power, out=total)
+    library.log(total, out=total)
+    return total - above[codes, rows], 0

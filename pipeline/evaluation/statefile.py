@@ -34,6 +34,8 @@ VERSION = 1
 
 _FIRST = re.compile(rb"logitstream-evaluation ([0-9]{1,9})\n")
 _LENGTH, _SHA256 = 8, 32
+# Within so many bytes a file says that it is a state.
+_BEGIN = 64
 _DTYPES = {"<f8", "<i8", "<u8", "|u1"}
 _FOREIGN = "is not the state of an evaluation"
 _AGAIN = "evaluate the rows again with --state"
@@ -69,9 +71,7 @@ def from_bytes(content: bytes, name: str) -> EvaluatedRows:
     shown = escape(name, 1000)
     first = _FIRST.match(content)
     if first is None:
-        raise DataError(f"{shown} is not the state of an evaluation", "name a file that evaluate --state wrote").at(
-            name
-        )
+        raise DataError(f"{shown} {_FOREIGN}", "name a file that evaluate --state wrote").at(name)
     if (version := int(first[1])) != VERSION:
         raise DataError(
             f"{shown} is a state of version {version}, but this logitstream reads version {VERSION}",
@@ -84,7 +84,7 @@ def from_bytes(content: bytes, name: str) -> EvaluatedRows:
         return _read(body, first.end())
     except LogitstreamError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise DataError(f"{shown} {_FOREIGN}: {escape(str(error))}", _AGAIN).at(name) from error
 
 
@@ -119,19 +119,30 @@ def write_state(path: str | os.PathLike[str], found: EvaluatedRows) -> None:
 
 
 def check_free(path: str | os.PathLike[str], if_exists: IfExists) -> None:
-    """Refuse to write where something is, unless it may be replaced.
+    """Refuse to write a state where that cannot be done: before rows are read, and again before it is written.
+
+    What may be replaced is another state, or an empty file: never rows, a model or anything else.
 
     Raises
     ------
     OutputError
-        Something is there.
+        Its folder does not exist, or something is there that may not be replaced.
+    PermissionDeniedError, StorageError
+        What is there cannot be read.
     """
     shown = escape(os.fspath(path), 1000)
-    found = disk.facts(path)
-    if found is not None and stat.S_ISDIR(found.st_mode):
+    if not Path(path).resolve().parent.is_dir():
+        raise OutputError(f"{shown}: its folder does not exist", "make the folder first")
+    if (found := disk.facts(path)) is None:
+        return
+    if stat.S_ISDIR(found.st_mode):
         raise OutputError(f"{shown} is a folder", "name a file for the state")
-    if found is not None and if_exists == "fail":
+    if if_exists == "fail":
         raise OutputError(f"{shown} exists", "choose another name, or use --if-exists replace")
+    with system_errors(os.fspath(path)):
+        is_state = stat.S_ISREG(found.st_mode) and _FIRST.match(disk.read_file(path, _BEGIN)) is not None
+    if not is_state and not (stat.S_ISREG(found.st_mode) and found.st_size == 0):
+        raise OutputError(f"{shown} exists and {_FOREIGN}", "choose another name, or remove the file first")
 
 
 def _arrays_of(totals: EvaluationTotals) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -170,7 +181,10 @@ def _read(body: bytes, start: int) -> EvaluatedRows:
     )
     totals = EvaluationTotals(EvaluationState.from_arrays(terms.shape, _of(arrays, "all ")), groups, counts)
     read, bad, set_aside = (int(header["rows"][name]) for name in ("read", "bad", "set_aside"))
-    return EvaluatedRows(terms, totals, read, bad, set_aside, tuple(map(str, header["data"])))
+    found = EvaluatedRows(terms, totals, read, bad, set_aside, tuple(map(str, header["data"])))
+    if min(found.rows.values()) < 0 or not found.is_balanced:
+        raise ValueError("its accounts do not add up to the rows that were read")
+    return found
 
 
 def _arrays(described: list[Any], body: bytes, start: int) -> Arrays:

@@ -275,14 +275,14 @@ class EvaluationState:
 
     def _add_weights(self, codes: npt.NDArray[np.intp], weights: Floats) -> None:
         if not (largest := float(weights.max())) < MOST_FIXED:
-            raise DataError(f"a weight is {largest:g}, and weights are kept below {MOST_FIXED:g}", _SMALLER)
+            raise DataError(f"a weight is {largest:,.15g}: weights must be below {MOST_FIXED:,.0f}", _SMALLER)
         for code, total in enumerate(self.weights):
             total.add_rows(weights[codes == code])
         self._check_weights()
 
     def _check_weights(self) -> None:
         if not (total := sum(weight.value() for weight in self.weights)) < _MOST_WEIGHT:
-            raise DataError(f"weights add up to {total:g}, and sums are kept below {_MOST_WEIGHT:g}", _SMALLER)
+            raise DataError(f"weights add up to {total:,.15g}: they must stay below {_MOST_WEIGHT:,.0f}", _SMALLER)
 
     def merge(self, other: EvaluationState) -> None:
         """Add the rows of another state of the same shape; no order changes the result.
@@ -364,7 +364,11 @@ class EvaluationState:
 
 
 def _weighted(values: Floats, weights: Floats | None) -> Floats:
-    return values if weights is None else values * weights
+    """Return values times their weights; one that does not count adds nothing, even if it is infinite."""
+    if weights is None:
+        return values
+    with np.errstate(invalid="ignore"):
+        return np.where(weights > 0, values * weights, 0.0)
 
 
 def _squares(probabilities: Floats, positive: npt.NDArray[np.bool_]) -> Floats:

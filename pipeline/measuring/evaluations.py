@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, WHICH_ROWS, Choice, parse_costs
 from pipeline.errors import DataError, UsageError
+from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.job import EvaluationJob
 from pipeline.evaluation.measures import class_masses
 from pipeline.evaluation.merging import merged
@@ -103,11 +104,10 @@ def evaluate(
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
     job = evaluation_job(inputs, target, (model, challenger), probability, asked)
-    if asked["state"] is not None:
-        check_free(asked["state"], asked["if_exists"])
+    _check_state(asked)
     found = evaluate_rows(job)
     _require_rows(found)
-    return _reported(found, wishes, asked["state"])
+    return _reported(found, wishes, asked)
 
 
 @documented(MergeOptions, **OF_AN_EVALUATION)
@@ -138,11 +138,10 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
     IF_EXISTS.check(asked["if_exists"])
     if not paths:
         raise UsageError("there is no state to add up", "name the files that evaluate wrote as its state")
-    if asked["state"] is not None:
-        check_free(asked["state"], asked["if_exists"])
+    _check_state(asked)
     found = merged([read_state(path) for path in paths], paths)
     _require_rows(found)
-    return _reported(found, wishes, asked["state"])
+    return _reported(found, wishes, asked)
 
 
 def evaluation_job(
@@ -336,12 +335,21 @@ def _require_rows(found: EvaluatedRows) -> None:
         raise DataError(f"no row is left to measure: {evaluated_rows(found.rows)}", "check the inputs and the columns")
     if not sum(class_masses(found.totals.whole)):
         raise DataError(
-            f"column {escape(str(found.terms.weight))}: all weights are 0", "name another column with --weight"
+            f"column {escape(str(found.terms.weight))}: all weights are 0 or too small: each is rounded to "
+            f"{SMALLEST_WEIGHT:.2g}",
+            "name another column with --weight, or multiply all weights by a constant, which changes no measure",
         )
 
 
-def _reported(found: EvaluatedRows, wishes: MeasureWishes, state: str | os.PathLike[str] | None) -> EvaluationReport:
+def _check_state(asked: Mapping[str, Any]) -> None:
+    if asked["state"] is not None:
+        check_free(asked["state"], asked["if_exists"])
+
+
+def _reported(found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any]) -> EvaluationReport:
     report = report_of(found, wishes)
-    if state is not None:
-        write_state(state, found)
+    if asked["state"] is not None:
+        # Something may have come there in the meantime.
+        _check_state(asked)
+        write_state(asked["state"], found)
     return report

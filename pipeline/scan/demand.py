@@ -62,8 +62,8 @@ class StepCosts:
         Whether it wants a chunk in one piece.
     payload_bytes : int
         Bytes of the payload of an outcome; payloads wait in the driver until their turn comes.
-    fewer_payloads : str
-        What makes payloads smaller, for a person.
+    fewer_payloads, fewer_sums : str
+        What makes payloads and sums smaller, for a person.
     waiting : int or None
         How many payloads each worker makes and has waiting, where that is known; else as a tree over chunks has them.
     travels : bool
@@ -77,6 +77,8 @@ class StepCosts:
         or one for each level of its blocks, and the driver one for each level and one more.
     step_bytes : int
         What else the step takes in each worker, whatever the batch.
+    totals_bytes : int
+        What the driver adds up out of all payloads, and takes for that.
     gathered_bytes : int
         Bytes of rows that the payloads of all chunks have together: the driver gathers them, and keeps them for the
         passes that follow.
@@ -89,12 +91,14 @@ class StepCosts:
     whole_chunk: bool = False
     payload_bytes: int = 0
     fewer_payloads: str = memory.FEWER_COLUMNS
+    fewer_sums: str = memory.FEWER_FEATURES
     waiting: int | None = None
     travels: bool = False
     shared_bytes: int = 0
     table_bytes: int = 0
     sums_bytes: int = 0
     step_bytes: int = 0
+    totals_bytes: int = 0
     gathered_bytes: int = 0
 
 
@@ -131,6 +135,7 @@ def demand_of(
         shared_bytes=travelling + costs.table_bytes,
         payload_bytes=costs.payload_bytes * (ahead + levels if costs.waiting is None else costs.waiting),
         fewer_payloads=costs.fewer_payloads,
+        fewer_sums=costs.fewer_sums,
         reader_bytes=max((_reader_bytes(facts, numbers) for facts in files), default=0),
         decoded_row_bytes=max((sum(of_list.values()) for of_list in widths), default=0.0),
         made_row_bytes=2 * costs.made_bytes + costs.scratch_bytes,
@@ -142,7 +147,7 @@ def demand_of(
         cuttable=largest > batch_rows or any(facts.cuttable for facts in files),
         whole_chunk=costs.whole_chunk,
         widest=(name, width),
-        driver_bytes=costs.sums_bytes * (levels + 1),
+        driver_bytes=costs.sums_bytes * (levels + 1) + costs.totals_bytes,
         step_bytes=costs.step_bytes + costs.sums_bytes * (1 if threads_share_process else 1 + MOST_LEVEL) + of_chunk,
         gathered_bytes=gathered,
     )

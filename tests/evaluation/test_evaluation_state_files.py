@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,15 +102,29 @@ def test_a_pickle_is_not_opened() -> None:
 
 @pytest.mark.parametrize("name", ["terms", "groups", "arrays", "rows", "counts", "data"])
 def test_a_header_without_a_part_is_refused(name: str) -> None:
+    for changed in ({}, {name: 7}, {name: None}):
+        with pytest.raises(DataError, match="a is not the state of an evaluation"):
+            from_bytes(changed_header(lambda header, changed=changed: without(header, name) | changed), "a")
+
+
+@pytest.mark.parametrize("read", [204, -1, float("inf")])
+def test_a_state_whose_rows_are_not_all_accounted_for_is_refused(read: float) -> None:
+    with pytest.raises(DataError, match="a is not the state of an evaluation"):
+        from_bytes(changed_header(lambda header: header | {"rows": header["rows"] | {"read": read}}), "a")
+
+
+def without(header: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in header.items() if key != name}
+
+
+def changed_header(change: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    """Return a state with another header, under a digest that holds."""
     content = to_bytes(found())[:-32]
     start = content.index(b"\n") + 1
     length = int.from_bytes(content[start : start + 8], "little")
     header = json.loads(content[start + 8 : start + 8 + length])
-    for changed in ({}, {name: 7}, {name: None}):
-        text = json.dumps({key: value for key, value in header.items() if key != name} | changed).encode()
-        body = content[:start] + len(text).to_bytes(8, "little") + text + content[start + 8 + length :]
-        with pytest.raises(DataError, match="a is not the state of an evaluation"):
-            from_bytes(sealed(body), "a")
+    text = json.dumps(change(header)).encode()
+    return sealed(content[:start] + len(text).to_bytes(8, "little") + text + content[start + 8 + length :])
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

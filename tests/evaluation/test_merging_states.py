@@ -164,7 +164,7 @@ def test_a_table_of_a_wide_range_needs_no_guide() -> None:
 
 @pytest.mark.parametrize("weights", [np.full(3, 2.0**24), np.array([1.0, np.inf, 2.0])])
 def test_weights_that_are_too_large_are_refused(weights) -> None:
-    with pytest.raises(DataError, match="weights are kept below"):
+    with pytest.raises(DataError, match="weights must be below 16,777,216"):
         state_of(np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), weights=weights)
 
 

@@ -16,6 +16,7 @@ import pytest
 from sklearn import metrics
 
 import pipeline as logitstream
+from pipeline import memory
 from pipeline.errors import (
     BadCellsError,
     DataError,
@@ -250,6 +251,17 @@ def test_a_state_is_not_written_over_unless_that_is_asked_for(data: Path, tmp_pa
     assert read_state(tmp_path / "a").read == 10
 
 
+@pytest.mark.parametrize("name", ["in.parquet", "model.json", "notes.txt", "folder", "missing/a.state"])
+def test_a_state_replaces_nothing_but_a_state(data: Path, tmp_path: Path, name: str) -> None:
+    model = model_file(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(OutputError, match=r"is not the state of an evaluation|is a folder|its folder does not exist"):
+        logitstream.evaluate(data, target="y", model=model, state=tmp_path / name, if_exists="replace")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
 @pytest.mark.parametrize("by", ["region", "month", pytest.param("month:region", marks=pytest.mark.slow)])
 def test_groups_are_measured_as_if_each_were_a_file(data: Path, tmp_path: Path, by: str) -> None:
     table = observed().to_pandas()
@@ -460,6 +472,22 @@ def test_probabilities_of_0_and_1_on_the_wrong_side_are_clipped_and_counted(tmp_
     assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
 
 
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_rows_that_make_the_log_loss_infinite_are_told_unless_they_count_for_nothing(
+    tmp_path: Path, weight: str | None
+) -> None:
+    table = pa.table({"x0": [-np.inf, 1.0, -1.0], "x1": [0.0, 0.0, 0.0], "y": [1, 1, 0], "w": [0.0, 1.0, 1.0]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model_file(tmp_path), weight=weight)
+    if weight is None:
+        assert report.measures.log_loss == np.inf
+        told = "log_loss is infinite: the raw prediction is infinite, and wrong, in 1 row"
+        assert report.measures.warnings == (told,)
+    else:
+        assert report.measures.log_loss == pytest.approx(np.logaddexp(0, [-0.6, -1.4]).mean(), rel=1e-12)
+        assert report.measures.warnings == ()
+
+
 def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
     rows = 100_001
     table = pa.table({"y": np.arange(rows) % 2, "p": np.full(rows, 0.5), "id": np.arange(rows)})
@@ -494,6 +522,26 @@ def test_what_cannot_be_is_refused_with_its_reason(data: Path, options: Any, err
         logitstream.evaluate(data, target="y", **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"by": "month"}, "make fewer groups (--by, --max-groups)"),
+        ({"model": "model.json", "challenger": "model.json"}, "evaluate one model"),
+        ({}, "lower --chunk-size"),
+    ],
+)
+def test_what_does_not_fit_the_memory_says_what_makes_it_smaller(
+    tmp_path: Path, options: dict[str, Any], remedy: str
+) -> None:
+    pq.write_table(observed(200_000), tmp_path / "in.parquet")
+    model = str(model_file(tmp_path))
+    scored = {name: model for name in ("model", "challenger") if name in options} or {"probability": "p"}
+    asked = {**options, **scored, "target": "y", "memory": memory.current_bytes() + (48 << 20)}
+    with pytest.raises(MemoryBudgetError, match="sums over the rows") as caught:
+        logitstream.evaluate(tmp_path / "in.parquet", **asked)
+    assert remedy in caught.value.remedy
+
+
 def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
     report = logitstream.evaluate(data, target="y", probability="p")
     report.require({"auc": 0.6, "log_loss": 0.1})
@@ -502,8 +550,8 @@ def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no measure 'acu'; did you mean .auc.?"):
         report.require({"acu": 0.5})
     weighted = logitstream.evaluate(data, target="y", probability="p", weight="w")
-    with pytest.raises(UsageError, match="auc_standard_error has no value in these rows"):
-        weighted.require({"auc_standard_error": 0})
+    with pytest.raises(ThresholdError, match=r"auc_standard_error has no value in these rows; ks is .*, below 1"):
+        weighted.require({"auc_standard_error": 0, "ks": 1})
 
 
 def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
@@ -514,6 +562,12 @@ def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [0, 1], "p": [0.1, 0.2], "w": [0.0, 0.0]}), tmp_path / "in.parquet")
     with pytest.raises(DataError, match="column w: all weights are 0"):
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
+    pq.write_table(pa.table({"y": [0, 1], "p": [0.1, 0.2], "w": [1e-300, 0.0]}), tmp_path / "in.parquet")
+    with pytest.raises(
+        DataError, match=r"column w: all weights are 0 or too small: each is rounded to 2.2e-19"
+    ) as small:
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
+    assert "multiply all weights by a constant" in small.value.remedy
 
 
 def test_a_report_is_a_short_table_in_a_notebook(data: Path) -> None:

@@ -166,10 +166,12 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
         payload_bytes=_tables_bytes(chunk_rows),
         waiting=_WAITING if most is None else 1,
         fewer_payloads="lower --workers",
+        fewer_sums="lower --chunk-size",
         travels=True,
         shared_bytes=settings_bytes(settings),
-        # What all chunks add up to, and what that becomes while a payload is added.
-        table_bytes=block.table_bytes + 2 * _tables_bytes(rows),
+        table_bytes=block.table_bytes,
+        # Those of all chunks, and what they become while a payload is added.
+        totals_bytes=2 * _tables_bytes(rows),
         step_bytes=counters + tiles + getattr(block, "call_bytes", 0),
     )
 

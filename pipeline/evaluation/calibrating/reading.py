@@ -6,7 +6,7 @@ raw prediction or none that is finite; held out; used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import MissingTarget
+from pipeline.evaluation.classes import TargetClasses
 from pipeline.evaluation.tiles import Codes, Floats
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, Divider
 from pipeline.models import ScoreBlock
 from pipeline.models.blocks import of_file
-from pipeline.models.columns import Mask, RecentLevels, levels, numbers
-from pipeline.models.levels import LevelTable, spelled_type
+from pipeline.models.columns import Mask, numbers
 from pipeline.models.logistic.making import class_spellings
 from pipeline.models.network.score import NetworkBlock
 from pipeline.models.tally import BatchColumn, RowTally
@@ -72,16 +72,10 @@ class RawReader:
     target: str
     missing_target: MissingTarget
     divider: Divider | None = None
-    _tables: Mapping[bool, LevelTable] = field(init=False)
-    _recent: RecentLevels = field(init=False, default_factory=RecentLevels)
+    _classes: TargetClasses = field(init=False)
 
     def __post_init__(self) -> None:
-        spelled = class_spellings(self.block.model)
-        positions = {spelling: number for number, spelling in enumerate(spelled)}
-        # The decimal sign of the options is that of a CSV.
-        signs = {True: self.block.decimal, False: "."}
-        tables = {is_csv: LevelTable(positions, spelled_type(spelled), (), sign) for is_csv, sign in signs.items()}
-        object.__setattr__(self, "_tables", tables)
+        object.__setattr__(self, "_classes", TargetClasses(class_spellings(self.block.model), self.block.decimal))
 
     def read(self, batch: Batch, file: InputFile, needs: Sequence[Need]) -> RawRows:
         """Return the rows of a batch, after what became of the others was booked."""
@@ -114,12 +108,7 @@ class RawReader:
     def _codes(self, batch: Batch, place: int, tally: RowTally, *, is_csv: bool) -> tuple[Codes, Mask]:
         """Return the class of each row, and where it has none."""
         column = BatchColumn(place, self.target, batch.data.column(place))
-        cells = levels(column.array)
-        found = self._recent.find(self._tables[is_csv], cells.dictionary)
-        codes = found.positions.take(cells.codes, mode="clip")
-        missing = found.is_missing.take(cells.codes, mode="clip")
-        if cells.null is not None:
-            missing |= cells.null
+        codes, missing = self._classes.find(column.array, is_csv=is_csv)
         tally.add_bad(np.flatnonzero((codes < 0) & ~missing), column, "target unknown")
         if self.missing_target == "error":
             tally.add_bad(np.flatnonzero(missing), column, "target missing")

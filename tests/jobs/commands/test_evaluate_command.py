@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.show.evaluations import evaluate_options
+import pipeline as logitstream
+from jobs.show.evaluations import evaluate_options, measure_tables
 from pipeline.options import OPTIONS, EvaluateOptions
 from tests.jobs.conftest import parsed
 from tests.measuring.observed import model_file, observed
@@ -67,6 +69,16 @@ def test_two_models_stand_beside_each_other(cli, data, tmp_path):
     assert [each["name"] for each in found["models"]] == list(map(str, models))
     third = cli("evaluate", data, "--target", "y", *(word for _ in range(3) for word in ("-m", models[0])))
     assert (third.code, "at most two models are compared" in third.err) == (2, True)
+
+
+def test_bounds_are_shown_of_two_models_too(data, tmp_path):
+    models = [model_file(tmp_path, f"{name}.json", intercept=value) for name, value in (("a", -0.4), ("b", 0.3))]
+    report = logitstream.evaluate(data, target="y", model=models[0], challenger=models[1])
+    wide = replace(report.measures, auc_bound=1.21e-6)
+    difference = replace(report.differences, auc=replace(report.differences.auc, bound=1.21e-6))
+    table = next(measure_tables(replace(report, measures=wide, differences=difference)))
+    (row,) = (row for row in table.rows if row[0] == "AUC")
+    assert [cell.partition(" ")[2] for cell in row[1:4]] == ["within 1.3e-06", "", "within 1.3e-06"]
 
 
 def test_a_measure_below_its_limit_ends_with_3_after_everything_was_shown(cli, data):
