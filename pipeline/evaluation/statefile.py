@@ -33,6 +33,8 @@ from pipeline.units import escape
 VERSION = 1
 
 _FIRST = re.compile(rb"logitstream-evaluation ([0-9]{1,9})\n")
+# The first line is shorter.
+_FIRST_BYTES = 64
 _LENGTH, _SHA256 = 8, 32
 _DTYPES = {"<f8", "<i8", "<u8", "|u1"}
 _FOREIGN = "is not the state of an evaluation"
@@ -119,12 +121,14 @@ def write_state(path: str | os.PathLike[str], found: EvaluatedRows) -> None:
 
 
 def check_free(path: str | os.PathLike[str], if_exists: IfExists) -> None:
-    """Refuse to write where something is, unless it may be replaced.
+    """Refuse to write where something is, unless it is a state that may be replaced.
 
     Raises
     ------
     OutputError
         Something is there.
+    PermissionDeniedError, StorageError
+        It cannot be read.
     """
     shown = escape(os.fspath(path), 1000)
     found = disk.facts(path)
@@ -132,6 +136,14 @@ def check_free(path: str | os.PathLike[str], if_exists: IfExists) -> None:
         raise OutputError(f"{shown} is a folder", "name a file for the state")
     if found is not None and if_exists == "fail":
         raise OutputError(f"{shown} exists", "choose another name, or use --if-exists replace")
+    if found is not None and found.st_size and not _is_state(path):
+        raise OutputError(f"{shown} exists, and {_FOREIGN}: it is not replaced", "choose another name")
+
+
+def _is_state(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as a state does."""
+    with system_errors(os.fspath(path)):
+        return _FIRST.match(disk.read_file(path, _FIRST_BYTES)) is not None
 
 
 def _arrays_of(totals: EvaluationTotals) -> Iterator[tuple[str, npt.NDArray[Any]]]:

@@ -506,6 +506,16 @@ def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
         weighted.require({"auc_standard_error": 0})
 
 
+def test_only_a_state_is_replaced_by_a_state(data: Path, tmp_path: Path) -> None:
+    content = data.read_bytes()
+    with pytest.raises(OutputError, match="exists, and is not the state of an evaluation: it is not replaced"):
+        logitstream.evaluate(data, target="y", probability="p", state=data, if_exists="replace")
+    assert data.read_bytes() == content
+    (tmp_path / "empty").touch()
+    for _ in range(2):
+        logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "empty", if_exists="replace")
+
+
 def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [None, None], "p": [0.1, 0.2]}, pa.schema([("y", pa.int8()), ("p", pa.float64())])),
                    tmp_path / "in.parquet")  # fmt: skip
