@@ -18,6 +18,7 @@ from pipeline.evaluation.report import EvaluationReport, evaluated_rows, report_
 from pipeline.evaluation.results import MeasureWishes
 from pipeline.evaluation.scoring import ScoresColumns, both_columns
 from pipeline.evaluation.statefile import check_free, read_state, write_state
+from pipeline.evaluation.states import EvaluationState
 from pipeline.evaluation.terms import EvaluationTerms, Keys, check_by, parse_by
 from pipeline.execute import check_scheduler
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout
@@ -56,6 +57,8 @@ _CHOICES: Mapping[str, Choice[Any]] = {
     "rows": WHICH_ROWS,
 }
 _LEAST = {"limit": 1, "workers": 1, "retries": 0, "bins": 2, "max_groups": 1}
+# Of a class on average: rounded to 2**-62, weights are then right to 1e-10.
+_LEAST_WEIGHT = 2.0**-28
 _NO_MODEL = ("false", "true")
 
 
@@ -375,10 +378,24 @@ def _check(asked: Mapping[str, Any], **columns: object) -> None:
 def _require_rows(found: EvaluatedRows) -> None:
     if not found.rows["used"]:
         raise DataError(f"no row is left to measure: {evaluated_rows(found.rows)}", "check the inputs and the columns")
-    if not sum(class_masses(found.totals.whole)):
+    if found.terms.weight is not None:
+        _require_weights(found.totals.whole, found.terms.weight)
+
+
+def _require_weights(state: EvaluationState, column: str) -> None:
+    """Refuse weights of which rounding to 2**-62 leaves too little."""
+    masses, where = class_masses(state), f"column {escape(column)}"
+    if not sum(masses):
         raise DataError(
-            f"column {escape(str(found.terms.weight))}: all weights are 0", "name another column with --weight"
+            f"{where}: all weights are 0, or too close to it",
+            "name another column with --weight, or multiply all weights by a constant: no measure changes",
         )
+    for mass, rows in zip(masses, state.classes.tolist(), strict=True):
+        if 0 < mass < rows * _LEAST_WEIGHT:
+            raise DataError(
+                f"{where}: the weights of a class are {mass / rows:.3g} on average, too little to be added up exactly",
+                f"multiply all weights by a constant, such as {_LEAST_WEIGHT * rows / mass:.0e}: no measure changes",
+            )
 
 
 def _reported(found: EvaluatedRows, wishes: MeasureWishes, state: str | os.PathLike[str] | None) -> EvaluationReport:

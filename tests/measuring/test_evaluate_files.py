@@ -526,6 +526,25 @@ def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
 
 
+def test_weights_are_added_up_to_all_digits_or_refused(data: Path, tmp_path: Path) -> None:
+    table = observed()
+    y, p, w = (table[name].to_numpy() for name in ("y", "p", "w"))
+    path = tmp_path / "in.parquet"
+    for factor in (1e-18, 1e-14, 1e-11, 1e-8):
+        pq.write_table(pa.table({"y": y, "p": p, "w": w * factor}), path)
+        if factor < 1e-9:
+            with pytest.raises(DataError, match=r"column w: the weights of a class are .* on average") as refused:
+                logitstream.evaluate(path, target="y", probability="p", weight="w")
+            remedy = float(str(refused.value).split("such as ")[1].split(":")[0])
+            pq.write_table(pa.table({"y": y, "p": p, "w": w * factor * remedy}), path)
+        found = logitstream.evaluate(path, target="y", probability="p", weight="w").measures
+        assert found.auc == pytest.approx(metrics.roc_auc_score(y, p, sample_weight=w), rel=1e-10)
+        assert found.log_loss == pytest.approx(metrics.log_loss(y, p, sample_weight=w), rel=1e-10)
+    pq.write_table(pa.table({"y": y, "p": p, "w": w * 1e-30}), path)
+    with pytest.raises(DataError, match="column w: all weights are 0, or too close to it"):
+        logitstream.evaluate(path, target="y", probability="p", weight="w")
+
+
 def test_a_report_is_a_short_table_in_a_notebook(data: Path) -> None:
     shown = repr(logitstream.evaluate(data, target="y", probability="p"))
     assert shown.startswith("EvaluationReport\n  target  y\n  rows    2,000 read = 2,000 used")
