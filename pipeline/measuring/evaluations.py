@@ -107,6 +107,7 @@ def evaluate(
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
     job = evaluation_job(inputs, target, (model, challenger), probability, asked)
+    _check_wishes(wishes, job.terms)
     if asked["state"] is not None:
         check_free(asked["state"], asked["if_exists"])
     found = evaluate_rows(job)
@@ -145,6 +146,7 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
     if asked["state"] is not None:
         check_free(asked["state"], asked["if_exists"])
     found = merged([read_state(path) for path in paths], paths)
+    _check_wishes(wishes, found.terms)
     _require_rows(found)
     return _reported(found, wishes, asked["state"])
 
@@ -343,6 +345,14 @@ def _measure_wishes(asked: Mapping[str, Any]) -> MeasureWishes:
     check_whole("bins", asked["bins"])
     at_least(_LEAST["bins"], "bins", asked["bins"])
     return MeasureWishes(bins=int(asked["bins"]), cost=_costs(asked["costs"]))
+
+
+def _check_wishes(wishes: MeasureWishes, terms: EvaluationTerms) -> None:
+    """Refuse what has no effect on measures of several classes."""
+    if len(terms.classes) > 2:
+        for name, is_given in (("--bins", wishes.bins != MeasureWishes().bins), ("--cost", wishes.cost is not None)):
+            if is_given:
+                raise UsageError(f"{name} is for models with two classes", "leave it out")
 
 
 def _costs(given: object) -> tuple[float, float] | None:

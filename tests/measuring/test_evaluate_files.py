@@ -140,6 +140,9 @@ def test_several_classes_are_measured_as_scikit_learn_does(tmp_path: Path, norma
     ).tolist()
     assert found.auc_macro == pytest.approx(metrics.roc_auc_score(y, p, multi_class="ovr"), abs=2e-5)
     assert sum(group.measures.rows for group in report.groups[0].groups) == ROWS
+    for options in ({"bins": 5}, {"costs": "fp=1,fn=5"}, {"thresholds": 0.5}):
+        with pytest.raises(UsageError, match="--(bins|cost|threshold) is for models with two classes"):
+            logitstream.evaluate(tmp_path / "in.parquet", target="kind", model=path, **options)
 
 
 @pytest.mark.parametrize(
@@ -543,6 +546,14 @@ def test_weights_are_added_up_to_all_digits_or_refused(data: Path, tmp_path: Pat
     pq.write_table(pa.table({"y": y, "p": p, "w": w * 1e-30}), path)
     with pytest.raises(DataError, match="column w: all weights are 0, or too close to it"):
         logitstream.evaluate(path, target="y", probability="p", weight="w")
+
+
+def test_a_group_without_weight_is_told(tmp_path: Path) -> None:
+    columns = {"y": [0, 1, 0, 1], "p": [0.1, 0.7, 0.2, 0.6], "w": [0, 0, 1, 1], "g": ["a", "a", "b", "b"]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w", by="g")
+    assert [group.value for group in report.groups[0].groups] == [("b",)]
+    assert report.notes == ("1 group is not measured by g: all their weights are 0",)
 
 
 def test_a_report_is_a_short_table_in_a_notebook(data: Path) -> None:
