@@ -60,7 +60,7 @@ class GroupNames:
         self._found: Codes = np.empty(0, dtype=np.intp)
 
     def codes(self, cells: Levels) -> Codes:
-        """Return the number of each row's value, -1 where it is missing; 7.0 in a column of floats is 7."""
+        """Return the number of each row's value, -1 where it is missing; of floats 7.0 is 7, and -0.0 is 0."""
         dictionary = cells.dictionary
         if self._dictionary is None or not self._dictionary.equals(dictionary):
             floats = pa.types.is_floating(dictionary.type)
@@ -75,6 +75,8 @@ class GroupNames:
         if name is None:
             return -1
         text = name.removesuffix(".0") if floats else name
+        if floats and text == "-0":
+            text = "0"
         number = self._numbers.setdefault(text, len(self.names))
         if number == len(self.names):
             self.names.append(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,7 +167,7 @@ def report_of(found: EvaluatedRows, wishes: MeasureWishes) -> EvaluationReport:
         **_compared(totals.whole, wishes),
         groups=groups,
         files=len(found.data),
-        notes=(*found.notes, *map(_pooled_note, filter(lambda each: each.pooled, groups))),
+        notes=(*found.notes, *_notes_of_groups(totals.groups)),
         warnings=found.warnings,
         state=totals.whole,
     )
@@ -201,9 +201,15 @@ def _groups(states: GroupStates, wishes: MeasureWishes) -> GroupsReport:
     return GroupsReport(states.columns, tuple(found), states.pooled)
 
 
-def _pooled_note(groups: GroupsReport) -> str:
-    shown = escape(":".join(groups.columns))
-    return (
-        f"{shown} has {format_count(len(groups.groups) - 1 + groups.pooled)} groups: {format_count(groups.pooled)} of "
-        "them are measured together, as all others (--max-groups)"
-    )
+def _notes_of_groups(groups: Sequence[GroupStates]) -> Iterator[str]:
+    for states in groups:
+        shown, pooled = escape(":".join(states.columns)), states.pooled
+        if pooled:
+            yield (
+                f"{shown} has {format_count(len(states.seen))} groups: {format_count(pooled)} of them are measured "
+                "together, as all others (--max-groups)"
+            )
+        without = sum(not sum(class_masses(state)) for _, state in states.kept)
+        if without:
+            are = "group is" if without == 1 else "groups are"
+            yield f"{format_count(without)} {are} not measured by {shown}: all their weights are 0"

@@ -18,6 +18,7 @@ from pipeline.evaluation.report import EvaluationReport, evaluated_rows, report_
 from pipeline.evaluation.results import MeasureWishes
 from pipeline.evaluation.scoring import ScoresColumns, both_columns
 from pipeline.evaluation.statefile import check_free, read_state, write_state
+from pipeline.evaluation.states import EvaluationState
 from pipeline.evaluation.terms import EvaluationTerms, Keys, check_by, parse_by
 from pipeline.execute import check_scheduler
 from pipeline.interface import (
@@ -56,6 +57,8 @@ _CHOICES: Mapping[str, Choice[Any]] = {
     "rows": WHICH_ROWS,
 }
 _LEAST = {"limit": 1, "workers": 1, "retries": 0, "bins": 2, "max_groups": 1}
+# Of a class on average: rounded to 2**-62, weights are then right to 1e-10.
+_LEAST_WEIGHT = 2.0**-28
 _NO_MODEL = ("false", "true")
 
 
@@ -104,6 +107,7 @@ def evaluate(
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
     job = evaluation_job(inputs, target, (model, challenger), probability, asked)
+    _check_wishes(wishes, job.terms)
     _check_state(asked)
     found = evaluate_rows(job)
     _require_rows(found)
@@ -140,6 +144,7 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
         raise UsageError("there is no state to add up", "name the files that evaluate wrote as its state")
     _check_state(asked)
     found = merged([read_state(path) for path in paths], paths)
+    _check_wishes(wishes, found.terms)
     _require_rows(found)
     return _reported(found, wishes, asked)
 
@@ -300,6 +305,14 @@ def _measure_wishes(asked: Mapping[str, Any]) -> MeasureWishes:
     return MeasureWishes(bins=int(asked["bins"]), cost=_costs(asked["costs"]))
 
 
+def _check_wishes(wishes: MeasureWishes, terms: EvaluationTerms) -> None:
+    """Refuse what has no effect on measures of several classes."""
+    if len(terms.classes) > 2:
+        for name, is_given in (("--bins", wishes.bins != MeasureWishes().bins), ("--cost", wishes.cost is not None)):
+            if is_given:
+                raise UsageError(f"{name} is for models with two classes", "leave it out")
+
+
 def _costs(given: object) -> tuple[float, float] | None:
     """Return what a false positive and a false negative cost."""
     if given is None:
@@ -333,12 +346,24 @@ def _check(asked: Mapping[str, Any], **columns: object) -> None:
 def _require_rows(found: EvaluatedRows) -> None:
     if not found.rows["used"]:
         raise DataError(f"no row is left to measure: {evaluated_rows(found.rows)}", "check the inputs and the columns")
-    if not sum(class_masses(found.totals.whole)):
+    if found.terms.weight is not None:
+        _require_weights(found.totals.whole, found.terms.weight)
+
+
+def _require_weights(state: EvaluationState, column: str) -> None:
+    """Refuse weights of which rounding to 2**-62 leaves too little."""
+    masses, where = class_masses(state), f"column {escape(column)}"
+    if not sum(masses):
         raise DataError(
-            f"column {escape(str(found.terms.weight))}: all weights are 0 or too small: each is rounded to "
-            f"{SMALLEST_WEIGHT:.2g}",
+            f"{where}: all weights are 0 or too small: each is rounded to {SMALLEST_WEIGHT:.2g}",
             "name another column with --weight, or multiply all weights by a constant, which changes no measure",
         )
+    for mass, rows in zip(masses, state.classes.tolist(), strict=True):
+        if 0 < mass < rows * _LEAST_WEIGHT:
+            raise DataError(
+                f"{where}: the weights of a class are {mass / rows:.3g} on average, too little to be added up exactly",
+                f"multiply all weights by a constant, such as {_LEAST_WEIGHT * rows / mass:.0e}: no measure changes",
+            )
 
 
 def _check_state(asked: Mapping[str, Any]) -> None:

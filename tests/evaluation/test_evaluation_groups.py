@@ -68,6 +68,12 @@ def test_a_whole_number_has_one_name_in_integers_and_in_floats() -> None:
     assert (one.tolist(), other.tolist()) == ([0, 1, -1, 0], [1, 0, 2, -1])
 
 
+def test_both_zeros_of_floats_are_one_group() -> None:
+    names = GroupNames()
+    assert names.codes(levels(pa.array([0.0, -0.0, 1.0, -1.0]))).tolist() == [0, 0, 1, 2]
+    assert names.names == ["0", "1", "-1"]
+
+
 def test_crossed_groups_are_those_that_occur() -> None:
     codes = [np.array([0, 1, 0, -1]), np.array([2, 0, 2, 1])]
     groups, places = groups_in(codes, [["a", "b"], ["x", "y", "z"]])

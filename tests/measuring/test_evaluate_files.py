@@ -141,6 +141,9 @@ def test_several_classes_are_measured_as_scikit_learn_does(tmp_path: Path, norma
     ).tolist()
     assert found.auc_macro == pytest.approx(metrics.roc_auc_score(y, p, multi_class="ovr"), abs=2e-5)
     assert sum(group.measures.rows for group in report.groups[0].groups) == ROWS
+    for options in ({"bins": 5}, {"costs": "fp=1,fn=5"}, {"thresholds": 0.5}):
+        with pytest.raises(UsageError, match="--(bins|cost|threshold) is for models with two classes"):
+            logitstream.evaluate(tmp_path / "in.parquet", target="kind", model=path, **options)
 
 
 @pytest.mark.parametrize(
@@ -554,6 +557,16 @@ def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:
         weighted.require({"auc_standard_error": 0, "ks": 1})
 
 
+def test_only_a_state_is_replaced_by_a_state(data: Path, tmp_path: Path) -> None:
+    content = data.read_bytes()
+    with pytest.raises(OutputError, match="exists, and is not the state of an evaluation: it is not replaced"):
+        logitstream.evaluate(data, target="y", probability="p", state=data, if_exists="replace")
+    assert data.read_bytes() == content
+    (tmp_path / "empty").touch()
+    for _ in range(2):
+        logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "empty", if_exists="replace")
+
+
 def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [None, None], "p": [0.1, 0.2]}, pa.schema([("y", pa.int8()), ("p", pa.float64())])),
                    tmp_path / "in.parquet")  # fmt: skip
@@ -568,6 +581,33 @@ def test_no_row_and_no_weight_are_told(tmp_path: Path) -> None:
     ) as small:
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w")
     assert "multiply all weights by a constant" in small.value.remedy
+
+
+def test_weights_are_added_up_to_all_digits_or_refused(data: Path, tmp_path: Path) -> None:
+    table = observed()
+    y, p, w = (table[name].to_numpy() for name in ("y", "p", "w"))
+    path = tmp_path / "in.parquet"
+    for factor in (1e-18, 1e-14, 1e-11, 1e-8):
+        pq.write_table(pa.table({"y": y, "p": p, "w": w * factor}), path)
+        if factor < 1e-9:
+            with pytest.raises(DataError, match=r"column w: the weights of a class are .* on average") as refused:
+                logitstream.evaluate(path, target="y", probability="p", weight="w")
+            remedy = float(str(refused.value).split("such as ")[1].split(":")[0])
+            pq.write_table(pa.table({"y": y, "p": p, "w": w * factor * remedy}), path)
+        found = logitstream.evaluate(path, target="y", probability="p", weight="w").measures
+        assert found.auc == pytest.approx(metrics.roc_auc_score(y, p, sample_weight=w), rel=1e-10)
+        assert found.log_loss == pytest.approx(metrics.log_loss(y, p, sample_weight=w), rel=1e-10)
+    pq.write_table(pa.table({"y": y, "p": p, "w": w * 1e-30}), path)
+    with pytest.raises(DataError, match="column w: all weights are 0, or too close to it"):
+        logitstream.evaluate(path, target="y", probability="p", weight="w")
+
+
+def test_a_group_without_weight_is_told(tmp_path: Path) -> None:
+    columns = {"y": [0, 1, 0, 1], "p": [0.1, 0.7, 0.2, 0.6], "w": [0, 0, 1, 1], "g": ["a", "a", "b", "b"]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", weight="w", by="g")
+    assert [group.value for group in report.groups[0].groups] == [("b",)]
+    assert report.notes == ("1 group is not measured by g: all their weights are 0",)
 
 
 def test_a_report_is_a_short_table_in_a_notebook(data: Path) -> None:
