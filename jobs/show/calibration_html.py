@@ -28,6 +28,7 @@ def calibration_page(report: CalibrationReport, params: Params) -> Page:
             *took(report.seconds, report.peak_bytes),
         ),
         accounts=tuple(_accounts(report)),
+        warnings=report.warnings,
         notes=report.notes,
         sections=(
             PageSection(

@@ -27,6 +27,8 @@ def show_calibration(params: Mapping[str, Any], *, as_json: bool) -> None:
         report = calibrate(**calibration_options(params), observe=watch_fit())
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
+    for warning in report.warnings:
+        console.warn(escape(warning, _NOTE))
     if as_json:
         document.write(calibration_json(report))
     elif report.output is None or not console.is_quiet():

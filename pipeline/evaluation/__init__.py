@@ -22,6 +22,7 @@ reading     the rows of a batch: which are evaluated, which are left out and why
 tiles       used rows gathered, whatever the batches are
 groups      states by the values of columns
 totals      what the rows of a chunk, and all chunks, add up to
+features    what makes scores meaningless
 passing     one pass over files
 statefile   what was added up, in a file
 merging     several such files together

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.canonical import digest
 from pipeline.errors import BalanceError, ConfigurationError, UsageError
 from pipeline.evaluation.counting import tile_bytes
+from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.finding import GUIDE_BYTES
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
@@ -21,7 +22,6 @@ from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
-from pipeline.flow.judging import Judge
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
@@ -42,9 +42,8 @@ from pipeline.scan import (
     worker,
 )
 from pipeline.types.blocks import HasTiles
-from pipeline.types.features import FeatureCounts, HasFeatures
+from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, FileFacts
-from pipeline.types.job import ShareLimits
 from pipeline.types.work import Outcome
 from pipeline.units import escape
 
@@ -288,18 +287,10 @@ class _EvaluationPass:
         agenda.require_complete()
         data = tuple(map(file_digest, self._prepared.files))
         accounts = (self._read, self._bad, self._set_aside)
-        found = EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, tuple(self._warnings()))
+        warnings = feature_warnings(self._job.blocks, self._features.total(), self._prepared, self._job.csv)
+        found = EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, warnings)
         found.require_balance()
         return found
-
-    def _warnings(self) -> Iterator[str]:
-        """Yield what is wrong with the features of the models, as a run that scores would say it."""
-        is_csv = any(facts.file.format == "csv" for facts in self._prepared.files)
-        judge = Judge(ShareLimits(), ShareLimits(), self._job.csv if is_csv else None)
-        blocks = (block for block in self._job.blocks if isinstance(block, HasFeatures))
-        features = {each.column: each for block in blocks for each in block.features()}
-        counts = self._features.total() or FeatureCounts()
-        yield from (found.text for found in judge.warnings(features.values(), counts))
 
     @property
     def _has_failed(self) -> bool:

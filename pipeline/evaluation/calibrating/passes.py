@@ -18,6 +18,7 @@ from pipeline.fitting.report import PassDone
 from pipeline.models import restore
 from pipeline.models.blocks import arithmetic_of
 from pipeline.scan import BadRows, ChunkContext, ReduceTree, Scan, exceeds, worker
+from pipeline.types.features import FeatureCounts
 from pipeline.types.job import BadLimit
 from pipeline.types.work import Outcome
 
@@ -78,6 +79,8 @@ class CalibrationPasses:
         How many passes were carried out.
     read, bad, set_aside : int
         Of the last pass: rows that were read, that are bad, and that the model sets aside.
+    features : FeatureCounts or None
+        Of the last pass: values of features that are missing, or that the model does not know.
     """
 
     scan: Scan
@@ -89,6 +92,7 @@ class CalibrationPasses:
     read: int = 0
     bad: int = 0
     set_aside: int = 0
+    features: FeatureCounts | None = None
 
     def sums(self, request: PassRequest) -> CalibrationSums:
         """Return what all rows add up to, with the same bits on every scheduler and with any number of workers.
@@ -105,10 +109,13 @@ class CalibrationPasses:
         prepared = self.scan.prepared
         bad_rows = BadRows(prepared.files, prepared.plan, self.limit)
         tree: ReduceTree[FloatSums] = ReduceTree(len(prepared.plan), add_sums)
+        # Which spellings are kept depends on the order in which counts are added.
+        features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
         exact = ExactParts.empty(request, self.model)
 
         def confirm(outcome: Outcome[CalibrationSums]) -> None:
             self._book(outcome, bad_rows)
+            features.add(outcome.chunk, outcome.features)
             payload = outcome.payload
             tree.add(outcome.chunk, None if payload is None else payload.floats)
             if payload is not None:
@@ -124,7 +131,7 @@ class CalibrationPasses:
             assert error is not None
             raise error
         agenda.require_complete()
-        self.done += 1
+        self.done, self.features = self.done + 1, features.total()
         self.observe(PassDone(self.done, request.what, self.read, time.monotonic() - started))
         return CalibrationSums(exact, tree.total() or FloatSums.empty(request))
 

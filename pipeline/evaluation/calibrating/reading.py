@@ -90,7 +90,8 @@ class RawReader:
         codes, missing = self._codes(batch, count, tally, is_csv=file.format == "csv")
         folds = self._folds(batch, file.path, tally)
         null = tally.null
-        batch.settle(Values((), null=tally.null_count, rejected=tally.cells(tally.rejected)))
+        cells = tally.cells(tally.rejected)
+        batch.settle(Values((), tally.null_count, events=tally.events, rejected=cells, features=tally.features))
         known = ~missing
         known[tally.rejected] = False
         scored = known if null is None else known & ~null

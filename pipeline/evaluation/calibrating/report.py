@@ -13,7 +13,8 @@ They have ``schema_version`` and ``kind``; the rules for both are those of :mod:
     ``before`` and ``after`` with ``rows``, ``log_loss``, ``ece``, ``ece_noise_floor``, ``calibration_slope``,
     ``calibration_intercept`` (null where they are not defined), ``clipped``, the rows with a probability of 0 or 1 on
     the wrong side, and ``calibration_curve``, bins with ``rows``, ``weight``, ``mean_probability``, ``share_positive``
-    and ``standard_error``; ``passes``, ``seconds``, ``peak_bytes``; ``notes``.
+    and ``standard_error``; ``passes``, ``seconds``, ``peak_bytes``; ``notes``; ``warnings`` about features without a
+    value, or of which the model knows no value.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class CalibrationReport(Tabular):
     seconds : float
     peak_bytes : int
     notes : tuple of str
+    warnings : tuple of str
+        What makes scores meaningless: a feature without a value, or of which the model knows no value.
     """
 
     model: LogisticModel | NetworkModel
@@ -119,6 +122,7 @@ class CalibrationReport(Tabular):
     seconds: float
     peak_bytes: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def _summary(self) -> Summary:
         return Summary(facts_of(self), ("", "before", "after"), comparison_rows(self))
@@ -194,4 +198,5 @@ def calibration_json(report: CalibrationReport) -> Json:
         "seconds": report.seconds,
         "peak_bytes": report.peak_bytes,
         "notes": list(report.notes),
+        "warnings": list(report.warnings),
     }

@@ -15,6 +15,7 @@ from pipeline.evaluation.calibrating.preparing import PreparedCalibration, prepa
 from pipeline.evaluation.calibrating.recalibrating import calibration_text, recalibrated
 from pipeline.evaluation.calibrating.report import CalibrationMeasures, CalibrationReport, MeasuredOn
 from pipeline.evaluation.calibrating.summing import ExactParts
+from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.measures import measures
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.fitting.outcome.profiles import data_digest
@@ -75,6 +76,7 @@ def _reported(
         passes=passes.done,
         seconds=0.0,
         peak_bytes=0,
+        warnings=feature_warnings([wishes.block], passes.features, prepared.scan, wishes.csv),
         notes=(*prepared.notes, *_notes(model, found), *_verdicts(before, after, measured_on)),
     )
     return replace(report, model=_written(wishes, _with_record(prepared, model, report)))

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pipeline as logitstream
@@ -104,3 +106,18 @@ def test_options_come_from_a_file_and_from_the_environment(tmp_path: Path, monke
     params: dict[str, Any] = parsed("calibrate", "--config", str(tmp_path / "job.toml"))
     assert (params["method"], params["holdout"], params["target"]) == ("platt", "20%", "y")
     assert params["inputs"] == (str(tmp_path / "a.csv"),)
+
+
+def test_levels_that_the_model_does_not_know_are_told_even_quietly(tmp_path: Path, cli: Any) -> None:
+    z, y = drawn_rows(1, 400)
+    table = pa.table({"z": z, "y": y, "c": ["u"] * 400})
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=100)
+    model = json.loads(model_of_raw(tmp_path).read_text())
+    model["features"].append({"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"})
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    words = ("calibrate", tmp_path / "in.parquet", "--model", tmp_path / "model.json", "--target", "y", "-q", "--json")
+    outcome = cli(*words, "--method", "platt", "--chunk-size", "100")
+    told = "column c: all 400 values (100%) are levels that the model does not know"
+    assert (outcome.code, told in outcome.err) == (0, True)
+    (warning,) = json.loads(outcome.out)["warnings"]
+    assert warning.startswith(told)
