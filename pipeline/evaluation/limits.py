@@ -9,6 +9,11 @@ from typing import Any
 from pipeline.errors import ThresholdError, UsageError
 from pipeline.units import nearest, quoted, shortest
 
+# A limit from below would let a bad model pass.
+_LESS_IS_BETTER = frozenset(
+    {"log_loss", "brier", "reliability", "ece", "auc_bound", "auc_standard_error", "average_precision_bound"}
+)
+
 
 def limited_names(kind: type) -> tuple[str, ...]:
     """Return the measures of a kind that are one number each."""
@@ -16,7 +21,7 @@ def limited_names(kind: type) -> tuple[str, ...]:
 
 
 def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None:
-    """Refuse a limit of something that is no measure.
+    """Refuse a limit of something that is no measure, or of a measure that is better if it is smaller.
 
     Raises
     ------
@@ -24,6 +29,11 @@ def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None
         With the list of measures.
     """
     for name in limits:
+        if name in _LESS_IS_BETTER:
+            raise UsageError(
+                f"{name} is better if it is smaller: with a limit from below a bad model passes",
+                "set a limit for a measure that is better if it is larger, such as auc or average_precision",
+            )
         if name not in names:
             raise UsageError(
                 f"there is no measure {quoted(name)}{nearest(name, names)}", f"there are {', '.join(names)}"
@@ -36,7 +46,7 @@ def check_limits(limits: Mapping[str, float], measured: Any) -> None:
     Raises
     ------
     UsageError
-        A limit is of something that is no measure.
+        A limit is of something that is no measure, or of one that is better if it is smaller.
     ThresholdError
         A measure is below its limit, or these rows have no value of it: the message has all of them.
     """

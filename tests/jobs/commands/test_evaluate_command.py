@@ -78,7 +78,7 @@ def test_bounds_are_shown_of_two_models_too(data, tmp_path):
     difference = replace(report.differences, auc=replace(report.differences.auc, bound=1.21e-6))
     table = next(measure_tables(replace(report, measures=wide, differences=difference)))
     (row,) = (row for row in table.rows if row[0] == "AUC")
-    assert [cell.partition(" ")[2] for cell in row[1:4]] == ["within 1.3e-06", "", "within 1.3e-06"]
+    assert (row[1].partition(" ")[2], row[2].partition(" ")[2], row[4]) == ("within 1.3e-06", "", "1.3e-06")
 
 
 def test_a_measure_below_its_limit_ends_with_3_after_everything_was_shown(cli, data):
@@ -101,6 +101,7 @@ def test_a_measure_below_its_limit_ends_with_3_after_everything_was_shown(cli, d
         ("auc", "'auc' is not MEASURE=NUMBER"),
         ("auc=high", "'auc=high' is not MEASURE=NUMBER"),
         ("auc=0.1,auc=0.2", "auc has two limits"),
+        ("log_loss=0.5", "log_loss is better if it is smaller"),
     ],
 )
 def test_a_limit_of_no_measure_is_2_with_the_list(cli, data, limit, said):
