@@ -255,6 +255,7 @@ def test_the_gain_is_the_one_that_suits_the_function_or_the_one_given(
         ({"initialisation": "normal", "gain": 4}, UsageError, "normal weights have no gain"),
         ({"widht": 3}, TypeError, "there is no option 'widht'; did you mean \"width\""),
         ({"width": 10_000_000}, MemoryBudgetError, "10 layers of 10,000,000 units need .* are free"),
+        ({"width": 10**11, "depth": 2}, MemoryBudgetError, "2 layers of 100,000,000,000 units need .* are free"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_before_any_work(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +19,12 @@ import pytest
 import pipeline as logitstream
 from pipeline.diagnosis import GradientReport, LayerGradient, gradients_json, step_summing
 from pipeline.diagnosis.gradient_wording import gradient_advice, step_sentence, step_sentences
+from pipeline.diagnosis.sources import StepRows
 from pipeline.errors import MemoryBudgetError, SchemaError
 from pipeline.memory import current_bytes
+from pipeline.models import load_model
+from pipeline.models.logistic.batch import BatchColumns
+from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.units import MIB
 from tests.diagnosis.torch_step_gradients import CASES, LENGTHS, by_autograd, stored_rows
 from tests.models.network.networks import dense, drawn_steps, sequence, step_layers, written
@@ -187,6 +192,20 @@ def test_a_row_that_is_too_long_for_the_memory_is_refused_with_what_it_takes(tmp
     ) as found:
         logitstream.diagnose_gradients(tmp_path / "in.parquet", model, memory=current_bytes() + 512 * MIB, workers=1)
     assert found.value.remedy.startswith("raise --memory")
+
+
+def test_one_long_row_of_wide_steps_takes_no_room_in_the_short_rows_beside_it(tmp_path: Path) -> None:
+    model: Any = load_model(network(tmp_path, "gru", (256, 2, 1), "last"))
+    flat = pa.array([np.zeros(256 * (60 if row == 5 else 1)) for row in range(1024)], pa.list_(pa.float64()))
+    batch = BatchColumns({"x": BatchColumn(0, "x", flat)}, RowTally(len(flat)))
+    tracemalloc.start()
+    try:
+        StepRows(batch, model.file)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # 60 steps of 1,024 rows are 120 MiB.
+    assert peak < 30 * MIB
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from pipeline import memory
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError, OutputError, ThresholdError, UsageError
 from pipeline.fitting.passes.state import state_name
 from pipeline.fitting.report import EpochDone
+from pipeline.models.network.weights import parse_weights
 from pipeline.types.report import Noted
 from pipeline.units import MIB
 
@@ -101,6 +102,23 @@ def test_the_model_file_scores_as_the_network_that_was_measured(data: Path, tmp_
     training = loaded.training or {}
     assert training["algorithm"]["method"] == "adam"
     assert training["rows"]["used"] == ROWS
+
+
+def test_rows_of_one_key_are_held_out_together(tmp_path: Path) -> None:
+    path = tmp_path / "rings.parquet"
+    pq.write_table(rings(600).append_column("k", pa.array(np.arange(600) // 60)), path)
+    training = fit(path, key="k", holdout="20%", epochs=1).model.training or {}
+    assert training["rows"]["held_out"] in {60, 120, 180}
+
+
+def test_first_weights_are_those_of_the_initialisation_and_gain_that_are_asked_for(data: Path) -> None:
+    def first(**options: Any) -> np.ndarray:
+        model = fit(data, epochs=1, limit=64, learning_rate=1e-12, **options).model
+        tensors = parse_weights(model.weights(), "the model").tensors
+        return np.array(tensors[model.file.dense[0][1].weight].values)
+
+    np.testing.assert_allclose(first(gain=2.0), 2 * first(gain=1.0), atol=1e-9)
+    assert first(initialisation="normal").std() == pytest.approx(0.5, rel=0.3)
 
 
 def test_several_classes_have_a_softmax(data: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pipeline
 from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
 from pipeline.conversion.onnx.networks.reading import is_network, read_network
 from pipeline.errors import ModelError
+from pipeline.models.network.making import network_in_memory
 from tests.conversion.networks.make_networks import GRAPHS
 from tests.conversion.onnx.make_graphs import from_plain
 
@@ -140,6 +142,11 @@ STATES = {
         Node("Expand", ("state", "lengths"), ("t",), {}),
     ),
     "repeated": (Node("Tile", ("state", "wanted"), ("t",), {}),),
+    "of lengths times one": (
+        Node("Mul", ("ones", "wanted"), ("first of ones",), {}),
+        Node("Mul", ("first of ones", "ones"), ("lengths",), {}),
+        Node("Expand", ("state", "lengths"), ("t",), {}),
+    ),
     "of several layers": (
         Node("Concat", ("n", "units"), ("plane",), {"axis": 0}),
         Node("ConstantOfShape", ("plane",), ("zeros",), {}),
@@ -255,6 +262,9 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         between(one("Clip", "h", "zero", "six")),
         ('"my Clip" (Clip) cuts values at 0 and 6',),
     ),
+    "a power of a layer": (between(one("Pow", "h", "six")), ("(Pow) is part of no function that logitstream has",)),
+    "a number divided by a layer": (between(one("Div", "six", "h")), ("(Div) is part of no function",)),
+    "a layer divided by zero": (between(one("Div", "h", "zero")), ("(Div) is part of no function",)),
     "the logarithm of a layer": (between(one("Log")), ("(Log) is part of no function that logitstream has",)),
     "a softmax over the rows": (between(one("Softmax", axis=0)), ("works over another axis",)),
     "another hard sigmoid": (between(one("HardSigmoid", alpha=0.2)), ("0.2 x + 0.5", "has the slope 1/6")),
@@ -390,6 +400,32 @@ def test_one_of_joined_states_is_cut_out_along_the_axis_that_joins_them(axes: tu
 def test_states_that_come_out_as_zeros_are_read_however_the_graph_makes_them(how: str) -> None:
     document = read_network(from_states(*STATES[how])).found.document
     assert [layer["kind"] for layer in document["layers"]] == ["lstm", "last", "dense"]
+
+
+# Of h = relu(X w) the probabilities are sigmoid(t v): what makes t, and what it makes of h.
+PIECES: dict[str, tuple[tuple[Node, ...], Callable[[Any], Any]]] = {
+    "a layer divided by a number": ((one("Div", "h", "six"),), lambda h: h / 6),
+    "a constant of another shape": (
+        (
+            Node("Reshape", ("tall", "same, flat"), ("wide",), {}),
+            Node("Reshape", ("wide", "three"), ("flat",), {}),
+            one("Mul", "h", "flat"),
+        ),
+        lambda h: h * CONSTANTS["b"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PIECES)
+def test_constants_that_a_graph_computes_with_are_taken_into_the_weights(case: str) -> None:
+    nodes, function = PIECES[case]
+    reshaped = {"tall": CONSTANTS["b"].reshape(3, 1), "same, flat": np.array([0, -1]), "three": np.array([3])}
+    read = read_network(between(*nodes, constants={**CONSTANTS, **reshaped}))
+    model = network_in_memory({**read.found.document, "output": {}}, read.tensors, "the graph")
+    x = np.array([[1.0, -2.0], [0.5, 3.0], [2.0, 1.0]])
+    sums = function(np.maximum(x @ CONSTANTS["w"], 0)) @ CONSTANTS["v"]
+    rows = {feature.column: values for feature, values in zip(model.features, x.T, strict=True)}
+    np.testing.assert_allclose(model.probability(rows), 1 / (1 + np.exp(-sums[:, 0])), rtol=1e-12)
 
 
 def test_a_graph_without_a_function_between_two_layers_is_no_network() -> None:

@@ -89,6 +89,14 @@ def test_bits_do_not_depend_on_the_order_or_the_memory_of_rows(name: str, dtype:
     np.testing.assert_array_equal(outputs(layer, rows[::-1])[::-1], whole)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru before"])
+def test_the_products_that_are_tried_out_beforehand_have_the_shapes_of_those_that_are_computed(name: str) -> None:
+    layer = layer_of(name, np.float32)
+    states = layer.start(5)
+    weights = [states.weight] if name == "lstm" else states.weights
+    assert [weight.shape for weight in weights] == [*layer.products]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("name", MADE)
