@@ -142,11 +142,11 @@ TO: Choice[Target] = Choice("to", get_args(Target))
 DIALECT: Choice[Dialect] = Choice("dialect", get_args(Dialect))
 MISSING: Choice[MissingRule] = Choice("missing", get_args(MissingRule))
 MISSING_TARGET: Choice[MissingTarget] = Choice("missing_target", get_args(MissingTarget))
-WHICH_ROWS: Choice[WhichRows] = Choice("rows", get_args(WhichRows))
+ROWS: Choice[WhichRows] = Choice("rows", get_args(WhichRows))
 SOLVER: Choice[SolverName] = Choice("solver", get_args(SolverName))
 INITIALISATION: Choice[Initialisation] = Choice("initialisation", get_args(Initialisation))
 OPTIMIZER: Choice[Optimizer] = Choice("optimizer", get_args(Optimizer))
-CALIBRATION: Choice[CalibrationMethod] = Choice("method", get_args(CalibrationMethod))
+METHOD: Choice[CalibrationMethod] = Choice("method", get_args(CalibrationMethod))
 KIND: Choice[Foreign] = Choice("kind", get_args(Foreign))
 
 

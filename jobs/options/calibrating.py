@@ -7,7 +7,7 @@ import click
 from jobs import options
 from jobs.options import completion, values
 from jobs.options.command import FITTING, WHAT, option
-from pipeline.choices import CALIBRATION
+from pipeline.choices import METHOD
 from pipeline.options import OF_A_CALIBRATION, meaning
 
 model = options.model_with(help="The model, a JSON file, with a sigmoid or a softmax at its end.")
@@ -24,7 +24,7 @@ method = option(
     "--method",
     section=FITTING,
     required=True,
-    type=click.Choice(CALIBRATION.words),
+    type=click.Choice(METHOD.words),
     help="platt: a slope and an intercept; temperature: a slope alone, also for models of several classes; beta: three "
     "parameters; isotonic: a step function.",
 )

@@ -9,7 +9,7 @@ import click
 from jobs import options
 from jobs.options import completion, values
 from jobs.options.command import OUTPUT, WHAT, option
-from pipeline.choices import WHICH_ROWS, parse_costs, parse_limits
+from pipeline.choices import ROWS, parse_costs, parse_limits
 from pipeline.options import OF_AN_EVALUATION, OPTIONS, meaning
 
 
@@ -75,7 +75,7 @@ missing_target = options.missing_target_with(help=meaning("missing_target"))
 rows = option(
     "--rows",
     section=WHAT,
-    type=click.Choice(WHICH_ROWS.words),
+    type=click.Choice(ROWS.words),
     default="all",
     show_default=True,
     help=meaning("rows"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack, cast
 
-from pipeline.choices import ABSENT, CALIBRATION, FINGERPRINT, FORMAT, IF_EXISTS, MISSING_TARGET, Choice
+from pipeline.choices import ABSENT, FINGERPRINT, FORMAT, IF_EXISTS, METHOD, MISSING_TARGET, Choice
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.reading import RawBlock
@@ -95,7 +95,7 @@ def calibrate(
     check_names(options, CalibrateOptions)
     asked: dict[str, Any] = dict(completed(options))
     _check(asked, target)
-    word = CALIBRATION.check(method)
+    word = METHOD.check(method)
     found, shown = _model(model)
     check_calibratable(found.file, word, shown, recalibrate=asked["recalibrate"])
     wishes = CalibrationWishes(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Unpack
 
-from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, WHICH_ROWS, Choice, parse_costs
+from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, ROWS, Choice, parse_costs
 from pipeline.errors import DataError, UsageError
 from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.job import EvaluationJob
@@ -54,7 +54,7 @@ _CHOICES: Mapping[str, Choice[Any]] = {
     "if_exists": IF_EXISTS,
     "missing_target": MISSING_TARGET,
     "precision": PRECISION,
-    "rows": WHICH_ROWS,
+    "rows": ROWS,
 }
 _LEAST = {"limit": 1, "workers": 1, "retries": 0, "bins": 2, "max_groups": 1}
 # Of a class on average: rounded to 2**-62, weights are then right to 1e-10.
