@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from tests.security import unpickling
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("without_deadlines", deadline=None, max_examples=50)
+settings.register_profile("without_deadlines", deadline=None, max_examples=30)
 settings.load_profile("without_deadlines")
 
 unpickling.install()

@@ -173,7 +173,7 @@ def test_values_of_every_kind() -> None:
     ]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(bits=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
 def test_floats_read_back_as_the_same_bits(bits: list[int]) -> None:
     values = np.array(bits, np.uint64).view(np.float64)

@@ -185,7 +185,7 @@ def test_names_that_are_not_utf8_are_found(at: Path) -> None:
     assert paths("d") == [os.fsdecode(b"\xff.csv")]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(key=st.text(min_size=1), value=st.text())
 def test_any_text_survives_a_folder_name(key: str, value: str) -> None:
     from urllib.parse import quote

@@ -42,7 +42,7 @@ def words(tally: RowTally) -> list[str]:
     return list(found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(documents(), tables())
 def test_a_model_gives_what_its_definition_gives(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     block = ScoreBlock(from_mapping(document), ("raw_prediction",))
@@ -59,7 +59,7 @@ def test_a_model_gives_what_its_definition_gives(document: dict[str, Any], rows:
                 np.testing.assert_allclose(ours, totals, rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(documents(), tables(), st.integers(0, 12), st.sampled_from(["fast", "accurate", "reproducible"]))
 def test_any_batching_gives_the_same_bits_and_counts(
     document: dict[str, Any], rows: list[dict[str, Any]], cut: int, precision: Any

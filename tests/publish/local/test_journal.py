@@ -77,7 +77,7 @@ def test_cut_anywhere_it_ends_with_the_last_whole_line(folder: Folder, cut: int)
         assert path.read_bytes() == b"".join(content.splitlines(keepends=True)[:whole])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(at=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_with_any_byte_changed_nothing_behind_it_counts(folder: Folder, at: int, flip: int) -> None:
     path = folder.path / "journal"
@@ -90,7 +90,7 @@ def test_with_any_byte_changed_nothing_behind_it_counts(folder: Folder, at: int,
     assert replayed(folder) == ([line for line in LINES[: before - 1] if "chunk" in line] if before else None)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
 def test_bytes_that_are_no_journal_count_as_none(folder: Folder, content: bytes) -> None:
     (folder.path / "journal").write_bytes(content)

@@ -397,7 +397,7 @@ NUMERALS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     cells=st.lists(NUMERALS | st.sampled_from(["", "NA", "-"]), min_size=1, max_size=8),
     quoted=st.booleans(),

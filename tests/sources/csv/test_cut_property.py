@@ -232,7 +232,7 @@ def one_reader(text: bytes, columns: int, wanted: list[int], escape: str = "") -
 
 
 # LOGITSTREAM_EXAMPLES=20000 looks for longer
-EXAMPLES = int(os.environ.get("LOGITSTREAM_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("LOGITSTREAM_EXAMPLES", "40"))
 BLOCKS = st.sampled_from([2, 5, 16, 64, 1 << 20])
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
