@@ -139,9 +139,10 @@ class Footer:
                 encoded[owner] += column.total_compressed_size
                 decoded[owner] += column.total_uncompressed_size
                 if flat and column.num_values != rows:
+                    # By the schema: the name in the row group may be damaged, too.
                     raise DataError(
                         f"{show(path)} is damaged: row group {number} has {rows:,} rows, "
-                        f"but {column.num_values:,} values of column '{escape(column.path_in_schema)}'",
+                        f"but {column.num_values:,} values of column '{escape(self.shape.fields[owner].name)}'",
                         AGAIN,
                     )
         return encoded, decoded

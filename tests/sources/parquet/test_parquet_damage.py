@@ -136,6 +136,18 @@ def test_a_footer_that_lies_about_rows(tmp_path: Path, places: list[int], match:
     assert open_descriptors(file.location) == 0
 
 
+def test_a_footer_that_lies_about_rows_and_names_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"n": pa.array(range(100), pa.int32())}), path, use_dictionary=False, compression="none")
+    hundred = b"\x16\xc8\x01"
+    head, column, group, rest = path.read_bytes().split(hundred)
+    assert column.count(b"\x18\x01n") == 1
+    column = column.replace(b"\x18\x01n", b"\x18\x01\xf3")
+    path.write_bytes(head + hundred + column + b"\x16\xca\x01" + group + hundred + rest)
+    with pytest.raises(DataError, match="but 101 values of column 'n'"):
+        count_rows(input_file(path))
+
+
 def count_rows(file: InputFile) -> int:
     facts = SOURCE.facts(file)
     with SOURCE.read(file, facts.identity, whole(facts), [Need("n", "kept")], 1000) as reader:
