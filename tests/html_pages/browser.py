@@ -19,10 +19,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 # The protocol is on descriptors 3 and 4 of the browser.
 _START = """
-import os, sys
-read, write = map(int, sys.argv[1:3])
-os.dup2(read, 20), os.dup2(write, 21)
-os.dup2(20, 3), os.dup2(21, 4)
+import fcntl, os, sys
+read, write = (fcntl.fcntl(int(each), fcntl.F_DUPFD, 100) for each in sys.argv[1:3])
+os.dup2(read, 3), os.dup2(write, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 _OPTIONS = (

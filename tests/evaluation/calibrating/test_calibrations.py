@@ -19,6 +19,7 @@ from sklearn.metrics import log_loss
 import pipeline as logitstream
 from pipeline.evaluation.calibrating.report import calibration_json, comparison_rows
 from pipeline.fitting.first_pass.hashing import hashes_of_places, mixed
+from pipeline.memory import current_bytes
 from pipeline.models import load_model
 from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file, sigmoid
@@ -206,7 +207,7 @@ def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path) -> None:
         return [report.calibration, report.certificate, report.before, report.after, report.rows]
 
     alone = found(workers=1, scheduler="sync")
-    assert found(workers=1, scheduler="sync", memory="600MiB") == alone
+    assert found(workers=1, scheduler="sync", memory=current_bytes() + (450 << 20)) == alone
     with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
         wait_for_workers(running, 2)
         assert found(scheduler=running.address) == alone
