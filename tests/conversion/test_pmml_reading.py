@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipeline.models.logistic.parsing import from_mapping
 from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
 from tests.conversion.pmml_scores import scores
+from tests.conversion.test_pmml_faults import derived
 
 FOLDER = Path(__file__).with_name("pmml_files")
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -211,6 +213,33 @@ def test_a_condition_on_a_scaled_number_is_one_on_its_column() -> None:
     low, high = distance["edges"]
     assert (low - 1000) / 300 >= -1 > (math.nextafter(low, -math.inf) - 1000) / 300
     assert (high - 1000) / 300 > 1 >= (math.nextafter(high, -math.inf) - 1000) / 300
+
+
+@pytest.mark.parametrize(("function", "made"), [("ln", math.log), ("ln1p", math.log1p), ("sqrt", math.sqrt)])
+def test_a_condition_on_a_function_of_a_column_is_one_on_the_column(
+    function: str, made: Callable[[float], float]
+) -> None:
+    inner = f'<Apply function="{function}"><FieldRef field="hour"/></Apply>'
+    expression = f'<Apply function="threshold">{inner}<Constant>0.75</Constant></Apply>'
+    (hour,) = convert(Path("x.pmml"), derived(expression)).document["features"]
+    (edge,) = hour["edges"]
+    assert made(edge) > 0.75 >= made(math.nextafter(edge, -math.inf))
+    assert hour["coefficients"] == [0.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("outliers", "norms"),
+    [("asIs", [-2.0, 0.0, 0.5, 1.25, 2.0]), ("asExtremeValues", [0.0, 0.0, 0.5, 1.25, 1.5])],
+)
+def test_a_line_through_points_goes_on_beyond_its_ends_or_stays_as_it_is_there(
+    outliers: str, norms: list[float]
+) -> None:
+    points = "".join(f'<LinearNorm orig="{x}" norm="{y}"/>' for x, y in ((1, 0), (2, 1), (4, 1.5)))
+    data = derived(f'<NormContinuous field="hour" outliers="{outliers}">{points}</NormContinuous>')
+    rows = pa.table({"hour": [-1.0, 1.0, 1.5, 3.0, 6.0]})
+    raw = scores(from_mapping(convert(Path("x.pmml"), data).document), rows, "raw_prediction")[:, 0]
+    # The model adds 0.25 of the result to 0.5.
+    assert raw.tolist() == [0.5 + 0.25 * norm for norm in norms]
 
 
 def test_what_a_person_should_know_is_noted() -> None:

@@ -34,6 +34,7 @@ CONSTANTS = {
     "zero": np.array(0.0),
     "huge": np.array([10**9, 10**9]),
     "first": np.array([0]),
+    "second": np.array([1]),
 }
 
 
@@ -292,6 +293,10 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
         between(Node("Gather", ("h", "first"), ("u",), {"axis": 1}, CORE, "my Gather"), one("Identity", "u")),
         ('"my Gather" (Gather) chooses some of the outputs of a layer',),
     ),
+    "an axis of three that is squeezed": (
+        between(one("Squeeze", "h", "second")),
+        ('"my Squeeze" (Squeeze) leaves out an axis that is longer than 1',),
+    ),
     "rows that are mixed": (between(one("Gemm", "h", "square", transA=1)), ("has transA, which mixes rows",)),
     "weights that are NaN": (
         graph(Node("MatMul", ("X", "w"), ("s",)), Node("Tanh", ("s",), ("h",)), Node("MatMul", ("h", "nan"), ("p",))),
@@ -426,6 +431,33 @@ def test_constants_that_a_graph_computes_with_are_taken_into_the_weights(case: s
     sums = function(np.maximum(x @ CONSTANTS["w"], 0)) @ CONSTANTS["v"]
     rows = {feature.column: values for feature, values in zip(model.features, x.T, strict=True)}
     np.testing.assert_allclose(model.probability(rows), 1 / (1 + np.exp(-sums[:, 0])), rtol=1e-12)
+
+
+def squeezed(*behind: Node) -> Graph:
+    """Return a network with nodes behind the sums ``z`` of its last layer, which make the probabilities ``p``."""
+    before = (Node("MatMul", ("X", "w"), ("s",)), Node("Relu", ("s",), ("h",)), Node("MatMul", ("h", "v"), ("z",)))
+    return graph(*before, *behind)
+
+
+AXES: dict[str, Graph] = {
+    "a layer that is flattened": between(one("Flatten")),
+    "a layer of one step that is flattened": between(
+        Node("Unsqueeze", ("h", "second"), ("long",)), one("Flatten", "long")
+    ),
+    "sums without their axis": squeezed(Node("Squeeze", ("z", "second"), ("q",)), Node("Sigmoid", ("q",), ("p",))),
+    "sums without axes of length 1": squeezed(Node("Squeeze", ("z",), ("q",)), Node("Sigmoid", ("q",), ("p",))),
+    "probabilities without their axis": squeezed(
+        Node("Sigmoid", ("z",), ("q",)), Node("Squeeze", ("q", "second"), ("p",))
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AXES)
+def test_axes_of_length_1_may_come_and_go(case: str) -> None:
+    read, plain = read_network(AXES[case]), read_network(between(one("Identity")))
+    assert read.found.document == plain.found.document
+    assert read.tensors.keys() == plain.tensors.keys()
+    assert all(np.array_equal(read.tensors[name], plain.tensors[name]) for name in plain.tensors)
 
 
 def test_a_graph_without_a_function_between_two_layers_is_no_network() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.conversion.onnx import protobuf
-from pipeline.conversion.onnx.graph import CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
+from pipeline.conversion.onnx.graph import BOOL, CORE, DOUBLE, FLOAT, INT64, ML, STRING, Graph, Node, Port
 from pipeline.conversion.onnx.protobuf import SIZE_LIMIT, decode, encode
 from pipeline.conversion.onnx.reading import convert, read
 from pipeline.conversion.onnx.writing import graph as graph_of
@@ -112,6 +112,10 @@ FAULTS: dict[str, tuple[Graph, tuple[str, ...]]] = {
             constants={"w": WEIGHTS, "half": np.array([2.5])},
         ),
         ('takes "whole" of what it makes of column "column_0"', "no feature can express"),
+    ),
+    "a number that is made true or false": (
+        after(Node("Cast", ("X",), ("f",), {"to": BOOL}), Node("Cast", ("f",), ("t",), {"to": DOUBLE})),
+        ('takes "flag" of what it makes of column "column_0"', "no feature can express"),
     ),
     "the number of rows": (after(one("Shape", start=0, end=1)), ("(Shape) reads the length of one axis",)),
     "a constant of a given shape": (
@@ -421,6 +425,13 @@ def test_levels_of_a_column_that_is_cast_to_whole_numbers_are_read(type_: int) -
     (feature,) = read(after(*nodes, inputs=(Port("i", type_, (None, 1)),))).document["features"]
     assert feature["levels"] == "integer"
     assert feature["coefficients"] == {"1": 0.5, "2": -1.0}
+
+
+def test_a_boolean_that_is_made_true_or_false_is_read_as_it_is() -> None:
+    nodes = (Node("Cast", ("b",), ("f",), {"to": BOOL}), Node("Cast", ("f",), ("t",), {"to": DOUBLE}))
+    said = after(*nodes, inputs=(Port("b", BOOL, (None, 1)),), constants={"w": WEIGHTS[:1]})
+    (feature,) = read(said).document["features"]
+    assert feature == {"kind": "numeric", "column": "b", "boolean": True, "coefficient": 0.5}
 
 
 def test_a_deep_sum_is_read_as_it_is() -> None:

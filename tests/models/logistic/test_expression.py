@@ -170,3 +170,25 @@ def test_bins_of_one_class_keep_the_policy_or_have_the_coefficient_of_the_class(
     tree = for_class(kind.expression(kind.schema.model_validate(feature | {"missing": missing})), 1)
     assert isinstance(tree, Bins)
     assert (tree.values, tree.missing) == ((2.0, 4.0), of_class)
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        ({"terms": [{"column": "a"}, {"column": "b"}], "coefficient": 0.5}, 7.5),
+        (
+            {
+                "terms": [{"column": "a"}, {"column": "c", "kind": "categorical"}],
+                "coefficients": {"x": 0.5, "y": -2.0},
+            },
+            -6.0,
+        ),
+    ],
+    ids=["of numbers", "with levels"],
+)
+def test_a_product_has_its_coefficient_or_the_one_that_its_levels_choose(
+    feature: dict[str, Any], expected: float
+) -> None:
+    kind = FEATURE_KINDS["product"]
+    tree = kind.expression(kind.schema.model_validate({"kind": "product", **feature}))
+    assert evaluate(tree, {"a": 3.0, "b": 5.0, "c": "y"}) == expected
