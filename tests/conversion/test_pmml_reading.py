@@ -264,12 +264,12 @@ def test_a_name_space_a_byte_order_mark_and_other_encodings_are_read() -> None:
         assert convert(Path("x.pmml"), data).document == document
 
 
-def categorical(attributes: str, values: str = "") -> dict[str, Any]:
+def categorical(attributes: str, values: str = "", link: str = "logit") -> dict[str, Any]:
     """Return the feature of a column of levels with the attributes of its ``MiningField``."""
     text = f"""<PMML version="4.4"><Header/><DataDictionary>
     <DataField name="late" optype="categorical" dataType="string"><Value value="no"/><Value value="yes"/></DataField>
     <DataField name="carrier" optype="categorical" dataType="string">{values}</DataField></DataDictionary>
-    <RegressionModel functionName="classification" normalizationMethod="logit">
+    <RegressionModel functionName="classification" normalizationMethod="{link}">
     <MiningSchema><MiningField name="late" usageType="target"/><MiningField name="carrier" {attributes}/></MiningSchema>
     <RegressionTable intercept="0" targetCategory="yes">
     <CategoricalPredictor name="carrier" value="AA" coefficient="0.5"/>
@@ -278,6 +278,11 @@ def categorical(attributes: str, values: str = "") -> dict[str, Any]:
     (feature,) = convert(Path("x"), text.encode()).document["features"]
     assert from_mapping(convert(Path("x"), text.encode()).document)
     return dict(feature)
+
+
+def test_the_softmax_of_two_classes_of_which_one_is_empty_is_a_logit() -> None:
+    assert categorical("", link="softmax") == categorical("")
+    assert categorical("", link="softmax")["coefficients"]["AA"] == 0.5
 
 
 LISTED = '<Value value="AA"/><Value value="UA"/><Value value="DL"/>'
