@@ -6,10 +6,20 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
-from typing import Any, TypeVar, Unpack
+from numbers import Real
+from typing import Any, Unpack
 
 from pipeline import flow
+from pipeline.arguments import (
+    Paths,
+    at_least,
+    check_columns_types,
+    check_whole,
+    csv_of,
+    memory_of,
+    paths_of,
+    shown_type,
+)
 from pipeline.choices import (
     ABSENT,
     DURABILITY,
@@ -31,9 +41,8 @@ from pipeline.models import (
     parse_application,
     score_block,
 )
-from pipeline.options import ConductOptions, JobOptions, ReadOptions, ScoreOptions, check_names, completed, documented
+from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
 from pipeline.types.blocks import BlockFunction
-from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
 from pipeline.types.report import Observer, PlanSummary, Report
 from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
@@ -49,10 +58,6 @@ _CHOICES: Mapping[str, Choice[Any]] = {
 
 # Endings that stand for a format of files, of which a folder by that name would be a surprise.
 _UNWRITABLE = re.compile(r"\.(xlsx?|jsonl?|arrow|feather|orc|avro|delta|db|sqlite|zip|gz|zst)\Z", re.IGNORECASE)
-
-Value = TypeVar("Value")
-
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 @documented(ScoreOptions)
@@ -223,29 +228,6 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
     )
 
 
-def csv_of(asked: ReadOptions) -> CsvOptions:
-    """Return how CSV inputs are written, from options that are complete."""
-    return CsvOptions.given(
-        delimiter=asked["delimiter"],
-        quote=asked["quote"],
-        escape=asked["escape"],
-        null=asked["null"],
-        encoding=asked["encoding"],
-        columns=asked["columns"],
-        skip_lines=asked["skip_lines"],
-        comment=asked["comment"],
-        types=asked["types"],
-        quoted_null=asked["quoted_null"],
-        decimal=asked["decimal"],
-        thousands=asked["thousands"],
-    )
-
-
-def memory_of(memory: int | str | None) -> str | None:
-    """Return how much memory a run may use as a text; a number counts bytes."""
-    return f"{memory}B" if isinstance(memory, int) else memory
-
-
 def renaming_of(rename: object) -> tuple[tuple[str, str], ...]:
     """Return the new names of columns, each after its old one.
 
@@ -338,13 +320,6 @@ def _applications(apply: Any) -> tuple[str, ...]:
     return (apply,) if isinstance(apply, str) else tuple(apply)
 
 
-def check_columns_types(types: object) -> None:
-    """Raise a TypeError if the Arrow types of columns are no mapping."""
-    if types is not None and not isinstance(types, Mapping):
-        shown = 'write types={"COLUMN": "TYPE"}, such as {"active": "bool"}'
-        raise TypeError(f"types is {shown_type(types)}, not a mapping; {shown}")
-
-
 def _check_types(options: JobOptions) -> None:
     check_columns_types(options["types"])
     keep, threshold = options["keep"], options.get("threshold")
@@ -356,59 +331,8 @@ def _check_types(options: JobOptions) -> None:
         check_whole(name, options.get(name))
 
 
-def check_whole(name: str, value: object) -> None:
-    """Raise a TypeError if the value of an option is neither a whole number nor ``None``."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
-        raise TypeError(f"{name} is {shown_type(value)}; write a whole number, such as {name}=2")
-
-
-def shown_type(value: object) -> str:
-    """Return a value with its type, for a message."""
-    return f"the {type(value).__name__} {escape(repr(value))}"
-
-
 def _check_values(options: JobOptions) -> None:
     for name in ("limit", "workers", "memory", "sample_rows"):
         at_least(1, name, options.get(name))
     for name, choice in _CHOICES.items():
         choice.check(options.get(name))
-
-
-def at_least(least: int, name: str, value: Value) -> Value:
-    """Return the value of an option; a number below the least is a UsageError."""
-    if isinstance(value, int) and value < least:
-        raise UsageError(f"{name} is {value}: it must be at least {least}")
-    return value
-
-
-def paths_of(inputs: Paths, instead: str = "write a table to a file first") -> tuple[str, ...]:
-    """Return one path or several as a tuple of text.
-
-    Raises
-    ------
-    TypeError
-        The inputs are a table in memory; the message ends with what to do ``instead``.
-    """
-    if isinstance(inputs, str | os.PathLike):
-        return (os.fspath(inputs),)
-    kind = type(inputs)
-    if _is_table(inputs):
-        raise TypeError(f"inputs is a {kind.__name__}, not paths of files; {instead}")
-    if not isinstance(inputs, Iterable):
-        raise TypeError(f"inputs is a {kind.__name__}; write the path of a file, or a list of paths")
-    return tuple(_path_of(path, instead) for path in inputs)
-
-
-def _path_of(path: object, instead: str) -> str:
-    if isinstance(path, str | os.PathLike):
-        return os.fspath(path)
-    name = type(path).__name__
-    if _is_table(path):
-        raise TypeError(f"inputs has a {name} in it, not only paths of files; {instead}")
-    raise TypeError(f"inputs has a {name} in it; write the path of a file as text")
-
-
-def _is_table(value: object) -> bool:
-    kind = type(value)
-    has_columns = hasattr(kind, "columns") and hasattr(kind, "__getitem__")
-    return has_columns or getattr(value, "ndim", 1) > 1 or isinstance(value, Mapping)

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pipeline.arguments import Paths, paths_of
 from pipeline.choices import IF_EXISTS, IfExists
 from pipeline.disk import scratch_folder
 from pipeline.errors import SchemaError, StorageError, UsageError
-from pipeline.interface import Paths, paths_of
 from pipeline.models import (
     LogisticModel,
     describe_model,

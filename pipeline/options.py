@@ -103,8 +103,22 @@ class ScoreOptions(JobOptions, total=False):
     sample_rows: int | None
 
 
-class FitOptions(ReadOptions, total=False):
-    """Options of a fit, besides its target and its features."""
+class RowsOptions(ReadOptions, total=False):
+    """Options of every job that learns from rows or measures them."""
+
+    absent: Absent
+    limit: int | None
+    max_bad: int | str
+    chunk_size: int | str
+    workers: int | None
+    memory: int | str | None
+    scheduler: str
+    insecure: bool
+    retries: int
+
+
+class LearnOptions(RowsOptions, total=False):
+    """Options of every fit, besides its target and its features."""
 
     positive: bool | int | float | str | None
     weight: str | None
@@ -117,15 +131,24 @@ class FitOptions(ReadOptions, total=False):
     min_count: int
     max_levels: int
     control: str | Sequence[str]
-    sign: str | Mapping[str, str] | Sequence[str]
-    intercept: bool
     strict: bool
-    l1: float
     l2: float
-    path: int | None
-    folds: int | None
     holdout: str | None
     key: str | None
+    fingerprint: Fingerprint
+    scratch: str
+    if_exists: IfExists
+    observe: Callable[[Any], None] | None
+
+
+class FitOptions(LearnOptions, total=False):
+    """Options of a fit of a logistic model."""
+
+    sign: str | Mapping[str, str] | Sequence[str]
+    intercept: bool
+    l1: float
+    path: int | None
+    folds: int | None
     one_standard_error: bool
     solver: SolverName
     learning_rate: float
@@ -134,60 +157,11 @@ class FitOptions(ReadOptions, total=False):
     robust_groups: str | None
     effects: bool
     allow_unconverged: bool
-    absent: Absent
-    limit: int | None
-    max_bad: int | str
-    fingerprint: Fingerprint
-    chunk_size: int | str
-    workers: int | None
-    memory: int | str | None
-    scratch: str
-    scheduler: str
-    insecure: bool
-    retries: int
-    if_exists: IfExists
-    observe: Callable[[Any], None] | None
 
 
-class CalibrateOptions(ReadOptions, total=False):
-    """Options of :func:`pipeline.calibrate`, besides its target and its method."""
+class NetworkOptions(LearnOptions, total=False):
+    """Options of a fit of a network, besides its hidden layers."""
 
-    missing_target: MissingTarget
-    holdout: str | None
-    key: str | None
-    recalibrate: bool
-    absent: Absent
-    limit: int | None
-    max_bad: int | str
-    fingerprint: Fingerprint
-    chunk_size: int | str
-    workers: int | None
-    memory: int | str | None
-    scheduler: str
-    insecure: bool
-    retries: int
-    if_exists: IfExists
-    observe: Callable[[Any], None] | None
-
-
-class NetworkOptions(ReadOptions, total=False):
-    """Options of a fit of a network, besides its target, its features and its hidden layers."""
-
-    positive: bool | int | float | str | None
-    weight: str | None
-    offset: str | None
-    class_weight: str | Mapping[str, float] | Sequence[str] | None
-    prior: float | None
-    missing_target: MissingTarget
-    missing: str | Mapping[str, str] | Sequence[str]
-    exact_median: bool
-    min_count: int
-    max_levels: int
-    control: str | Sequence[str]
-    strict: bool
-    l2: float
-    holdout: str | None
-    key: str | None
     learning_rate: float | None
     epochs: int
     batch_rows: int
@@ -198,17 +172,16 @@ class NetworkOptions(ReadOptions, total=False):
     gain: float | None
     seed: int
     patience: int | None
-    absent: Absent
-    limit: int | None
-    max_bad: int | str
+
+
+class CalibrateOptions(RowsOptions, total=False):
+    """Options of :func:`pipeline.calibrate`, besides its target and its method."""
+
+    missing_target: MissingTarget
+    holdout: str | None
+    key: str | None
+    recalibrate: bool
     fingerprint: Fingerprint
-    chunk_size: int | str
-    workers: int | None
-    memory: int | str | None
-    scratch: str
-    scheduler: str
-    insecure: bool
-    retries: int
     if_exists: IfExists
     observe: Callable[[Any], None] | None
 
@@ -259,19 +232,10 @@ class DiagnoseOptions(TypedDict, total=False):
     gain: float | None
 
 
-class GradientOptions(ReadOptions, total=False):
-    """Options of :func:`pipeline.diagnose_gradients`."""
+class GradientOptions(RowsOptions, total=False):
+    """Options of :func:`pipeline.diagnose_gradients`, besides its target."""
 
     missing_target: MissingTarget
-    absent: Absent
-    limit: int | None
-    max_bad: int | str
-    chunk_size: int | str
-    workers: int | None
-    memory: int | str | None
-    scheduler: str
-    insecure: bool
-    retries: int
 
 
 class MergeOptions(TypedDict, total=False):
@@ -283,7 +247,7 @@ class MergeOptions(TypedDict, total=False):
     if_exists: IfExists
 
 
-class EvaluateOptions(ReadOptions, MergeOptions, total=False):
+class EvaluateOptions(RowsOptions, MergeOptions, total=False):
     """Options of :func:`pipeline.evaluate`, besides the target and what is evaluated."""
 
     weight: str | None
@@ -292,17 +256,8 @@ class EvaluateOptions(ReadOptions, MergeOptions, total=False):
     by: str | Sequence[str]
     max_groups: int
     thresholds: float | Sequence[float]
-    absent: Absent
-    limit: int | None
-    max_bad: int | str
     fingerprint: Fingerprint
-    chunk_size: int | str
-    workers: int | None
-    memory: int | str | None
-    scheduler: str
-    insecure: bool
     precision: Precision
-    retries: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from jobs.show.calibrations import calibration_options
 from jobs.show.fits import fit_options
 from jobs.show.gradients import gradient_options
 from jobs.show.network_fits import network_options
-from pipeline import interface, training
+from pipeline import arguments, interface, training
 from pipeline.errors import UsageError
 from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
@@ -324,7 +324,7 @@ def test_what_is_no_path_is_answered_with_what_to_write(inputs: Any, found: str)
     "paths", [pd.Series(["a.csv", "b.csv"]), np.array(["a.csv", "b.csv"]), (Path("a.csv"), "b.csv")]
 )
 def test_paths_may_come_in_a_column(paths: Any) -> None:
-    assert interface.paths_of(paths) == ("a.csv", "b.csv")
+    assert arguments.paths_of(paths) == ("a.csv", "b.csv")
 
 
 def test_an_estimator_in_place_of_a_model_is_answered_with_from_sklearn() -> None:

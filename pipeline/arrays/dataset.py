@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from dask.array.core import Array
 
+from pipeline.arguments import Paths, paths_of
 from pipeline.arrays.counting import Counted, count_rows
 from pipeline.arrays.expression import ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.choices import ABSENT, Absent
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
-from pipeline.interface import Paths, make_job, paths_of, run
+from pipeline.interface import make_job, run
 from pipeline.models.columns import unfit
 from pipeline.options import JobOptions, ReadOptions, WriteOptions, check_names, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS, Plan, make_plan

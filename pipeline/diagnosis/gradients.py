@@ -8,33 +8,21 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from pipeline.choices import ABSENT, MISSING_TARGET
+from pipeline.arguments import Paths, check_column, check_reading, paths_of, reading_of
+from pipeline.choices import MISSING_TARGET
 from pipeline.diagnosis.findings import GradientReport, LayerGradient
 from pipeline.diagnosis.gradient_wording import gradient_advice, gradient_sentence, step_sentences
 from pipeline.diagnosis.measuring import GradientWishes, MeasuredGradients, measure_gradients
 from pipeline.diagnosis.reading import gradient_layers
 from pipeline.diagnosis.summing import GradientLayers
 from pipeline.errors import ModelError
-from pipeline.execute import check_scheduler
-from pipeline.interface import (
-    Paths,
-    at_least,
-    check_columns_types,
-    check_whole,
-    csv_of,
-    memory_of,
-    paths_of,
-    shown_type,
-)
 from pipeline.models import Model, ScoreRequest, load_model, score_block
 from pipeline.models.network.compute import network_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.model import NetworkModel
 from pipeline.models.network.score import NetworkBlock
 from pipeline.options import OF_GRADIENTS, GradientOptions, check_names, completed, documented
-from pipeline.scan import HowToScan
-from pipeline.types.job import BadLimit
-from pipeline.units import escape, parse_bad_limit, parse_chunk_size
+from pipeline.units import escape
 
 
 @documented(GradientOptions, **OF_GRADIENTS)
@@ -81,22 +69,16 @@ def diagnose_gradients(
     block = score_block(network, ScoreRequest(decimal=asked["decimal"]))
     assert isinstance(block, NetworkBlock)
     layers = gradient_layers(network.file, network_of(network.file, network.path))
-    found = measure_gradients(_wishes(paths, block, target, asked), layers)
+    read = reading_of(asked)
+    wishes = GradientWishes(inputs=paths, block=block, target=target, missing_target=asked["missing_target"], **read)
+    found = measure_gradients(wishes, layers)
     return _report(target, network.file, layers, found)
 
 
 def _check(asked: dict[str, Any], target: object) -> None:
-    if target is not None and not isinstance(target, str):
-        raise TypeError(f'target is {shown_type(target)}, not the name of a column; write target="late"')
-    check_columns_types(asked["types"])
-    for name in ("limit", "workers", "retries", "skip_lines"):
-        check_whole(name, asked[name])
-    for name in ("limit", "workers", "memory"):
-        at_least(1, name, asked[name])
-    at_least(0, "retries", asked["retries"])
-    ABSENT.check(asked["absent"])
+    check_column("target", target)
     MISSING_TARGET.check(asked["missing_target"])
-    check_scheduler(asked["scheduler"], insecure=asked["insecure"])
+    check_reading(asked)
 
 
 def _network_model(model: Model | str | os.PathLike[str]) -> NetworkModel:
@@ -111,30 +93,6 @@ def _network_model(model: Model | str | os.PathLike[str]) -> NetworkModel:
     raise ModelError(
         f"{shown} is of the kind {kind}: it has no layers that an error signal could vanish in",
         "name a model file of the kind network",
-    )
-
-
-def _wishes(paths: tuple[str, ...], block: NetworkBlock, target: str | None, asked: dict[str, Any]) -> GradientWishes:
-    chunk_size, max_bad = str(asked["chunk_size"]), BadLimit(*parse_bad_limit(str(asked["max_bad"])))
-    parse_chunk_size(chunk_size)
-    return GradientWishes(
-        inputs=paths,
-        block=block,
-        target=target,
-        missing_target=asked["missing_target"],
-        csv=csv_of(asked),  # type: ignore[arg-type]
-        absent=asked["absent"],
-        max_bad=max_bad,
-        limit=asked["limit"],
-        chunk_size=chunk_size,
-        how=HowToScan(
-            memory=memory_of(asked["memory"]),
-            workers=asked["workers"],
-            scheduler=asked["scheduler"],
-            insecure=asked["insecure"],
-            retries=asked["retries"],
-            bad_rows=max_bad.rows,
-        ),
     )
 
 

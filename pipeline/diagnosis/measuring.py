@@ -21,18 +21,18 @@ from pipeline.models.columns import unfit_columns
 from pipeline.models.network.score import NetworkBlock, scratch_row_bytes
 from pipeline.plan import make_plan
 from pipeline.scan import (
-    BadRows,
     ChunkContext,
     HowToScan,
+    PassAccounts,
     PreparedScan,
     ReduceTree,
     StepCosts,
     Survey,
     discover,
-    exceeds,
     gather_facts,
     open_scan,
     prepare_scan,
+    read_rows,
     settings_bytes,
     worker,
 )
@@ -46,7 +46,6 @@ _FLOAT = 8
 _TILE_ARRAYS = 6
 # The steps of a tile, and what is made of them for a moment.
 _STEP_COPIES = 2
-_ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
 
 
@@ -175,13 +174,16 @@ def measure_gradients(wishes: GradientWishes, layers: GradientLayers) -> Measure
         As :func:`prepare_gradients`.
     """
     prepared, notes = prepare_gradients(wishes, layers)
-    pass_ = _GradientPass(prepared, wishes.max_bad)
+    accounts = PassAccounts(prepared, wishes.max_bad)
+    tree: ReduceTree[GradientSums] = ReduceTree(len(prepared.plan), add_sums)
+    settings = {**wishes.settings(), "row_bytes": _row_bytes(prepared)}
     with one_thread():
-        settings = {**wishes.settings(), "row_bytes": _row_bytes(prepared)}
-        sums = pass_.sums(settings) or GradientSums.empty(layers)
+        with open_scan(prepared, settings) as scan:
+            read_rows(scan, add_up, accounts, lambda outcome: tree.add(outcome.chunk, outcome.payload), end=_END)
+        sums = tree.total() or GradientSums.empty(layers)
     if not sums.rows:
-        raise DataError(f"no row is left to measure: {_left_out(sums, pass_)}", "check the inputs and the columns")
-    return MeasuredGradients(sums, pass_.read, pass_.bad, pass_.set_aside, notes)
+        raise DataError(f"no row is left to measure: {_left_out(sums, accounts)}", "check the inputs and the columns")
+    return MeasuredGradients(sums, accounts.read, accounts.bad, accounts.set_aside, notes)
 
 
 def _row_bytes(prepared: PreparedScan) -> int:
@@ -191,7 +193,7 @@ def _row_bytes(prepared: PreparedScan) -> int:
     return STEP_TILE_BYTES + spare // _STEP_COPIES
 
 
-def _left_out(sums: GradientSums, done: _GradientPass) -> str:
+def _left_out(sums: GradientSums, done: PassAccounts) -> str:
     """Return what became of the rows that were read, as a clause."""
     counts = {
         "are bad": done.bad,
@@ -222,48 +224,3 @@ def _costs(wishes: GradientWishes, layers: GradientLayers) -> StepCosts:
         # The sums, and the gradient of a tile before it is added to them.
         step_bytes=2 * weights + _FLOAT * LAYER_ROWS * (_TILE_ARRAYS * units + 2 * layers.inputs) + steps,
     )
-
-
-class _GradientPass:
-    """The pass, and the accounts of its rows. For one thread."""
-
-    def __init__(self, prepared: PreparedScan, limit: BadLimit) -> None:
-        self.read = self.bad = self.set_aside = 0
-        self._prepared, self._limit = prepared, limit
-        self._bad_rows = BadRows(prepared.files, prepared.plan, limit)
-        self._tree: ReduceTree[GradientSums] = ReduceTree(len(prepared.plan), add_sums)
-        self._given_up = False
-
-    def sums(self, settings: Mapping[str, Any]) -> GradientSums | None:
-        """Return what all chunks add up to, ``None`` where there are none; bad rows end the pass if they are too many.
-
-        Chunks are handed out in their order, so that the error names the first bad row whatever chunk comes first.
-        """
-        with open_scan(self._prepared, settings) as scan:
-
-            def confirm(outcome: Outcome[GradientSums]) -> None:
-                self._book(outcome)
-                if self._has_failed:
-                    agenda.stop()
-
-            agenda = scan.agenda(confirm, bounded=True)
-            scan.run(add_up, agenda)
-        if self._has_failed or exceeds(self._limit, self.bad, self.read):
-            error = self._bad_rows.error(self.bad, self.read, allow=_ALLOW, end=_END)
-            # Nothing is carried over from an earlier pass, so that the first bad row is known.
-            assert error is not None
-            raise error
-        agenda.require_complete()
-        return self._tree.total()
-
-    @property
-    def _has_failed(self) -> bool:
-        return self._given_up or self._bad_rows.are_too_many(self.bad)
-
-    def _book(self, outcome: Outcome[GradientSums]) -> None:
-        self._tree.add(outcome.chunk, outcome.payload)
-        self._bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
-        self.read += outcome.rows
-        self.bad += outcome.bad_rows
-        self.set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)
-        self._given_up |= outcome.payload is None

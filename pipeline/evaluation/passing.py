@@ -25,18 +25,18 @@ from pipeline.fitting.first_pass.hashing import is_hashable
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
-    BadRows,
     ChunkContext,
+    PassAccounts,
     PreparedScan,
     ReduceTree,
     StepCosts,
     Survey,
     arrow_type,
     discover,
-    exceeds,
     gather_facts,
     open_scan,
     prepare_scan,
+    read_rows,
     settings_bytes,
     shape_of,
     worker,
@@ -53,7 +53,6 @@ _WAITING = 4
 _MISLED = 4
 # What counters of keys take, in units of their tables: they keep room for as many keys again.
 _ROOM = 3
-_ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was measured"
 
 
@@ -182,8 +181,23 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
         As :func:`prepare_evaluation`.
     """
     job, prepared, notes = prepare_evaluation(job)
+    accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms)
+    # Which spellings are kept depends on the order in which counts are added; what rows add up to does not.
+    features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
+
+    def confirm(outcome: Outcome[EvaluationTotals]) -> None:
+        features.add(outcome.chunk, outcome.features)
+        if outcome.payload is not None:
+            totals.merge(outcome.payload)
+
     with np.errstate(all="ignore"):
-        return _EvaluationPass(prepared, job).found(notes)
+        with open_scan(prepared, job.settings()) as scan:
+            read_rows(scan, evaluate_chunk, accounts, confirm, end=_END)
+        data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
+        warnings = feature_warnings(job.blocks, features.total(), prepared, job.csv)
+    found = EvaluatedRows(job.terms, totals, *counts, data, notes, warnings)
+    found.require_balance()
+    return found
 
 
 def file_digest(facts: FileFacts) -> str:
@@ -250,59 +264,3 @@ def _fewer(terms: EvaluationTerms) -> str:
     options = ["make fewer groups (--by, --max-groups)"] if terms.by else []
     options += ["evaluate one model"] if len(terms.models) > 1 else []
     return ", or ".join(options) or "lower --chunk-size"
-
-
-class _EvaluationPass:
-    """The pass, and the accounts of its rows. For one thread."""
-
-    def __init__(self, prepared: PreparedScan, job: EvaluationJob) -> None:
-        self._prepared, self._job, self._limit = prepared, job, job.max_bad
-        self._bad_rows = BadRows(prepared.files, prepared.plan, job.max_bad)
-        self._totals = EvaluationTotals.empty(job.terms)
-        self._read = self._bad = self._set_aside = 0
-        # Which spellings are kept depends on the order in which counts are added.
-        self._features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
-        self._given_up = False
-
-    def found(self, notes: tuple[str, ...]) -> EvaluatedRows:
-        """Return what all chunks add up to; bad rows end the pass if they are too many.
-
-        Chunks are handed out in their order, so that the error names the first bad row whatever chunk comes first.
-        What they add up to does not depend on the order in which they come.
-        """
-        with open_scan(self._prepared, self._job.settings()) as scan:
-
-            def confirm(outcome: Outcome[EvaluationTotals]) -> None:
-                self._book(outcome)
-                if self._has_failed:
-                    agenda.stop()
-
-            agenda = scan.agenda(confirm, bounded=True)
-            scan.run(evaluate_chunk, agenda)
-        if self._has_failed or exceeds(self._limit, self._bad, self._read):
-            error = self._bad_rows.error(self._bad, self._read, allow=_ALLOW, end=_END)
-            # Nothing is carried over from an earlier pass, so that the first bad row is known.
-            assert error is not None
-            raise error
-        agenda.require_complete()
-        data = tuple(map(file_digest, self._prepared.files))
-        accounts = (self._read, self._bad, self._set_aside)
-        warnings = feature_warnings(self._job.blocks, self._features.total(), self._prepared, self._job.csv)
-        found = EvaluatedRows(self._job.terms, self._totals, *accounts, data, notes, warnings)
-        found.require_balance()
-        return found
-
-    @property
-    def _has_failed(self) -> bool:
-        return self._given_up or self._bad_rows.are_too_many(self._bad)
-
-    def _book(self, outcome: Outcome[EvaluationTotals]) -> None:
-        self._bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
-        self._features.add(outcome.chunk, outcome.features)
-        self._read += outcome.rows
-        self._bad += outcome.bad_rows
-        self._set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)
-        if outcome.payload is None:
-            self._given_up = True
-        else:
-            self._totals.merge(outcome.payload)

@@ -7,37 +7,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack, cast
 
-from pipeline.choices import ABSENT, FINGERPRINT, FORMAT, IF_EXISTS, METHOD, MISSING_TARGET, Choice
+from pipeline.arguments import Paths, check_column, check_reading, model_output_of, paths_of, reading_of, shown_type
+from pipeline.choices import FINGERPRINT, IF_EXISTS, METHOD, MISSING_TARGET, Choice
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.reading import RawBlock
 from pipeline.evaluation.calibrating.recalibrating import check_calibratable
 from pipeline.evaluation.calibrating.report import CalibrationReport
 from pipeline.evaluation.calibrating.running import AnyModel, calibrated
-from pipeline.execute import check_scheduler
-from pipeline.interface import (
-    Paths,
-    at_least,
-    check_columns_types,
-    check_whole,
-    csv_of,
-    memory_of,
-    paths_of,
-    shown_type,
-)
 from pipeline.models import LogisticModel, Model, ScoreRequest, load_model, score_block
 from pipeline.models.network.model import NetworkModel
 from pipeline.options import OF_A_CALIBRATION, CalibrateOptions, check_names, completed, documented
-from pipeline.scan import HowToScan
-from pipeline.types.job import BadLimit
-from pipeline.units import escape, is_text, parse_bad_limit, parse_chunk_size, quoted
+from pipeline.units import escape
 
 _CHOICES: Mapping[str, Choice[Any]] = {
-    "absent": ABSENT,
     "fingerprint": FINGERPRINT,
     "if_exists": IF_EXISTS,
     "missing_target": MISSING_TARGET,
 }
+_AS_ASKED = ("holdout", "key", "missing_target", "fingerprint", "if_exists")
 _TEXTS = ("holdout", "key")
 _YES_OR_NO = ("recalibrate", "quoted_null", "insecure")
 
@@ -103,8 +91,9 @@ def calibrate(
         block=_raw_block(found, asked["decimal"]),
         target=target,
         method=word,
-        output=_output(output),
-        **_reading(asked),
+        output=model_output_of(output),
+        **{name: asked[name] for name in _AS_ASKED},
+        **reading_of(asked),
     )
     return calibrated(wishes, found, observe)
 
@@ -126,52 +115,18 @@ def _model(model: Model | str | os.PathLike[str]) -> tuple[AnyModel, str]:
     return found, shown
 
 
-def _output(output: str | os.PathLike[str] | None) -> str | None:
-    """Return the path of the model file; refuse the name of a file of rows."""
-    if not isinstance(output, str | os.PathLike | None):
-        raise TypeError(f'output is {shown_type(output)}; write the path of a model file, such as output="m.json"')
-    path = None if output is None else os.fspath(output)
-    if path is not None and (not path or path.endswith(tuple(f".{kind}" for kind in FORMAT.words))):
-        raise UsageError(f"{quoted(path)} cannot be the output: a model file is JSON", "give it a name such as m.json")
-    return path
-
-
-def _reading(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return what is read, and how, as the wishes have it."""
-    chunk_size, max_bad = str(asked["chunk_size"]), BadLimit(*parse_bad_limit(str(asked["max_bad"])))
-    parse_chunk_size(chunk_size)
-    how = HowToScan(
-        memory=memory_of(asked["memory"]),
-        workers=asked["workers"],
-        scheduler=asked["scheduler"],
-        insecure=asked["insecure"],
-        retries=asked["retries"],
-        bad_rows=max_bad.rows,
-    )
-    same = ("holdout", "key", "missing_target", "absent", "limit", "fingerprint", "if_exists")
-    said = {name: asked[name] for name in same}
-    return {**said, "csv": csv_of(asked), "max_bad": max_bad, "chunk_size": chunk_size, "how": how}  # type: ignore[arg-type]
-
-
 def _check(asked: dict[str, Any], target: object) -> None:
-    if not isinstance(target, str):
-        raise TypeError(f'target is {shown_type(target)}, not the name of a column; write target="late"')
-    if not (target and is_text(target)):
-        raise UsageError(f"target is {quoted(target)}: it must be valid text", "name a column")
-    check_columns_types(asked["types"])
+    if target is None:
+        raise TypeError('target is None; name the column of what was observed, such as target="late"')
+    check_column("target", target)
+    check_reading(asked)
     for name in _TEXTS:
         if asked[name] is not None and not isinstance(asked[name], str):
             raise TypeError(f"{name} is {shown_type(asked[name])}; write a text")
     for name in _YES_OR_NO:
         if not isinstance(asked[name], bool):
             raise TypeError(f"{name} is {shown_type(asked[name])}; write True or False")
-    for name in ("limit", "workers", "retries", "skip_lines"):
-        check_whole(name, asked[name])
-    for name in ("limit", "workers", "memory"):
-        at_least(1, name, asked[name])
-    at_least(0, "retries", asked["retries"])
     for name, choice in _CHOICES.items():
         choice.check(asked[name])
-    check_scheduler(asked["scheduler"], insecure=asked["insecure"])
     if asked["key"] is not None and asked["holdout"] is None:
         raise UsageError("--key decides which rows are held out, but no --holdout is given", "add --holdout 20%")

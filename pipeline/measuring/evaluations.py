@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Unpack
 
-from pipeline.choices import ABSENT, FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, ROWS, Choice, parse_costs
+from pipeline.arguments import (
+    Paths,
+    at_least,
+    check_column,
+    check_reading,
+    check_whole,
+    paths_of,
+    reading_of,
+    shown_type,
+)
+from pipeline.choices import FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, ROWS, Choice, parse_costs
 from pipeline.errors import DataError, UsageError
 from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.job import EvaluationJob
@@ -20,17 +30,6 @@ from pipeline.evaluation.scoring import ScoresColumns, both_columns
 from pipeline.evaluation.statefile import check_free, read_state, write_state
 from pipeline.evaluation.states import EvaluationState
 from pipeline.evaluation.terms import EvaluationTerms, Keys, check_by, parse_by
-from pipeline.execute import check_scheduler
-from pipeline.interface import (
-    Paths,
-    at_least,
-    check_columns_types,
-    check_whole,
-    csv_of,
-    memory_of,
-    paths_of,
-    shown_type,
-)
 from pipeline.measuring.holding_out import HeldOut, held_out
 from pipeline.models import KINDS, Model, ScoreRequest, load_model, score_block
 from pipeline.models.logistic.making import class_spellings
@@ -42,21 +41,18 @@ from pipeline.options import (
     completed,
     documented,
 )
-from pipeline.scan import HowToScan
-from pipeline.types.job import BadLimit
-from pipeline.units import escape, is_text, parse_bad_limit, parse_chunk_size, quoted
+from pipeline.units import escape, quoted
 
 AnyModel = Model | str | os.PathLike[str]
 
 _CHOICES: Mapping[str, Choice[Any]] = {
-    "absent": ABSENT,
     "fingerprint": FINGERPRINT,
     "if_exists": IF_EXISTS,
     "missing_target": MISSING_TARGET,
     "precision": PRECISION,
     "rows": ROWS,
 }
-_LEAST = {"limit": 1, "workers": 1, "retries": 0, "bins": 2, "max_groups": 1}
+_LEAST = {"bins": 2, "max_groups": 1}
 # Of a class on average: rounded to 2**-62, weights are then right to 1e-10.
 _LEAST_WEIGHT = 2.0**-28
 _NO_MODEL = ("false", "true")
@@ -172,9 +168,6 @@ def evaluation_job(
     loaded, blocks, names = _blocks(models, probability, asked)
     classes = _classes(blocks, names)
     held = HeldOut() if asked["rows"] == "all" else held_out(blocks, names, asked["limit"])
-    max_bad = BadLimit(*parse_bad_limit(str(asked["max_bad"])))
-    chunk_size = str(asked["chunk_size"])
-    parse_chunk_size(chunk_size)
     return EvaluationJob(
         inputs=paths,
         terms=EvaluationTerms(
@@ -192,22 +185,10 @@ def evaluation_job(
         ),
         blocks=blocks,
         missing_target=asked["missing_target"],
-        csv=csv_of(asked),  # type: ignore[arg-type]
-        absent=asked["absent"],
-        max_bad=max_bad,
-        limit=asked["limit"],
-        chunk_size=chunk_size,
         full_fingerprint=asked["fingerprint"] == "full",
         precision=asked["precision"],
-        how=HowToScan(
-            memory=memory_of(asked["memory"]),
-            workers=asked["workers"],
-            scheduler=asked["scheduler"],
-            insecure=asked["insecure"],
-            retries=asked["retries"],
-            bad_rows=max_bad.rows,
-        ),
         fitted=held.fitted,
+        **reading_of(asked),
     )
 
 
@@ -326,21 +307,15 @@ def _costs(given: object) -> tuple[float, float] | None:
 
 def _check(asked: Mapping[str, Any], **columns: object) -> None:
     for name, column in columns.items():
-        if column is not None and not isinstance(column, str):
-            raise TypeError(f'{name} is {shown_type(column)}, not the name of a column; write {name}="late"')
-        if column is not None and not (column and is_text(column)):
-            raise UsageError(f"{name} is {quoted(column)}: it must be valid text", "name a column")
+        check_column(name, column)
     if columns["target"] is None:
         raise TypeError('target is None; name the column of what was observed, such as target="late"')
-    check_columns_types(asked["types"])
-    for name in (*_LEAST, "skip_lines"):
-        check_whole(name, asked[name])
+    check_reading(asked)
     for name, least in _LEAST.items():
+        check_whole(name, asked[name])
         at_least(least, name, asked[name])
-    at_least(1, "memory", asked["memory"])
     for name, choice in _CHOICES.items():
         choice.check(asked[name])
-    check_scheduler(asked["scheduler"], insecure=asked["insecure"])
 
 
 def _require_rows(found: EvaluatedRows) -> None:

@@ -11,6 +11,7 @@ jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
 books      the accounts of a chunk
 bad_rows   how many bad rows there may be, and where the first one is
+accounts   what became of the rows of a pass that learns or measures, and whether bad ones end it
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
 ordering   an agenda in an order of the caller
@@ -24,6 +25,7 @@ stop       a request to end a run in good order
 Only this room reads rows of input files: no other one imports the readers of ``pipeline.sources``.
 """
 
+from pipeline.scan.accounts import PassAccounts, read_rows
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.bad_rows import BadRows, allowed_text, exceeds
 from pipeline.scan.batches import FileBatch, batches, whole
@@ -60,6 +62,7 @@ __all__ = [
     "HowToScan",
     "JobFile",
     "Needs",
+    "PassAccounts",
     "PreparedScan",
     "ReduceTree",
     "Scan",
@@ -89,6 +92,7 @@ __all__ = [
     "order",
     "packed",
     "prepare_scan",
+    "read_rows",
     "row_group_share",
     "settings_bytes",
     "shape_of",

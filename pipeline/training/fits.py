@@ -8,11 +8,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Unpack
 
+from pipeline.arguments import (
+    Paths,
+    at_least,
+    check_column,
+    check_columns_types,
+    check_text,
+    check_whole,
+    csv_of,
+    memory_of,
+    model_output_of,
+    paths_of,
+    shown_type,
+)
 from pipeline.choices import (
     ABSENT,
     BALANCED,
     FINGERPRINT,
-    FORMAT,
     IF_EXISTS,
     MISSING,
     MISSING_TARGET,
@@ -32,25 +44,13 @@ from pipeline.fitting.asking.terms import AnyTerm
 from pipeline.fitting.first_pass.dividing import parse_holdout
 from pipeline.fitting.report import FitPlan, FitReport
 from pipeline.fitting.solving.choice import check_kinks
-from pipeline.interface import (
-    Paths,
-    at_least,
-    check_columns_types,
-    check_whole,
-    csv_of,
-    memory_of,
-    paths_of,
-    shown_type,
-)
 from pipeline.options import OF_A_FIT, OPTIONS, FitOptions, check_names, completed, documented
 from pipeline.types.job import BadLimit
 from pipeline.units import (
     escape,
-    is_text,
     names_of,
     parse_bad_limit,
     parse_chunk_size,
-    quoted,
     split_texts,
     value_text,
 )
@@ -208,20 +208,10 @@ def fit_job(
         model=model,
         solve=solve,
         means=_means_wishes(asked),
-        output=_output(output),
+        output=model_output_of(output),
         if_exists=asked["if_exists"],
         allow_unconverged=asked["allow_unconverged"],
     )
-
-
-def _output(output: str | os.PathLike[str] | None) -> str | None:
-    """Return the path of the model file; refuse the name of a file of rows."""
-    if not isinstance(output, str | os.PathLike | None):
-        raise TypeError(f'output is {shown_type(output)}; write the path of a model file, such as output="m.json"')
-    path = None if output is None else os.fspath(output)
-    if path is not None and (not path or path.endswith(tuple(f".{kind}" for kind in FORMAT.words))):
-        raise UsageError(f"{quoted(path)} cannot be the output: a model file is JSON", "give it a name such as m.json")
-    return path
 
 
 def _data_wishes(paths: tuple[str, ...], asked: FitOptions) -> DataWishes:
@@ -250,9 +240,9 @@ def _means_wishes(asked: FitOptions) -> MeansWishes:
 
 
 def _model_wishes(target: str, features: tuple[AnyTerm, ...], asked: FitOptions) -> ModelWishes:
-    if not isinstance(target, str):
-        raise TypeError(f'target is {shown_type(target)}, not the name of a column; write target="late"')
-    _check_text("target", target)
+    if target is None:
+        raise TypeError('target is None; name the column to predict, such as target="late"')
+    check_column("target", target)
     positive, (missing, missing_of) = asked["positive"], _missing(asked["missing"])
     return ModelWishes(
         target=target,
@@ -379,7 +369,7 @@ def _check_types(asked: FitOptions) -> None:
         value = given[name]
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} is {shown_type(value)}; write a text")
-        _check_text(name, value)
+        check_text(name, value)
     for name in _YES_OR_NO:
         if not isinstance(given[name], bool):
             raise TypeError(f"{name} is {shown_type(given[name])}; write True or False")
@@ -395,12 +385,6 @@ def _check_names_of_columns(name: str, value: object) -> None:
     texts = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f'{name} is {shown_type(value)}, not names of columns; write {name}=["year"]')
-
-
-def _check_text(name: str, value: str | None) -> None:
-    """Refuse the name of a column that no file can have."""
-    if value is not None and not (value and is_text(value)):
-        raise UsageError(f"{name} is {quoted(value)}: it must be valid text", "name a column")
 
 
 def _check_values(asked: FitOptions) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar, Unpack
 
+from pipeline.arguments import Paths, at_least, check_whole, shown_type
 from pipeline.choices import INITIALISATION, OPTIMIZER
 from pipeline.errors import UsageError
 from pipeline.fitting.network import running
@@ -21,7 +22,6 @@ from pipeline.fitting.network.wishes import (
     check_terms,
 )
 from pipeline.fitting.report import NetworkPlan, NetworkReport
-from pipeline.interface import Paths, at_least, check_whole, shown_type
 from pipeline.options import (
     DEFAULTS_OF_A_NETWORK,
     OF_A_NETWORK,

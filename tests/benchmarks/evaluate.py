@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.units import parse_bytes
-from tests.benchmarks import files, meter, models
+from tests.benchmarks import files, meter, models, promises
 from tests.benchmarks.data import CHUNK_ROWS
-from tests.benchmarks.fit import TARGET, Fitted, Target
+from tests.benchmarks.fit import TARGET, Fitted
 from tests.benchmarks.meter import Measured
+from tests.benchmarks.promises import Target
 from tests.benchmarks.turns import Bench, clear, say
 
 PEER = Path(__file__).parent / "peers" / "evaluate_peer.py"
@@ -126,7 +127,7 @@ def run(name: str, case: EvaluationCase, bench: Bench, memory: str) -> dict[str,
             contest.theirs += [its] if number else []
         contest.ours += [mine] if number else []
         say(f"{name} round {number}")
-    checked = [{**asdict(each), "is_met": each.is_met} for each in targets(case, contest, parse_bytes(memory))]
+    checked = promises.checked(targets(case, contest, parse_bytes(memory)))
     return {"about": case.about, "scale": bench.scale, **figures(case, contest), "targets": checked}
 
 
@@ -161,30 +162,20 @@ def targets(case: EvaluationCase, contest: Contest, memory: int) -> Iterator[Tar
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parameters."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.evaluate", description=__doc__.split("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="where data is made and kept")
-    parser.add_argument("--case", type=str.upper, action="append", choices=tuple(CASES), help="repeatable")
-    parser.add_argument("--scale", type=float, default=1.0, help="times the rows of each case [default: 1]")
-    parser.add_argument("--runs", type=int, default=5, help="rounds that count [default: 5]")
-    parser.add_argument("--without", action="append", default=[], choices=("scikit-learn", "score"))
-    parser.add_argument("--memory", default="600MiB", help="the budget of ours [default: 600MiB]")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = promises.parser_of("evaluate", str(__doc__), CASES, ("scikit-learn", "score"), "600MiB")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cases and print a table."""
     given = parse(arguments)
-    bench = Bench(given.folder.resolve(), given.scale, given.runs, frozenset(given.without))
-    results = {}
+    bench, results = promises.bench_of(given), {}
     for name, case in CASES.items():
-        if given.case is None or name in given.case:
+        if promises.is_asked(given, name):
             scaled = replace(case, data=replace(case.data, rows=bench.rows(case.data.rows)))
             results[name] = run(name, scaled, bench, given.memory)
-            if given.json:
-                given.json.write_text(json.dumps(results, indent=2) + "\n")
-    for name, found in results.items():
-        print("\n".join(table(name, found)))
+            promises.keep(given, results)
+    promises.show(results, table)
 
 
 def table(name: str, found: Mapping[str, Any]) -> Iterator[str]:
@@ -192,9 +183,7 @@ def table(name: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{name}: {found['about']}"
     for contender, of in found["contenders"].items():
         yield f"  {contender:12} wall {of['wall']:7.2f} s  CPU {of['cpu']:7.2f} s  peak {of['peak_mib']:6.0f} MiB"
-    for each in found["targets"]:
-        verdict = "met" if each["is_met"] else "MISSED"
-        yield f"  {verdict:6} {each['name']} {each['found']:.3g}, at most {each['most']:.3g}"
+    yield from promises.verdicts(found)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from pipeline.units import parse_bytes
-from tests.benchmarks import files, meter
+from tests.benchmarks import files, meter, promises
 from tests.benchmarks.data import CHUNK_ROWS, Mixture, level_names
 from tests.benchmarks.meter import Measured
+from tests.benchmarks.promises import Target
 from tests.benchmarks.turns import Bench, clear, say
 
 PEERS = Path(__file__).parent / "peers" / "fit_peer.py"
@@ -151,20 +152,6 @@ CASES: Mapping[str, Case] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A promise: what was found is at most this."""
-
-    name: str
-    found: float
-    most: float
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it holds."""
-        return self.found <= self.most
-
-
 @dataclass(slots=True)
 class Took:
     """What the runs of one contender took, how good its optimum is, and what ours reported."""
@@ -241,7 +228,7 @@ def run(name: str, case: Case, bench: Bench, python: str, memory: str) -> dict[s
         say(f"{name} round {number}")
     clear(out)
     found = figures(took)
-    checked = [{**asdict(each), "is_met": each.is_met} for each in targets(case, took, parse_bytes(memory))]
+    checked = promises.checked(targets(case, took, parse_bytes(memory)))
     return {"about": case.about, "scale": bench.scale, **found, "targets": checked}
 
 
@@ -286,31 +273,21 @@ def targets(case: Case, took: Mapping[str, Took], memory: int) -> Iterator[Targe
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parameters."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.fit", description=__doc__.split("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="where data is made and kept")
-    parser.add_argument("--case", type=str.upper, action="append", choices=tuple(CASES), help="repeatable")
-    parser.add_argument("--scale", type=float, default=1.0, help="times the rows of each case [default: 1]")
-    parser.add_argument("--runs", type=int, default=5, help="rounds that count [default: 5]")
-    parser.add_argument("--without", action="append", default=[], choices=("glum", "scikit-learn", "polars-ds"))
+    parser = promises.parser_of("fit", str(__doc__), CASES, ("glum", "scikit-learn", "polars-ds"), "800MiB")
     parser.add_argument("--peers-python", default=sys.executable, help="the Python that has the peers")
-    parser.add_argument("--memory", default="800MiB", help="the budget of ours [default: 800MiB]")
-    parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cases and print a table."""
     given = parse(arguments)
-    bench = Bench(given.folder.resolve(), given.scale, given.runs, frozenset(given.without))
-    results = {}
+    bench, results = promises.bench_of(given), {}
     for name, case in CASES.items():
-        if given.case is None or name in given.case:
+        if promises.is_asked(given, name):
             scaled = replace(case, data=replace(case.data, rows=bench.rows(case.data.rows)))
             results[name] = run(name, scaled, bench, given.peers_python, given.memory)
-            if given.json:
-                given.json.write_text(json.dumps(results, indent=2) + "\n")
-    for name, found in results.items():
-        print("\n".join(table(name, found)))
+            promises.keep(given, results)
+    promises.show(results, table)
 
 
 def table(name: str, found: Mapping[str, Any]) -> Iterator[str]:
@@ -323,9 +300,7 @@ def table(name: str, found: Mapping[str, Any]) -> Iterator[str]:
             f"  {contender:12} wall {of['wall']:7.2f} s  CPU {of['cpu']:7.2f} s  peak {of['peak_mib']:6.0f} MiB"
             f"  gradient {gradient}  ours/it {of['ours_over_it']:.3f} (CPU {of['ours_over_it_cpu']:.3f})"
         )
-    for each in found["targets"]:
-        verdict = "met" if each["is_met"] else "MISSED"
-        yield f"  {verdict:6} {each['name']} {each['found']:.3g}, at most {each['most']:g}"
+    yield from promises.verdicts(found)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tests.benchmarks import files, meter
+from tests.benchmarks import files, meter, promises
 from tests.benchmarks.checking import WrongOutputError, largest_difference, read_columns
-from tests.benchmarks.fit import Target
 from tests.benchmarks.meter import Measured
+from tests.benchmarks.promises import Target
 from tests.benchmarks.turns import Bench, clear, say
 
 PEERS = ("torch", "onnxruntime")
@@ -321,7 +321,7 @@ def figures(case: Case, raced: Mapping[str, Raced], workers: int) -> dict[str, A
             "ours_over_it": over(mine, of, "seconds"),
             "ours_over_it_cpu": over(mine, of, "cpu_seconds"),
         }
-    checked = [{**asdict(each), "is_met": each.is_met} for each in targets(case, raced)]
+    checked = promises.checked(targets(case, raced))
     return {"about": case.about, "rows": case.rows, "workers": workers, "contenders": found, "targets": checked}
 
 
@@ -334,44 +334,33 @@ def table(name: str, found: Mapping[str, Any]) -> Iterator[str]:
             f"  {contender:12} wall {of['wall']:7.2f} s  CPU {of['cpu']:7.2f} s  peak {of['peak_mib']:6.0f} MiB"
             f"  ours/it {of['ours_over_it']:.3f} (CPU {of['ours_over_it_cpu']:.3f}){batch}"
         )
-    for each in found["targets"]:
-        verdict = "met" if each["is_met"] else "MISSED"
-        yield f"  {verdict:6} {each['name']} {each['found']:.3g}, at most {each['most']:g}"
+    yield from promises.verdicts(found)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parameters."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.network", description=__doc__.split("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="where data is made and kept")
-    parser.add_argument("--case", type=str.upper, action="append", choices=tuple(CASES), help="repeatable")
-    parser.add_argument("--scale", type=float, default=1.0, help="times the rows of each case [default: 1]")
-    parser.add_argument("--runs", type=int, default=5, help="rounds that count [default: 5]")
+    parser = promises.parser_of("network", str(__doc__), CASES, PEERS, "1GiB")
     parser.add_argument("--workers", type=int, action="append", help="repeatable [default: 1 and 2]")
-    parser.add_argument("--without", action="append", default=[], choices=PEERS)
     parser.add_argument("--peers-python", default=sys.executable, help="the Python that has the peers")
-    parser.add_argument("--memory", default="1GiB", help="the budget of ours [default: 1GiB]")
     parser.add_argument("--avx2", action="store_true", help="without AVX-512, but for onnxruntime")
-    parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cases and print a table."""
     given = parse(arguments)
-    bench = Bench(given.folder.resolve(), given.scale, given.runs, frozenset(given.without))
+    bench = promises.bench_of(given)
     before = without_avx512() if given.avx2 else ()
     results = {}
     for name, case in CASES.items():
         for workers in given.workers or (1, 2):
-            if given.case is None or name in given.case:
+            if promises.is_asked(given, name):
                 scaled = replace(case, rows=bench.rows(case.rows))
                 setting = Setting(workers, given.memory, given.peers_python, before)
                 found = figures(scaled, race(scaled, bench, setting), workers)
                 results[f"{name} {workers}"] = {**found, "avx2": given.avx2, "machine": meter.machine()}
-                if given.json:
-                    given.json.write_text(json.dumps(results, indent=2) + "\n")
-    for name, found in results.items():
-        print("\n".join(table(name.partition(" ")[0], found)))
+                promises.keep(given, results)
+    promises.show(results, lambda name, found: table(name.partition(" ")[0], found))
 
 
 if __name__ == "__main__":

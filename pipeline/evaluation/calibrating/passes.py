@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pipeline.choices import MissingTarget
@@ -17,12 +17,11 @@ from pipeline.fitting.first_pass.dividing import Divider
 from pipeline.fitting.report import PassDone
 from pipeline.models import restore
 from pipeline.models.blocks import arithmetic_of
-from pipeline.scan import BadRows, ChunkContext, ReduceTree, Scan, exceeds, worker
+from pipeline.scan import ChunkContext, PassAccounts, ReduceTree, Scan, read_rows, worker
 from pipeline.types.features import FeatureCounts
 from pipeline.types.job import BadLimit
 from pipeline.types.work import Outcome
 
-_ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was written"
 
 
@@ -77,8 +76,8 @@ class CalibrationPasses:
         Receives each pass when it has ended.
     done : int
         How many passes were carried out.
-    read, bad, set_aside : int
-        Of the last pass: rows that were read, that are bad, and that the model sets aside.
+    accounts : PassAccounts
+        Of the last pass.
     features : FeatureCounts or None
         Of the last pass: values of features that are missing, or that the model does not know.
     """
@@ -89,10 +88,11 @@ class CalibrationPasses:
     model: AnyFile
     observe: Callable[[PassDone], None]
     done: int = 0
-    read: int = 0
-    bad: int = 0
-    set_aside: int = 0
     features: FeatureCounts | None = None
+    accounts: PassAccounts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.accounts = PassAccounts(self.scan.prepared, self.limit)
 
     def sums(self, request: PassRequest) -> CalibrationSums:
         """Return what all rows add up to, with the same bits on every scheduler and with any number of workers.
@@ -104,39 +104,21 @@ class CalibrationPasses:
         LogitstreamError
             A file cannot be read.
         """
-        self.read = self.bad = self.set_aside = 0
-        started = time.monotonic()
-        prepared = self.scan.prepared
-        bad_rows = BadRows(prepared.files, prepared.plan, self.limit)
+        started, prepared = time.monotonic(), self.scan.prepared
+        self.accounts = PassAccounts(prepared, self.limit)
         tree: ReduceTree[FloatSums] = ReduceTree(len(prepared.plan), add_sums)
         # Which spellings are kept depends on the order in which counts are added.
         features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
         exact = ExactParts.empty(request, self.model)
 
         def confirm(outcome: Outcome[CalibrationSums]) -> None:
-            self._book(outcome, bad_rows)
             features.add(outcome.chunk, outcome.features)
             payload = outcome.payload
             tree.add(outcome.chunk, None if payload is None else payload.floats)
             if payload is not None:
                 exact.merge(payload.exact)
-            if payload is None or bad_rows.are_too_many(self.bad):
-                agenda.stop()
 
-        agenda = self.scan.agenda(confirm, bounded=True)
-        self.scan.run(self.step, agenda, parameters=request.to_bytes())
-        if exceeds(self.limit, self.bad, self.read):
-            error = bad_rows.error(self.bad, self.read, allow=_ALLOW, end=_END)
-            # Nothing is carried over from an earlier pass, so that the first bad row is known.
-            assert error is not None
-            raise error
-        agenda.require_complete()
+        read_rows(self.scan, self.step, self.accounts, confirm, end=_END, parameters=request.to_bytes())
         self.done, self.features = self.done + 1, features.total()
-        self.observe(PassDone(self.done, request.what, self.read, time.monotonic() - started))
+        self.observe(PassDone(self.done, request.what, self.accounts.read, time.monotonic() - started))
         return CalibrationSums(exact, tree.total() or FloatSums.empty(request))
-
-    def _book(self, outcome: Outcome[CalibrationSums], bad_rows: BadRows) -> None:
-        bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
-        self.read += outcome.rows
-        self.bad += outcome.bad_rows
-        self.set_aside += sum(account.quarantined - account.bad for account in outcome.accounts)

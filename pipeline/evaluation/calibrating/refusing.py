@@ -58,15 +58,15 @@ def _is_separated(first: ExactParts, model: Predictor, method: str) -> bool:
 def _left_out(first: ExactParts, passes: CalibrationPasses) -> str:
     """Return what became of the rows that were read, as a clause."""
     counts = {
-        "are bad": passes.bad,
-        "are set aside by the model": passes.set_aside,
+        "are bad": passes.accounts.bad,
+        "are set aside by the model": passes.accounts.set_aside,
         "are without a target": first.without_target,
         "lack a value": first.dropped - first.not_finite,
         "have a raw prediction that is NaN or infinite": first.not_finite,
         "are held out": first.held_out,
     }
     told = [f"{format_count(count)} {what}" for what, count in counts.items() if count]
-    return ", ".join([f"{format_count(passes.read)} were read", *told])
+    return ", ".join([f"{format_count(passes.accounts.read)} were read", *told])
 
 
 def check_weights(curve: ScaledCurve, weights: Floats) -> None:

@@ -100,13 +100,13 @@ def _measured(parts: ExactParts, *, several: bool) -> CalibrationMeasures:
 
 def _accounts(first: ExactParts, passes: CalibrationPasses) -> dict[str, int]:
     return {
-        "read": passes.read,
+        "read": passes.accounts.read,
         "used": first.used,
         "held_out": first.held_out,
-        "dropped": first.dropped + passes.set_aside,
-        "bad": passes.bad,
+        "dropped": first.dropped + passes.accounts.set_aside,
+        "bad": passes.accounts.bad,
         "without_target": first.without_target,
-        "set_aside": passes.set_aside,
+        "set_aside": passes.accounts.set_aside,
         "not_finite": first.not_finite,
     }
 

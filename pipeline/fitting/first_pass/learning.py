@@ -20,11 +20,10 @@ from pipeline.fitting.first_pass.summary import crowd_error, learnt_of
 from pipeline.fitting.first_pass.tallies import Tallies, TileTallier, ToLearn
 from pipeline.fitting.passes.holding import store_of
 from pipeline.fitting.report import PassDone
-from pipeline.scan import BadRows, Batch, ChunkContext, ReduceTree, Scan, exceeds
+from pipeline.scan import Batch, ChunkContext, PassAccounts, ReduceTree, Scan
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
 
-_ALLOW = "--max-bad N leaves out up to N bad rows"
 _END = "nothing was written"
 
 
@@ -127,7 +126,7 @@ def learn(
     books = _Books(prepared)
     tallies = books.read(scan)
     rows = books.accounts(tallies)
-    tell(PassDone(1, "learn", rows.read, time.monotonic() - started, bytes_read=books.bytes_read))
+    tell(PassDone(1, "learn", rows.read, time.monotonic() - started, bytes_read=books.rows.bytes_read))
     medians = medians_of(scan, prepared, tallies, tell)
     learnt = learnt_of(prepared, tallies, rows, medians)
     sample = tallies.sample.rows()
@@ -143,11 +142,7 @@ class _Books:
 
     def __init__(self, prepared: PreparedFit) -> None:
         self.prepared = prepared
-        scan, limit = prepared.scan, prepared.job.data.max_bad
-        self.limit = limit
-        self.bad_rows = BadRows(scan.files, scan.plan, limit)
-        self.read_rows = self.bad = self.bytes_read = 0
-        self.given_up = False
+        self.rows = PassAccounts(prepared.scan, prepared.job.data.max_bad)
         self.crowded: tuple[int, str] | None = None
         self.refused: tuple[int, int, BadCell] | None = None
 
@@ -162,26 +157,18 @@ class _Books:
 
         def confirm(outcome: Outcome[Tallies]) -> None:
             tree.add(outcome.chunk, outcome.payload)
-            self.book(outcome)
+            self.rows.book(outcome)
+            if outcome.payload is not None:
+                self._note(outcome.chunk, outcome.payload)
             if self.has_failed:
                 agenda.stop()
 
         agenda = scan.agenda(confirm, bounded=True)
         scan.run(LearnStep(prepared.rules, prepared.wanted), agenda)
-        if self.has_failed or exceeds(self.limit, self.bad, self.read_rows):
+        if self.has_failed or self.rows.has_too_many:
             raise self.error()
         agenda.require_complete()
         return tree.total() or Tallies.empty(prepared.wanted)
-
-    def book(self, outcome: Outcome[Tallies]) -> None:
-        """Add a chunk to the accounts."""
-        self.bad_rows.add(outcome.chunk, outcome.accounts, outcome.bad)
-        self.read_rows += outcome.rows
-        self.bad += outcome.bad_rows
-        self.bytes_read += outcome.bytes_read
-        self.given_up |= outcome.payload is None
-        if outcome.payload is not None:
-            self._note(outcome.chunk, outcome.payload)
 
     def _note(self, chunk: int, tallies: Tallies) -> None:
         """Note what ends the fit, if no chunk before this one has it."""
@@ -194,27 +181,23 @@ class _Books:
     @property
     def has_failed(self) -> bool:
         """Whether what was read so far ends the fit."""
-        ended = (self.refused, self.crowded)
-        return any(ended) or self.given_up or self.bad_rows.are_too_many(self.bad)
+        return self.refused is not None or self.crowded is not None or self.rows.has_failed
 
     def error(self) -> LogitstreamError:
         """Return why the pass ended."""
         if self.refused is not None:
-            return self.bad_rows.refusal(*self.refused, _END)
-        if self.crowded is not None and not exceeds(self.limit, self.bad, self.read_rows):
+            return self.rows.bad_rows.refusal(*self.refused, _END)
+        if self.crowded is not None and not self.rows.has_too_many:
             return crowd_error(self.prepared, self.crowded[1])
-        found = self.bad_rows.error(self.bad, self.read_rows, allow=_ALLOW, end=_END)
-        # Nothing is carried over from an earlier run, so that the first bad row is known.
-        assert found is not None
-        return found
+        return self.rows.error(_END)
 
     def accounts(self, tallies: Tallies) -> FitAccounts:
         """Return what became of the rows."""
         return FitAccounts(
-            read=self.read_rows,
+            read=self.rows.read,
             used=tallies.used,
             held_out=tallies.held_out,
             dropped=tallies.dropped,
-            bad=self.bad,
+            bad=self.rows.bad,
             without_target=tallies.without_target,
         )
