@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import pytest
@@ -33,9 +32,11 @@ _LONG_LIVED_THREADS = ("Dask-", "IO loop", "Profile", "TCP-", "asyncio_", "pytes
 
 def _open_files() -> set[str]:
     names = set()
-    for descriptor in Path("/proc/self/fd").iterdir():
+    with os.scandir("/proc/self/fd") as descriptors:
+        opened = list(descriptors)
+    for descriptor in opened:
         try:
-            target = str(descriptor.readlink())
+            target = os.readlink(descriptor)  # noqa: PTH115 - a Path for each takes most of the time of a small test
         except OSError:
             continue
         # Fonts, matplotlib keeps open for the next picture.
@@ -56,12 +57,19 @@ def _children() -> set[int]:
     # From the kernel's own list of children: to ask every process of the machine for its parent takes milliseconds.
     found, waiting = set(), [os.getpid()]
     while waiting:
-        for listing in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            with suppress(OSError):
-                new = {int(pid) for pid in listing.read_text().split()} - found
-                found |= new
-                waiting += new
+        new = _children_of(waiting.pop()) - found
+        found |= new
+        waiting += new
     return {pid for pid in found if not _is_over(pid)}
+
+
+def _children_of(parent: int) -> set[int]:
+    found: set[int] = set()
+    with suppress(OSError), os.scandir(f"/proc/{parent}/task") as threads:
+        for thread in threads:
+            with suppress(OSError), open(f"{thread.path}/children") as listing:  # noqa: PTH123 - as above
+                found.update(map(int, listing.read().split()))
+    return found
 
 
 def _is_over(pid: int) -> bool:

@@ -70,8 +70,14 @@ def score(bench: Bench, watch: Watch, **options: Any) -> Report:
     return bench.score(observe=watch, workers=2, **options)
 
 
-@pytest.mark.parametrize("scheduler", LOCAL)
-@pytest.mark.parametrize("kind", ["parquet", "csv", "csv.gz"])
+@pytest.mark.parametrize(
+    ("kind", "scheduler"),
+    [
+        *(("parquet", scheduler) for scheduler in LOCAL),
+        *((kind, "threads") for kind in ("csv", "csv.gz")),
+        *(pytest.param(kind, other, marks=pytest.mark.slow) for kind in ("csv", "csv.gz") for other in LOCAL[::2]),
+    ],
+)
 def test_the_bar_moves_within_a_single_chunk(bench: Bench, kind: str, scheduler: str) -> None:
     fill(bench, kind)
     watch = Watch()

@@ -42,6 +42,7 @@ print(code, "pandas" in sys.modules)
 FLIGHTS, MODEL = "sample_data/flights", "sample_data/delay_model.json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

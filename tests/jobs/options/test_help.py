@@ -155,6 +155,7 @@ def test_help_and_usage_errors_import_nothing_heavy(process):
     assert set(modules) & set(HEAVY) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["score", "plan", "inspect", "verify"])
 def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
     code = (

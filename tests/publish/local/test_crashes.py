@@ -38,7 +38,7 @@ def stop_everywhere(scene: str, ways: str, steps: str, every: int = 1) -> None:
 @pytest.mark.parametrize("scene", SCENES)
 def test_stopped_at_many_steps(scene: str) -> None:
     # The campaign stops at every step, also at those that only look.
-    stop_everywhere(scene, "kill,EIO,interrupt,ENOSPC,kill", "changing", every=3 if scene == "replace" else 7)
+    stop_everywhere(scene, "kill,EIO,interrupt,ENOSPC,kill", "changing", every=5 if scene == "replace" else 11)
 
 
 @pytest.mark.campaign

@@ -11,7 +11,7 @@ from tests.publish.local.test_crashes import stop_everywhere
 @pytest.mark.parametrize("scene", FILE_SCENES)
 def test_stopped_at_many_steps(scene: str) -> None:
     # The campaign stops at every step, also at those that only look.
-    stop_everywhere(scene, "kill,EIO,interrupt,ENOSPC,kill", "changing", every=7)
+    stop_everywhere(scene, "kill,EIO,interrupt,ENOSPC,kill", "changing", every=11)
 
 
 @pytest.mark.campaign
