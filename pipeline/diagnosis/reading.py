@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -11,18 +11,18 @@ import numpy as np
 from pipeline.choices import MissingTarget
 from pipeline.diagnosis.sources import InputRows, StepRows
 from pipeline.diagnosis.step_summing import StepSummer, step_bytes
-from pipeline.diagnosis.summing import Codes, GradientLayers, GradientSummer, RowSides
+from pipeline.diagnosis.summing import GradientLayers, GradientSummer, RowSides
 from pipeline.errors import MemoryBudgetError
 from pipeline.kernels.layers import DenseLayer, RecurrentLayer
 from pipeline.models.blocks import of_file
-from pipeline.models.columns import Mask, RecentLevels, levels
-from pipeline.models.levels import LevelTable, spelled_type
+from pipeline.models.columns import Mask
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.making import class_spellings
 from pipeline.models.network.compute import Network, network_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.score import NetworkBlock
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.models.target_classes import TargetClasses
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import InputFile, Need
@@ -64,18 +64,12 @@ class GradientReader:
     missing_target: MissingTarget
     row_bytes: int
     layers: GradientLayers = field(init=False)
-    _tables: Mapping[bool, LevelTable] = field(init=False)
-    _recent: RecentLevels = field(init=False, default_factory=RecentLevels)
+    _classes: TargetClasses = field(init=False)
 
     def __post_init__(self) -> None:
         model = self.block.model
-        spelled = class_spellings(model)
-        positions = {spelling: number for number, spelling in enumerate(spelled)}
-        # The decimal sign of the options is that of a CSV.
-        signs = {True: self.block.decimal, False: "."}
-        tables = {is_csv: LevelTable(positions, spelled_type(spelled), (), sign) for is_csv, sign in signs.items()}
         object.__setattr__(self, "layers", gradient_layers(model, network_of(model, self.block.path)))
-        object.__setattr__(self, "_tables", tables)
+        object.__setattr__(self, "_classes", TargetClasses(class_spellings(model), self.block.decimal))
 
     def summer(self) -> GradientSummer | StepSummer:
         """Return what adds up the rows of one chunk."""
@@ -94,7 +88,10 @@ class GradientReader:
         codes, without = None, np.zeros(tally.rows, dtype=np.bool_)
         if self.target is not None:
             column = BatchColumn(len(features), self.target, columns[-1])
-            codes = self._codes(column, self._tables[file.format == "csv"], tally, without)
+            is_csv = file.format == "csv"
+            codes, missing = self._classes.judged(column, tally, self.missing_target, is_csv=is_csv)
+            # Where a missing target is an error, these rows are rejected already.
+            without |= missing
         batch.settle(Values((), null=tally.null_count, rejected=tally.cells(tally.rejected)))
         used = np.ones(tally.rows, dtype=np.bool_) if tally.null is None else ~tally.null
         used[tally.rejected] = False
@@ -125,18 +122,3 @@ class GradientReader:
             f"{format_count(most)} steps of this network fit the {format_bytes(self.row_bytes)} that a row may take",
             "raise --memory, lower --workers, or cut such sequences",
         ).at(path, row=row)
-
-    def _codes(self, column: BatchColumn, table: LevelTable, tally: RowTally, without: Mask) -> Codes:
-        """Return the class of each row; note in ``without`` which have no target where those are left out."""
-        cells = levels(column.array)
-        found = self._recent.find(table, cells.dictionary)
-        codes = found.positions.take(cells.codes, mode="clip")
-        missing = found.is_missing.take(cells.codes, mode="clip")
-        if cells.null is not None:
-            missing |= cells.null
-        tally.add_bad(np.flatnonzero((codes < 0) & ~missing), column, "target unknown")
-        if self.missing_target == "drop":
-            without |= missing
-        else:
-            tally.add_bad(np.flatnonzero(missing), column, "target missing")
-        return codes

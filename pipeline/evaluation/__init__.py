@@ -17,7 +17,6 @@ results     what is reported
 terms       what an evaluation is of: two can be added up if they agree on it
 job         what is read, and how
 scoring     from models, or a column, to scores, probabilities and losses
-classes     which class each row of a target column is of
 reading     the rows of a batch: which are evaluated, which are left out and why
 tiles       used rows gathered, whatever the batches are
 groups      states by the values of columns

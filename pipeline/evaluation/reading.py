@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Cause, MissingTarget, Precision
-from pipeline.evaluation.classes import TargetClasses
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
@@ -22,6 +21,7 @@ from pipeline.evaluation.totals import ChunkTotals, KnownKeys
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, ColumnComparison, Divider, parse_holdout
 from pipeline.models.columns import Mask, levels, numbers, unfit_columns
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.models.target_classes import TargetClasses
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import InputFile, Need

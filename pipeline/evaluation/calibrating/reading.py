@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import MissingTarget
-from pipeline.evaluation.classes import TargetClasses
 from pipeline.evaluation.tiles import Codes, Floats
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, Divider
 from pipeline.models import ScoreBlock
@@ -23,6 +22,7 @@ from pipeline.models.columns import Mask, numbers
 from pipeline.models.logistic.making import class_spellings
 from pipeline.models.network.score import NetworkBlock
 from pipeline.models.tally import BatchColumn, RowTally
+from pipeline.models.target_classes import TargetClasses
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import InputFile, Need
@@ -87,7 +87,8 @@ class RawReader:
         block = cast("RawBlock", of_file(self.block, file, needs[:count]))
         arrays, _ = block.scores(batch.data.columns[:count], tally)
         raw = np.stack([np.asarray(numbers(array).values, dtype=np.float64) for array in arrays])
-        codes, missing = self._codes(batch, count, tally, is_csv=file.format == "csv")
+        column = BatchColumn(count, self.target, batch.data.column(count))
+        codes, missing = self._classes.judged(column, tally, self.missing_target, is_csv=file.format == "csv")
         folds = self._folds(batch, file.path, tally)
         null = tally.null
         cells = tally.cells(tally.rejected)
@@ -105,15 +106,6 @@ class RawReader:
             not_finite=_count(scored) - _count(used),
             without_target=tally.rows - rejected - _count(known),
         )
-
-    def _codes(self, batch: Batch, place: int, tally: RowTally, *, is_csv: bool) -> tuple[Codes, Mask]:
-        """Return the class of each row, and where it has none."""
-        column = BatchColumn(place, self.target, batch.data.column(place))
-        codes, missing = self._classes.find(column.array, is_csv=is_csv)
-        tally.add_bad(np.flatnonzero((codes < 0) & ~missing), column, "target unknown")
-        if self.missing_target == "error":
-            tally.add_bad(np.flatnonzero(missing), column, "target missing")
-        return codes, missing
 
     def _folds(self, batch: Batch, path: str, tally: RowTally) -> npt.NDArray[np.int8]:
         divider = self.divider

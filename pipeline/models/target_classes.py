@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.evaluation.tiles import Codes
+from pipeline.choices import MissingTarget
 from pipeline.models.columns import Mask, RecentLevels, levels
 from pipeline.models.levels import LevelTable, spelled_type
+from pipeline.models.tally import BatchColumn, RowTally
+
+Codes = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,3 +48,22 @@ class TargetClasses:
         codes: Codes = found.positions.take(cells.codes, mode="clip")
         missing: Mask = found.is_missing.take(cells.codes, mode="clip")
         return codes, missing if cells.null is None else missing | cells.null
+
+    def judged(
+        self, column: BatchColumn, tally: RowTally, missing_target: MissingTarget, *, is_csv: bool
+    ) -> tuple[Codes, Mask]:
+        """Return what :meth:`find` returns, after rows of no class were noted as bad; without a target only by choice.
+
+        Parameters
+        ----------
+        column : BatchColumn
+        tally : RowTally
+            Where bad rows are noted.
+        missing_target : {"error", "drop"}
+            Whether a row without a target is bad.
+        """
+        codes, missing = self.find(column.array, is_csv=is_csv)
+        tally.add_bad(np.flatnonzero((codes < 0) & ~missing), column, "target unknown")
+        if missing_target == "error":
+            tally.add_bad(np.flatnonzero(missing), column, "target missing")
+        return codes, missing
