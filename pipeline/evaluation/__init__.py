@@ -2,7 +2,6 @@
 
 exact       sums without rounding
 keys        tables of rows by key, merged
-finding     where a key is in a list
 counting    rows into tables
 joint       rows of two models counted by pairs of keys
 states      what is kept of a group of rows: tiles in, states merged

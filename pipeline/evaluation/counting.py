@@ -1,4 +1,4 @@
-"""Rows into a table of keys, tile by tile.
+"""Rows into a table of keys: they are put in order, and neighbours of one key add up.
 
 Each row is added to the totals of its key in fixed point, so that neither the order of rows nor how they are cut into
 tiles changes a bit.
@@ -6,36 +6,41 @@ tiles changes a bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.evaluation.exact import LOWER_BITS, UPPER_BITS, Floats, carry, fixed_rows
-from pipeline.evaluation.finding import KeyFinder, Places, finder_of, starts_of
-from pipeline.evaluation.keys import PLAIN_SUMS, KeyTable, least_shift, merged
+from pipeline.evaluation.exact import BLOCK_ROWS, LOWER_BITS, UPPER_BITS, Counts, Floats, carry, fixed_rows
+from pipeline.evaluation.keys import WEIGHTED_SUMS, KeyTable, Places, least_shift, merged, starts_of, united
 from pipeline.kernels.order import Keys, keys_of, values_of
 
-_FEW_PLACES = 1 << 10
+Mask = npt.NDArray[np.bool_]
+
+# Tables of fewer keys are merged as a whole: adding to places of a larger one does not pay.
+_FEW_KEYS = 1 << 14
+# Keys that a table lacks wait until they are this part of it.
+_PART_WAITING = 8
 _WORD = 8
 # Squares of probabilities without weights: in one part, in units of 2**-42.
 _SQUARE = 2.0**42
 _SQUARE_UPPER = 42 - UPPER_BITS
 _SQUARE_LOWER = LOWER_BITS - _SQUARE_UPPER
 _SQUARE_MASK = np.int64((1 << _SQUARE_UPPER) - 1)
+# Lower parts of so many rows, or tables, add up to less than 2**63.
+_UNSETTLED = 1 << 20
 # Without weights a number of rows and the upper part of a sum of p, which is below 2**41, are added as one number.
 _ROW_BITS = 41
 _ROW = np.int64(1 << _ROW_BITS)
 _ROW_MASK = np.int64((1 << _ROW_BITS) - 1)
-_PLAIN_LOWER = np.s_[2 + PLAIN_SUMS : 4 + PLAIN_SUMS]
-# Lower parts, packed numbers and squares, of so many rows add up to less than 2**63.
-_UNSETTLED_ROWS = 1 << 20
+_SIGN = np.uint64(1 << 63)
+_ONE = np.uint64(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyedRows:
-    """At most 2**19 rows that are to be counted.
+    """At most 2**20 rows that are to be counted.
 
     Attributes
     ----------
@@ -45,19 +50,131 @@ class KeyedRows:
         A function of the score that never falls; the same array where it is the score.
     positive : ndarray of bool, shape (rows,)
     weights : ndarray of float64, shape (rows,), or None
-        From 0 up to and without 2**24.
+        From 0 up to and without 2**23.
     """
 
     scores: Floats
     probabilities: Floats
-    positive: npt.NDArray[np.bool_]
+    positive: Mask
     weights: Floats | None = None
 
 
-class KeyCounter:
-    """A table of keys that rows are added to. For one thread.
+def table_of(rows: KeyedRows, most: int, shift: int = 0) -> KeyTable:
+    """Return the table of rows, with at most so many keys, of which at least so many bits are left out."""
+    ordered = _Ordered.of(rows)
+    keys = ordered.keys
+    shift = least_shift(keys, most, shift)
+    starts = starts_of(keys >> np.uint64(shift))
+    table = KeyTable.blank(most, shift, len(starts), weighted=rows.weights is not None)
+    table.smallest[:] = keys[starts]
+    table.largest[:-1], table.largest[-1:] = keys[starts[1:] - 1], keys[-1:]
+    for of_keys, of_rows in _blocks(starts, len(keys)):
+        ordered.add_up(of_rows, starts[of_keys] - of_rows.start, table, of_keys)
+    carry(*table.sum_parts())
+    return table
 
-    While it grows, its keys are in the order in which they came, with a guide to them; it travels as its table.
+
+def _blocks(starts: Places, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield neighbouring keys and their rows: what stays in the cache, or one key of more rows."""
+    ends = np.append(starts[1:], rows)
+    first = 0
+    while first < len(starts):
+        last = int(np.searchsorted(ends, starts[first] + BLOCK_ROWS, side="right"))
+        last = max(last, first + 1)
+        yield slice(first, last), slice(int(starts[first]), int(ends[last - 1]))
+        first = last
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ordered:
+    """Rows in ascending order.
+
+    Attributes
+    ----------
+    keys : ndarray of uint64
+        All 64 bits.
+    order : ndarray of intp, or None
+        Which row is at each place; ``None`` where the keys are the probabilities, and the classes are at hand.
+    positive : ndarray of bool
+        In the order of the keys where ``order`` is ``None``, else in that of the rows.
+    rows : KeyedRows
+    """
+
+    keys: Keys
+    order: Places | None
+    positive: Mask
+    rows: KeyedRows
+
+    @classmethod
+    def of(cls, rows: KeyedRows) -> _Ordered:
+        """Put rows in order."""
+        keys = np.empty(len(rows.scores), dtype=np.uint64)
+        for start in range(0, len(keys), BLOCK_ROWS):
+            keys[start : start + BLOCK_ROWS] = keys_of(rows.scores[start : start + BLOCK_ROWS])
+        if rows.weights is None and rows.probabilities is rows.scores and (keys >= _SIGN).all():
+            # No number is negative: the place of the sign has room for the class, and sorting alone is fast.
+            keys <<= _ONE
+            keys |= rows.positive
+            keys.sort()
+            positive = (keys & _ONE).astype(np.bool_)
+            keys >>= _ONE
+            keys |= _SIGN
+            return cls(keys, None, positive, rows)
+        order = np.argsort(keys)
+        return cls(keys[order], order, rows.positive, rows)
+
+    def add_up(self, of_rows: slice, starts: Places, table: KeyTable, of_keys: slice) -> None:
+        """Add up some rows into the table; ``starts`` are those of their keys among them."""
+        here: slice | Places = of_rows
+        if self.order is None:
+            probabilities, positive = values_of(self.keys[of_rows]), self.positive[of_rows]
+            table.least[of_keys] = probabilities[starts]
+        else:
+            here = self.order[of_rows]
+            probabilities, positive = self.rows.probabilities[here], self.positive[here]
+            table.least[of_keys] = np.minimum.reduceat(probabilities, starts)
+        totals = table.totals[:, of_keys]
+        if self.rows.weights is None:
+            _add_up_plain(probabilities, positive, starts, totals)
+        else:
+            _add_up_weighted(probabilities, positive, self.rows.weights[here], starts, totals)
+
+
+def _add_up_plain(probabilities: Floats, positive: Mask, starts: Places, totals: Counts) -> None:
+    upper, lower = fixed_rows(probabilities)
+    upper += _ROW
+    packed = _by_class(upper, positive, starts)
+    totals[:2] = packed >> _ROW_BITS
+    totals[2:4] = packed & _ROW_MASK
+    totals[5:7] = _by_class(lower, positive, starts)
+    probabilities *= probabilities
+    probabilities *= _SQUARE
+    squares = np.add.reduceat(np.rint(probabilities, out=probabilities).astype(np.int64), starts)
+    totals[4], totals[7] = squares >> _SQUARE_UPPER, (squares & _SQUARE_MASK) << _SQUARE_LOWER
+
+
+def _add_up_weighted(probabilities: Floats, positive: Mask, weights: Floats, starts: Places, totals: Counts) -> None:
+    totals[:2] = _by_class(np.ones(len(positive), dtype=np.int64), positive, starts)
+    for sum_ in (0, 2, 4):
+        for first, part in zip((2, 2 + WEIGHTED_SUMS), fixed_rows(weights), strict=True):
+            row = first + sum_
+            if sum_ < 4:
+                totals[row : row + 2] = _by_class(part, positive, starts)
+            else:
+                totals[row] = np.add.reduceat(part, starts)
+        weights *= probabilities
+
+
+def _by_class(values: Counts, positive: Mask, starts: Places) -> Counts:
+    """Return the sums of positives and of negatives by key, shape (2, keys). Changes the values."""
+    total = np.add.reduceat(values, starts)
+    values *= positive
+    positives = np.add.reduceat(values, starts)
+    return np.stack([positives, total - positives])
+
+
+class KeyCounter:
+    """A table of keys that rows and other tables are added to. For one thread; it travels as its table.
 
     Parameters
     ----------
@@ -66,184 +183,73 @@ class KeyCounter:
     """
 
     def __init__(self, table: KeyTable) -> None:
-        self._table: KeyTable | None = table
-        self._is_score = False
+        self._table = table
+        # The same arrays with room for keys that it lacks, while others are added to it; and these keys.
+        self._cells: KeyTable | None = None
+        self._waiting = table.emptied()
         self._unsettled = 0
 
     def __reduce__(self) -> tuple[type[KeyCounter], tuple[KeyTable]]:
         return KeyCounter, (self.table(),)
 
-    def _load(self, table: KeyTable) -> None:
-        self._most, self._shift, self._count = table.most, table.shift, len(table)
-        size = max(min(_FEW_PLACES, table.most), min(2 * self._count, table.most))
-        smallest, largest = table.ends()
-        self._smallest, self._largest = _grown(smallest, size, np.inf), _grown(largest, size, -np.inf)
-        self._least, self._totals = _grown(table.least, size, np.inf), _grown(table.totals, size, 0)
-        self._keys = _grown(table.keys(table.shift), size, 0)
-        self._squares = np.zeros(size, dtype=np.int64)
-        self._packed = np.zeros((2, size), dtype=np.int64)
-        self._finder: KeyFinder = finder_of(self._keys[: self._count], self._shift)
-
     def table(self) -> KeyTable:
-        """Return the table of all rows; the counter keeps nothing else then."""
-        if self._table is None:
-            self._table = self._ordered()
-            self._load(KeyTable.empty())
+        """Return the table of all rows."""
+        self._settle()
         return self._table
-
-    def take(self) -> KeyTable:
-        """Return the table of all rows, and begin anew with the keys that there are, in which more rows may be.
-
-        As many bits are left out from then on as now, or more: merged, such tables are what one table of all rows is.
-        """
-        if self._table is not None:
-            table, self._table = self._table, self._table.emptied()
-            return table
-        table = self._ordered()
-        for values, empty in ((self._smallest, np.inf), (self._largest, -np.inf), (self._least, np.inf)):
-            values.fill(empty)
-        self._totals.fill(0)
-        return table
 
     def merge(self, other: KeyCounter) -> None:
         """Add other rows."""
-        self._table = merged(self.table(), other.table())
+        self._add(other.table())
 
     def limit(self, most: int) -> None:
         """Keep at most so many keys from now on."""
-        self._table = self.table().limited(most)
+        self._settle()
+        self._replace(self._table.limited(most))
 
     def add(self, rows: KeyedRows) -> None:
         """Add rows."""
-        if self._table is not None:
-            self._load(self._table)
-            self._table = None
-        if self._unsettled + len(rows.scores) > _UNSETTLED_ROWS:
+        self._add(table_of(rows, self._table.most, self._table.shift))
+
+    def _add(self, table: KeyTable) -> None:
+        shift, most = max(table.shift, self._table.shift), min(table.most, self._table.most)
+        if (shift, most) != (self._table.shift, self._table.most) or len(self._table) < _FEW_KEYS:
             self._settle()
-        self._unsettled += len(rows.scores)
-        scores = rows.scores + 0.0  # minus zero is zero
-        places = self._places(scores)
-        self._is_score = rows.probabilities is rows.scores
-        # One array after the other: each stays in the cache while all rows are added to it.
-        # Few rows are outside of the others of their keys, and to look costs less than to write.
-        outside = np.flatnonzero(self._smallest.take(places) > scores)
-        np.minimum.at(self._smallest, places[outside], scores[outside])
-        outside = np.flatnonzero(self._largest.take(places) < scores)
-        np.maximum.at(self._largest, places[outside], scores[outside])
-        if not self._is_score:
-            np.minimum.at(self._least, places, rows.probabilities)
-        of_class = places + ~rows.positive * np.intp(self._totals.shape[1])
-        if rows.weights is None:
-            self._add_plain(places, of_class, rows.probabilities)
-        else:
-            self._add_weighted(places, of_class, rows.probabilities, rows.weights)
+            self._replace(merged(self._table, table))
+        elif len(table):
+            self._add_at_places(table)
 
-    def _add_plain(self, places: Places, of_class: Places, probabilities: Floats) -> None:
-        upper, lower = fixed_rows(probabilities)
-        upper += _ROW
-        np.add.at(self._packed.reshape(-1), of_class, upper)
-        np.add.at(self._totals[_PLAIN_LOWER].reshape(-1), of_class, lower)
-        squares = probabilities * probabilities
-        squares *= _SQUARE
-        np.rint(squares, out=squares)
-        np.add.at(self._squares, places, squares.astype(np.int64))
-
-    def _add_weighted(self, places: Places, of_class: Places, probabilities: Floats, weights: Floats) -> None:
-        np.add.at(self._totals[:2].reshape(-1), of_class, np.int64(1))
-        self._add_to(0, of_class, weights)
-        weighted = weights * probabilities
-        self._add_to(2, of_class, weighted)
-        weighted *= probabilities
-        self._add_to(4, places, weighted)
-
-    def _add_to(self, row: int, places: Places, values: Floats) -> None:
-        """Add numbers to a row of the sums, or to it and the next one: places run on."""
-        half = 1 + len(self._totals) // 2
-        for first, part in zip((2 + row, half + row), fixed_rows(values), strict=True):
-            np.add.at(self._totals[first : first + 2].reshape(-1), places, part)
+    def _add_at_places(self, table: KeyTable) -> None:
+        """Add a table to the keys that there are; keys that are not there wait."""
+        if self._cells is None:
+            self._cells = self._table.with_room()
+            self._table = self._cells.of(np.s_[:-1])
+        keys, nowhere = table.keys(self._table.shift), len(self._table)
+        known = self._cells.keys(self._table.shift)
+        places = np.searchsorted(known[:nowhere], keys)
+        is_new = (places == nowhere) | (known[places] != keys)
+        places[is_new] = nowhere
+        self._cells.add_at(places, table)
+        if is_new.any():
+            self._waiting = united(self._waiting, table.of(is_new).coarsened(self._table.shift))
+        self._unsettled += 1
+        room = min(len(self._table) // _PART_WAITING, self._table.most - len(self._table))
+        if len(self._waiting) > room or self._unsettled > _UNSETTLED:
+            self._settle()
 
     def _settle(self) -> None:
-        """Carry what the lower parts have too much."""
-        self._unsettled = 0
-        used = np.s_[: self._count]
-        half = 1 + len(self._totals) // 2
-        upper, lower = self._totals[2:half, used], self._totals[half:, used]
-        if len(upper) == PLAIN_SUMS:
-            packed, squares = self._packed[:, used], self._squares[used]
-            self._totals[:2, used] += packed >> _ROW_BITS
-            upper[:2] += packed & _ROW_MASK
-            packed[:] = 0
-            upper[-1] += squares >> _SQUARE_UPPER
-            lower[-1] += (squares & _SQUARE_MASK) << _SQUARE_LOWER
-            squares[:] = 0
-        carry(upper, lower)
+        """Take in the keys that wait, and carry what lower parts have too much."""
+        if self._cells is None:
+            return
+        self._cells, self._unsettled = None, 0
+        carry(*self._table.sum_parts())
+        if len(self._waiting):
+            self._replace(merged(self._table, self._waiting))
 
-    def _places(self, scores: Floats) -> Places:
-        """Return the places of rows, after room was made for keys that are new."""
-        places = self._finder.look_up(scores)
-        missing = np.flatnonzero(places < 0)
-        if not len(missing):
-            return places
-        ordered = np.sort(keys_of(scores[missing]))
-        if self._count + len(starts_of(ordered >> np.uint64(self._shift))) > self._most:
-            # Keys become shorter, and those without rows are left: all rows need their places.
-            if len(missing) < len(scores):
-                missing, ordered = np.arange(len(scores)), np.sort(keys_of(scores))
-            self._make_room(ordered)
-        self._take_in(ordered)
-        places[missing] = self._finder.look_up(scores[missing])
-        return places
-
-    def _make_room(self, ordered: Keys) -> None:
-        """Leave out as many bits as it takes to add rows, given by all bits in order."""
-        table = self._ordered()
-        starts = starts_of(ordered >> np.uint64(self._shift))
-        shift = least_shift(np.sort(np.concatenate([table.smallest, ordered[starts]])), self._most, self._shift)
-        self._load(table.coarsened(shift))
-
-    def _take_in(self, ordered: Keys) -> None:
-        """Add the keys of rows, given by all bits in order."""
-        starts = starts_of(ordered >> np.uint64(self._shift))
-        keys = ordered[starts]
-        rows = values_of(keys)
-        if self._count:
-            is_new = self._finder.look_up(rows) < 0
-            keys, rows = keys[is_new], rows[is_new]
-        first, self._count = self._count, self._count + len(rows)
-        if self._count > len(self._smallest):
-            # Half full at most, or as large as it may become: growing takes longer than keeping room.
-            self._grow(min(max(2 * self._count, _FEW_PLACES), self._most))
-        self._smallest[first : self._count] = rows
-        self._largest[first : self._count] = rows
-        self._keys[first : self._count] = keys >> np.uint64(self._shift)
-        if not first or not self._finder.enter(self._keys[first : self._count], first):
-            self._finder = finder_of(self._keys[: self._count], self._shift)
-
-    def _grow(self, size: int) -> None:
-        self._smallest, self._largest = _grown(self._smallest, size, np.inf), _grown(self._largest, size, -np.inf)
-        self._least, self._totals = _grown(self._least, size, np.inf), _grown(self._totals, size, 0)
-        self._keys = _grown(self._keys, size, 0)
-        self._squares, self._packed = _grown(self._squares, size, 0), _grown(self._packed, size, 0)
-
-    def _ordered(self) -> KeyTable:
-        """Return the table of the keys that have rows."""
-        self._settle()
-        used = np.flatnonzero(self._totals[0, : self._count] + self._totals[1, : self._count])
-        used = used[np.argsort(self._smallest[used])]
-        least = self._smallest if self._is_score else self._least
-        totals = np.stack([row[used] for row in self._totals])
-        ends = keys_of(self._smallest[used]), keys_of(self._largest[used])
-        return KeyTable(self._most, self._shift, *ends, least[used], totals)
-
-
-def _grown(values: Any, size: int, empty: float) -> Any:
-    """Return an array whose last axis is longer."""
-    grown = np.full((*values.shape[:-1], size), empty, dtype=values.dtype)
-    grown[..., : values.shape[-1]] = values
-    return grown
+    def _replace(self, table: KeyTable) -> None:
+        self._table, self._waiting = table, table.emptied()
 
 
 def tile_bytes(rows: int) -> int:
-    """Return the bytes that adding a tile of so many rows takes besides the tile and the counter."""
-    # Scores, places, places by class, two parts of a sum and what they are made from.
+    """Return the bytes that adding a tile of so many rows takes besides the tile and the tables."""
+    # Keys, their order, two parts of a sum and what they are made from.
     return _WORD * 6 * rows

@@ -25,8 +25,8 @@ SMALLEST_WEIGHT = 2.0 ** -(UPPER_BITS + LOWER_BITS)
 # The same for numbers of which a block adds up to less than 2**53 in both parts.
 _SMALL = 2.0**10
 _SMALL_UPPER_BITS, _SMALL_LOWER_BITS = 28, 34
-# Of 2**19 numbers below it the upper parts add up to an int64.
-MOST_FIXED = 2.0**24
+# Of 2**20 numbers below it the upper parts add up to an int64.
+MOST_FIXED = 2.0**23
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class ExactSum:
             self.undefined += math.isnan(value)
 
     def add_rows(self, values: Floats) -> None:
-        """Add numbers, not negative and at most 2**19 of them; those below 2**24 are rounded to 2**-62."""
+        """Add numbers, not negative; those below 2**23 are rounded to 2**-62."""
         largest = values.max(initial=0.0)
         if not largest < MOST_FIXED:  # NaN among them
             is_large = ~(values < MOST_FIXED)
@@ -106,7 +106,7 @@ class ExactSum:
 
 
 def fixed_rows(values: Floats) -> tuple[Counts, Counts]:
-    """Return the upper and the lower part of numbers from 0 to 2**24: ``upper * 2**-20 + lower * 2**-62``.
+    """Return the upper and the lower part of numbers from 0 to 2**23: ``upper * 2**-20 + lower * 2**-62``.
 
     Each is rounded to 2**-62; what is then added up, in any order and in any parts, is not rounded again. Parts of
     up to 2**20 numbers can be added before a :func:`carry`.

@@ -70,10 +70,6 @@ class JointTable:
         first, second = (keys_of(each) >> np.uint64(shift) for each in scores)
         return _counted(cls(most, shift, first, second, np.stack([positive, ~positive]).astype(np.int64)))
 
-    def emptied(self) -> JointTable:
-        """Return the table without its rows, which leaves out as many bits."""
-        return replace(self, first=self.first[:0], second=self.second[:0], counts=self.counts[:, :0])
-
     def limited(self, most: int) -> JointTable:
         """Return the table with as few bits left out as so many pairs allow; fewer than may be now."""
         return _counted(replace(self, most=min(most, self.most)))

@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.evaluation.exact import Counts, Floats, carry, floats_of
-from pipeline.evaluation.finding import places_of, starts_of
 from pipeline.kernels.order import Keys, values_of
+
+Places = npt.NDArray[np.intp]
 
 MOST_KEYS = 1 << 18
 _BITS = 64
@@ -64,11 +65,11 @@ class KeyTable:
         return cls(most, 0, none, none, np.empty(0), np.empty((2 + 2 * sums, 0), dtype=np.int64))
 
     @classmethod
-    def blank(cls, like: KeyTable, shift: int, size: int) -> KeyTable:
-        """Return a table of so many keys without rows."""
-        smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
-        totals = np.zeros((len(like.totals), size), dtype=np.int64)
-        return cls(like.most, shift, smallest, largest, np.full(size, np.inf), totals)
+    def blank(cls, most: int, shift: int, size: int, *, weighted: bool) -> KeyTable:
+        """Return a table whose arrays are to be filled."""
+        rows = 2 + 2 * (WEIGHTED_SUMS if weighted else PLAIN_SUMS)
+        smallest, largest = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)
+        return cls(most, shift, smallest, largest, np.empty(size), np.empty((rows, size), dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.smallest)
@@ -102,14 +103,41 @@ class KeyTable:
         if shift == self.shift or not len(self):
             return replace(self, shift=shift)
         starts = starts_of(self.keys(shift))
-        places = places_of(starts, len(self))
-        table = KeyTable.blank(self, shift, len(starts))
-        table.smallest[:], table.least[:] = self.smallest[starts], np.minimum.reduceat(self.least, starts)
-        table.largest[:] = self.largest[np.append(starts[1:], len(self)) - 1]
-        for total, row in zip(table.totals, self.totals, strict=True):
-            np.add.at(total, places, row)
+        table = replace(
+            self,
+            shift=shift,
+            smallest=self.smallest[starts],
+            largest=self.largest[np.append(starts[1:], len(self)) - 1],
+            least=np.minimum.reduceat(self.least, starts),
+            totals=np.add.reduceat(self.totals, starts, axis=1),
+        )
         carry(*table.sum_parts())
         return table
+
+    def of(self, places: Places | npt.NDArray[np.bool_] | slice) -> KeyTable:
+        """Return the table of some of the keys; with a slice its arrays are views."""
+        ends = self.smallest[places], self.largest[places]
+        return KeyTable(self.most, self.shift, *ends, self.least[places], self.totals[:, places])
+
+    def spread(self, size: int, places: Places | slice) -> KeyTable:
+        """Return a table of so many keys, of which these are at some places and the others have no rows."""
+        smallest, largest = np.full(size, _TOP), np.zeros(size, dtype=np.uint64)
+        least, totals = np.full(size, np.inf), np.zeros((len(self.totals), size), dtype=np.int64)
+        smallest[places], largest[places], least[places] = self.smallest, self.largest, self.least
+        totals[:, places] = self.totals
+        return KeyTable(self.most, self.shift, smallest, largest, least, totals)
+
+    def with_room(self) -> KeyTable:
+        """Return a copy with a key more, the last of all, which has no rows."""
+        return self.spread(len(self) + 1, np.s_[:-1])
+
+    def add_at(self, places: Places, other: KeyTable) -> None:
+        """Add the rows of another table, whose keys are at these places, in place; lower parts are not carried."""
+        np.minimum.at(self.smallest, places, other.smallest)
+        np.maximum.at(self.largest, places, other.largest)
+        np.minimum.at(self.least, places, other.least)
+        for total, row in zip(self.totals, other.totals, strict=True):
+            np.add.at(total, places, row)
 
     def emptied(self) -> KeyTable:
         """Return the table without its rows, which leaves out as many bits."""
@@ -158,7 +186,7 @@ class KeyTable:
 def merged(one: KeyTable, other: KeyTable) -> KeyTable:
     """Return the table of the rows of both."""
     shift, most = max(one.shift, other.shift), min(one.most, other.most)
-    table = _united(one.coarsened(shift), other.coarsened(shift))
+    table = united(one.coarsened(shift), other.coarsened(shift))
     return replace(table, most=most).limited(most)
 
 
@@ -177,7 +205,7 @@ def least_shift(ordered: Keys, most: int, shift: int) -> int:
     return high
 
 
-def _united(one: KeyTable, other: KeyTable) -> KeyTable:
+def united(one: KeyTable, other: KeyTable) -> KeyTable:
     """Return the table of the rows of two tables of the same shift, whatever the number of keys."""
     if not (len(one) and len(other)):
         return one if len(one) else other
@@ -186,15 +214,16 @@ def _united(one: KeyTable, other: KeyTable) -> KeyTable:
     order = np.argsort(keys, kind="stable")
     starts = starts_of(keys[order])
     places = np.empty(len(keys), dtype=np.intp)
-    places[order] = places_of(starts, len(keys))
-    ours, theirs = places[: len(one)], places[len(one) :]
-    table = KeyTable.blank(one, one.shift, len(starts))
-    table.smallest[ours], table.largest[ours], table.least[ours] = one.smallest, one.largest, one.least
-    table.smallest[theirs] = np.minimum(table.smallest[theirs], other.smallest)
-    table.largest[theirs] = np.maximum(table.largest[theirs], other.largest)
-    table.least[theirs] = np.minimum(table.least[theirs], other.least)
-    for total, mine, its in zip(table.totals, one.totals, other.totals, strict=True):
-        total[ours] = mine
-        total[theirs] += its
+    places[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(keys)))
+    table = one.spread(len(starts), places[: len(one)])
+    table.add_at(places[len(one) :], other)
     carry(*table.sum_parts())
     return table
+
+
+def starts_of(keys: Keys) -> Places:
+    """Return where a run of equal keys begins."""
+    is_new = np.empty(len(keys), dtype=np.bool_)
+    is_new[:1] = True
+    np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
+    return np.flatnonzero(is_new)

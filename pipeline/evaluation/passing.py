@@ -13,12 +13,12 @@ from pipeline.canonical import digest
 from pipeline.errors import BalanceError, ConfigurationError, UsageError
 from pipeline.evaluation.counting import tile_bytes
 from pipeline.evaluation.features import feature_warnings
-from pipeline.evaluation.finding import GUIDE_BYTES
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
 from pipeline.evaluation.states import TILE_ROWS
 from pipeline.evaluation.terms import EvaluationTerms
+from pipeline.evaluation.tiles import tile_rows
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
@@ -51,7 +51,7 @@ _FLOAT = 8
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
 _MISLED = 4
-# What counters of keys take, in units of their tables: they keep room for as many keys again.
+# Tables while one is added to another, in units of one: both, and what they become.
 _ROOM = 3
 _END = "nothing was measured"
 
@@ -113,9 +113,7 @@ class EvaluatedRows:
 def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
     """Return what the rows of a chunk add up to: the step."""
     reader = context.once("reader", reader_of)
-    # A chunk of a CSV may turn out to begin elsewhere: rows of a first try at it would then be in no total.
-    certain = all(context.job.files[piece.file][0].format == "parquet" for piece in context.chunk.slices)
-    chunk = ChunkTotals(reader.terms, reader.known if certain else None)
+    chunk = ChunkTotals(reader.terms)
     for batch in context.batches():
         if batch.data.num_rows:
             reader.add(batch, context.job.files[batch.file][0], context.needs(batch.file), chunk)
@@ -234,11 +232,12 @@ def _identity(facts: FileFacts) -> list[object]:
 
 
 def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> StepCosts:
-    terms, tile_rows = job.terms, min(TILE_ROWS, chunk_rows)
+    terms = job.terms
     outputs = 1 if len(terms.classes) == 2 else len(terms.classes)
     models = max(1, len(job.blocks))
     # Scores, probabilities and losses; the class, the weight, and groups.
     row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)
+    of_tile = min(tile_rows(_FLOAT * row), chunk_rows)
     payload, fewer = totals_bytes(terms, chunk_rows), _fewer(terms)
     return StepCosts(
         scratch_bytes=_FLOAT * 2 * row + sum(block.scratch_row_bytes for block in job.blocks),
@@ -250,11 +249,10 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         shared_bytes=settings_bytes(job.settings()),
         table_bytes=sum(block.table_bytes for block in job.blocks),
         # Those of all chunks, and what they become while a payload is added.
-        totals_bytes=2 * totals_bytes(terms, all_rows),
+        totals_bytes=_ROOM * totals_bytes(terms, all_rows),
         step_bytes=_ROOM * payload
-        + models * min(GUIDE_BYTES, payload)
-        + _FLOAT * tile_rows * row * (2 if terms.by else 1)
-        + tile_bytes(tile_rows)
+        + _FLOAT * of_tile * row * (2 if terms.by else 1)
+        + tile_bytes(of_tile)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
 

@@ -17,7 +17,7 @@ from pipeline.choices import Cause, MissingTarget, Precision
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
-from pipeline.evaluation.totals import ChunkTotals, KnownKeys
+from pipeline.evaluation.totals import ChunkTotals
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, ColumnComparison, Divider, parse_holdout
 from pipeline.models.columns import Mask, levels, numbers, unfit_columns
 from pipeline.models.tally import BatchColumn, RowTally
@@ -134,8 +134,6 @@ class EvaluationReader:
         Spellings of null in text of a CSV that is read as it is.
     times : tuple of str
         The columns of groups that are times.
-    known : KnownKeys
-        The keys of chunks that were read.
     """
 
     blocks: tuple[ScoresColumns, ...]
@@ -145,7 +143,6 @@ class EvaluationReader:
     precision: Precision = "fast"
     nulls: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
-    known: KnownKeys = field(init=False, default_factory=KnownKeys)
     columns: EvaluatedColumns = field(init=False)
     divider: Divider | None = field(init=False)
     target: TargetClasses = field(init=False)

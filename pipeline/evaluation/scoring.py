@@ -23,6 +23,8 @@ from pipeline.types.inputs import InputFile, Need
 
 # What scikit-learn takes for a probability of 0 in its log loss.
 SMALLEST_SHARE = float(np.finfo(np.float64).eps)
+# From here on the logarithm of 1 - p is good to 2e-13 although 1 - p is rounded.
+_ROUNDED = 2.0**-10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,10 +175,7 @@ class ColumnScorer:
         """Return how well the probabilities fit the classes of their rows."""
         probability, positive = scores.probabilities, codes == 1
         with np.errstate(all="ignore"):
-            if self.precision == "reproducible":
-                losses = _reproducible_losses(probability, positive)
-            else:
-                losses = np.where(positive, -np.log(probability), -np.log1p(-probability))
+            losses = _column_losses(probability, positive, self.precision)
         return Judged(None, probability, *_clipped(losses))
 
 
@@ -186,13 +185,14 @@ def _negative_log(shares: Floats, precision: Precision) -> Floats:
     return np.negative(shares, out=shares)
 
 
-def _reproducible_losses(probability: Floats, positive: Mask) -> Floats:
-    """Return the log loss of each row; of negatives by log1p where 1 - p is rounded, below one half."""
-    losses = _negative_log(np.where(positive, probability, 1.0 - probability), "reproducible")
-    is_small = ~positive & (probability < 0.5)
-    small = -probability[is_small]
-    portable.log1p(small, small)
-    losses[is_small] = -small
+def _column_losses(probability: Floats, positive: Mask, precision: Precision) -> Floats:
+    """Return the log loss of each row; of small probabilities of negatives by log1p, where 1 - p is rounded."""
+    losses = _negative_log(np.where(positive, probability, 1.0 - probability), precision)
+    is_small = np.flatnonzero(~positive & (probability < _ROUNDED))
+    if is_small.size:
+        small = -probability[is_small]
+        (portable.log1p if precision == "reproducible" else np.log1p)(small, small)
+        losses[is_small] = -small
     return losses
 
 

@@ -19,7 +19,7 @@ from pipeline.evaluation.exact import BLOCK_ROWS, MOST_FIXED, Counts, ExactSum, 
 from pipeline.evaluation.joint import JointTable, joined
 from pipeline.evaluation.keys import MOST_KEYS, KeyTable
 
-TILE_ROWS = 1 << 19
+TILE_ROWS = 1 << 20
 # Of one class against the rest.
 FEWEST_KEYS = 1 << 8
 # Sums in fixed point are good to twice as much.
@@ -128,18 +128,6 @@ class ModelState:
             FixedCells.empty(*cells) if shape.weighted else None,
         )
 
-    def take(self, shape: StateShape) -> ModelState:
-        """Return the rows so far, and begin anew."""
-        empty = ModelState.empty(shape)
-        taken = ModelState(
-            self.log_loss, self.brier, tuple(KeyCounter(each.take()) for each in self.counters), self.predicted,
-            self.weights,
-        )  # fmt: skip
-        self.log_loss, self.brier, self.predicted, self.weights = (
-            empty.log_loss, empty.brier, empty.predicted, empty.weights,
-        )  # fmt: skip
-        return taken
-
     def merge(self, other: ModelState) -> None:
         """Add other rows."""
         self.log_loss.merge(other.log_loss)
@@ -160,7 +148,10 @@ class ModelState:
 
     def _add_binary(self, tile: ScoredTile, model: int, thresholds: tuple[float, ...]) -> None:
         probabilities, positive = tile.probabilities[model], tile.codes == 1
-        self.brier.add_rows(_weighted(_squares(probabilities, positive), tile.weights))
+        for start in range(0, len(positive), BLOCK_ROWS):
+            block = np.s_[start : start + BLOCK_ROWS]
+            squares = (probabilities[block] - positive[block]) ** 2
+            self.brier.add_rows(_weighted(squares, None if tile.weights is None else tile.weights[block]))
         self.counters[0].add(KeyedRows(tile.scores[model], probabilities, positive, tile.weights))
         for number, threshold in enumerate(thresholds):
             is_flagged = probabilities >= threshold
@@ -175,7 +166,7 @@ class ModelState:
         apart = np.zeros(len(tile.codes))
         for code in range(classes):
             is_class = tile.codes == code
-            apart += _squares(probabilities[code], is_class)
+            apart += (probabilities[code] - is_class) ** 2
             ranked = scores[code]
             its = ranked if scores is probabilities else probabilities[code]
             self.counters[code].add(KeyedRows(ranked, its, is_class, tile.weights))
@@ -256,7 +247,7 @@ class EvaluationState:
         Raises
         ------
         DataError
-            A weight is 2**24 or more, or weights add up to more than sums by key can be.
+            A weight is 2**23 or more, or weights add up to more than sums by key can be.
         """
         if not len(tile.codes):
             return
@@ -300,21 +291,6 @@ class EvaluationState:
             model.merge(its)
         if self.joint is not None and other.joint is not None:
             self.joint = joined(self.joint, other.joint)
-
-    def take(self) -> EvaluationState:
-        """Return the rows so far as a state of its own, and begin anew, prepared for rows like them.
-
-        That saves most of the time that the first tiles of a state take. Merged, states that were taken have the bits
-        of one state of all rows; one alone may leave out more bits than its rows need.
-        """
-        empty = EvaluationState.empty(self.shape)
-        taken = EvaluationState(
-            self.shape, self.classes, self.weights, tuple(model.take(self.shape) for model in self.models), self.joint
-        )
-        self.classes, self.weights = empty.classes, empty.weights
-        if self.joint is not None:
-            self.joint = self.joint.emptied()
-        return taken
 
     def limit(self, most: int) -> None:
         """Keep at most so many keys in each table, from now on."""
@@ -369,16 +345,6 @@ def _weighted(values: Floats, weights: Floats | None) -> Floats:
         return values
     with np.errstate(invalid="ignore"):
         return np.where(weights > 0, values * weights, 0.0)
-
-
-def _squares(probabilities: Floats, positive: npt.NDArray[np.bool_]) -> Floats:
-    """Return squared distances from 1, or from 0."""
-    squares = np.empty(len(probabilities))
-    for start in range(0, len(squares), BLOCK_ROWS):
-        block = np.s_[start : start + BLOCK_ROWS]
-        apart = probabilities[block] - positive[block]
-        np.multiply(apart, apart, out=squares[block])
-    return squares
 
 
 def _named(prefix: str, arrays: Arrays) -> Iterator[tuple[str, npt.NDArray[Any]]]:

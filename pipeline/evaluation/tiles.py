@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ import numpy.typing as npt
 
 from pipeline.evaluation.states import TILE_ROWS, ScoredTile
 
+# A tile of two classes and one model has all rows of a chunk of the usual size: its table is then made at once.
+_TILE_BYTES = 1 << 25
+_FEWEST_ROWS = 1 << 16
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 AnyArray = npt.NDArray[Any]
@@ -77,26 +81,40 @@ class UsedRows:
         )
 
 
-class TileBuffer:
-    """Gathers the used rows of a chunk into tiles, whatever the batches are. For one thread."""
+def tile_rows(row_bytes: int) -> int:
+    """Return how many rows a tile has, of which each takes so many bytes."""
+    return max(_FEWEST_ROWS, min(TILE_ROWS, 1 << ((_TILE_BYTES // max(1, row_bytes)).bit_length() - 1)))
 
-    def __init__(self) -> None:
+
+class TileBuffer:
+    """Gathers the used rows of a chunk into tiles, whatever the batches are. For one thread.
+
+    Parameters
+    ----------
+    made : int
+        The bytes of a row that are made from a tile and live as long as it.
+    """
+
+    def __init__(self, made: int = 0) -> None:
+        self._made = made
         self._held: UsedRows | None = None
-        self._rows = 0
+        self._rows = self._most = 0
 
     def add(self, rows: UsedRows) -> Iterator[UsedRows]:
         """Add rows, and yield each tile that is full. Its arrays are valid until the next one is asked for."""
         if self._held is None:
+            arrays = rows.arrays()
+            self._most = tile_rows(self._made + sum(array.itemsize * math.prod(array.shape[:-1]) for array in arrays))
             # Pages that are never written to take no memory.
-            empty = [np.empty((*array.shape[:-1], TILE_ROWS), array.dtype) for array in rows.arrays()]
+            empty = [np.empty((*array.shape[:-1], self._most), array.dtype) for array in arrays]
             self._held = rows.with_arrays(empty)
         start, count = 0, len(rows.codes)
         while start < count:
-            taken = min(count - start, TILE_ROWS - self._rows)
+            taken = min(count - start, self._most - self._rows)
             for held, array in zip(self._held.arrays(), rows.arrays(), strict=True):
                 held[..., self._rows : self._rows + taken] = array[..., start : start + taken]
             start, self._rows = start + taken, self._rows + taken
-            if self._rows == TILE_ROWS:
+            if self._rows == self._most:
                 yield from self.rest()
 
     def rest(self) -> Iterator[UsedRows]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -51,32 +50,11 @@ class EvaluationTotals:
         self.counts.update(other.counts)
 
 
-class KnownKeys(threading.local):
-    """A state without rows that knows the keys of chunks which this thread has done: finding them takes most time.
-
-    Only for chunks that are all part of one total, whatever becomes of a try at one of them: then their keys are among
-    those of the total. A copy or pickle is empty.
-    """
-
-    def __init__(self) -> None:
-        self.state: EvaluationState | None = None
-
-    def __reduce__(self) -> tuple[type[KnownKeys], tuple[()]]:
-        return KnownKeys, ()
-
-    def taken(self) -> EvaluationState | None:
-        """Return the state and forget it: a try that fails leaves rows in it."""
-        state, self.state = self.state, None
-        return state
-
-
 class ChunkTotals:
     """The totals of a chunk while its rows come. For one thread."""
 
-    def __init__(self, terms: EvaluationTerms, known: KnownKeys | None = None) -> None:
+    def __init__(self, terms: EvaluationTerms) -> None:
         self.totals = EvaluationTotals.empty(terms)
-        self._known = known
-        self._whole = self.totals.whole if known is None else known.taken() or self.totals.whole
         self.names = {column: GroupNames() for column in terms.group_columns}
         self._columns = [[terms.group_columns.index(name) for name in by] for by in terms.by]
         self._names = [[self.names[name] for name in by] for by in terms.by]
@@ -91,13 +69,10 @@ class ChunkTotals:
         """Return the totals, after the last rows."""
         for tile in self._buffer.rest():
             self._add(tile)
-        if self._known is not None:
-            self.totals.whole = self._whole.take()
-            self._known.state = self._whole
         return self.totals
 
     def _add(self, rows: UsedRows) -> None:
-        self._whole.add(rows.tile())
+        self.totals.whole.add(rows.tile())
         for states, columns, names in zip(self.totals.groups, self._columns, self._names, strict=True):
             found = groups_in([rows.groups[column] for column in columns], [each.names for each in names])
             states.add(rows, *found)

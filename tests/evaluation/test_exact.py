@@ -53,14 +53,14 @@ def test_rows_are_added_with_the_same_bits_in_any_order(values: list[float], ran
 
 def test_a_large_or_infinite_row_is_added_as_it_is() -> None:
     total = ExactSum()
-    total.add_rows(np.array([0.25, 1e300, 2.0**24]))
+    total.add_rows(np.array([0.25, 1e300, 2.0**23]))
     assert total.value() == 1e300
     total.add_rows(np.array([math.inf]))
     assert total.value() == math.inf
 
 
 def test_many_rows_that_are_as_large_as_may_be_do_not_overflow() -> None:
-    values = np.full(1 << 19, np.nextafter(2.0**24, 0))
+    values = np.full(1 << 20, np.nextafter(2.0**23, 0))
     total = ExactSum()
     total.add_rows(values)
     assert total.value() == pytest.approx(float(values.sum()), rel=1e-15)

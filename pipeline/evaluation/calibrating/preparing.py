@@ -12,8 +12,10 @@ import pyarrow as pa
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.passes import CalibrationStep
+from pipeline.evaluation.calibrating.summing import MADE_BYTES
 from pipeline.evaluation.keys import MOST_KEYS
 from pipeline.evaluation.states import TILE_ROWS
+from pipeline.evaluation.tiles import tile_rows
 from pipeline.fitting.asking.reading import check_apart, check_model_file
 from pipeline.fitting.first_pass.dividing import ColumnComparison, Divider, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
@@ -30,7 +32,7 @@ from pipeline.scan import (
     settings_bytes,
 )
 from pipeline.types.inputs import FileFacts, Need
-from pipeline.units import MIB, escape
+from pipeline.units import escape
 
 _FLOAT = 8
 _MISLED = 4
@@ -38,9 +40,8 @@ _MISLED = 4
 _WAITING = 4
 # Of a key in a table: its ends and smallest probability, counts of both classes, three sums in two parts.
 _KEY_BYTES = 8 * (5 + 2 * 3)
-# Of a key that rows are added to: the same and the key itself, squares, counts of both classes once more; twice while
-# there is made room for more keys. And what leads to keys.
-_COUNTED_KEY_BYTES, _GUIDE_BYTES = 2 * 8 * (9 + 2 * 3), 4 * MIB
+# Tables while one is added to another, in units of one: both, and what they become.
+_ROOM = 3
 # Of a tile while it is measured and counted: probabilities, margins, losses; places, sums; what they are made from.
 _TILE_ARRAYS = 12
 
@@ -156,11 +157,9 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
     # The lines at the ends of a CSV may be longer than the others, so that it has more rows than they let expect.
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     chunk_rows = rows if most is None else most
-    tile_rows = min(TILE_ROWS, chunk_rows)
+    of_tile = min(tile_rows(_FLOAT * (outputs + 1) + MADE_BYTES), chunk_rows)
     # Both tiles, and what one of them is made into.
-    tiles = _FLOAT * tile_rows * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs)
-    # The rows that are fitted by key, and those that are measured.
-    counters = 2 * (_COUNTED_KEY_BYTES * min(chunk_rows, MOST_KEYS) + _GUIDE_BYTES)
+    tiles = _FLOAT * of_tile * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs)
     return StepCosts(
         scratch_bytes=block.scratch_row_bytes + _FLOAT * (2 * outputs + 3),
         payload_bytes=_tables_bytes(chunk_rows),
@@ -171,8 +170,8 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
         shared_bytes=settings_bytes(settings),
         table_bytes=block.table_bytes,
         # Those of all chunks, and what they become while a payload is added.
-        totals_bytes=2 * _tables_bytes(rows),
-        step_bytes=counters + tiles + getattr(block, "call_bytes", 0),
+        totals_bytes=_ROOM * _tables_bytes(rows),
+        step_bytes=_ROOM * _tables_bytes(chunk_rows) + tiles + getattr(block, "call_bytes", 0),
     )
 
 

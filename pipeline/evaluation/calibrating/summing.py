@@ -27,6 +27,8 @@ from pipeline.models.logistic.predictor import Predictor
 
 # Rows of a tile that are summed at a time: their functions and temporary values stay in the cache.
 _PIECE = 1 << 14
+# Of a row while it is measured: probability, loss, and what they are made from.
+MADE_BYTES = 24
 MEASURED = StateShape(classes=2, models=1, weighted=False, thresholds=())
 
 
@@ -142,8 +144,8 @@ class CalibrationSummer:
     apart: bool
     _sums: CalibrationSums = field(init=False)
     _scorer: RawScorer = field(init=False)
-    _fitted: TileBuffer = field(init=False, default_factory=TileBuffer)
-    _measured: TileBuffer = field(init=False, default_factory=TileBuffer)
+    _fitted: TileBuffer = field(init=False, default_factory=lambda: TileBuffer(MADE_BYTES))
+    _measured: TileBuffer = field(init=False, default_factory=lambda: TileBuffer(MADE_BYTES))
 
     def __post_init__(self) -> None:
         file, request = self.block.model, self.request
