@@ -117,7 +117,7 @@ def _bits(*models: np.ndarray) -> list[list[int]]:
     return [keys_of(each).tolist() for each in models]
 
 
-def test_a_table_of_a_wide_range_needs_no_guide() -> None:
+def test_a_table_of_a_wide_range_has_all_rows() -> None:
     random = np.random.default_rng(0)
     scores = np.concatenate([10.0 ** random.uniform(-300, 300, 3000), -(10.0 ** random.uniform(-300, 300, 3000))])
     positive = random.random(6000) < 0.5
