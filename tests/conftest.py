@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ settings.register_profile("without_deadlines", deadline=None, max_examples=30)
 settings.load_profile("without_deadlines")
 
 unpickling.install()
+
+# Without files of bytecode every process that a test starts, and the next run of the tests, compiles all sources anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What nohup, or a shell that starts something in the background, has set to be ignored would be so in every child too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

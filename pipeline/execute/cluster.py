@@ -322,10 +322,18 @@ async def _meet_workers(address: str, client: Client) -> None:
 
 
 async def _close(client: Client, seconds: float) -> None:
+    sender: Any = client.scheduler_comm
     # What is not closed in time ends with the event loop.
     with suppress(OSError):
         async with asyncio.timeout(seconds):
             await client.close()
+    # The client leaves its sender behind if the scheduler hangs up first. If a timer of the sender expired while the
+    # loop ends, nobody would take its error, and asyncio would log it.
+    if sender is not None:
+        sender.abort()
+        with suppress(OSError):
+            async with asyncio.timeout(MOMENT_SECONDS):
+                await sender.stopped.wait()
 
 
 @contextmanager

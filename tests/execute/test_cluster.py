@@ -95,6 +95,8 @@ def test_nothing_stays_on_the_scheduler_and_what_was_set_is_restored(cluster: Cl
             while (known := scheduler.client.run_on_scheduler(tasks_known)) and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert known == 0
+            sender = scheduler.client.scheduler_comm
+        assert sender.stopped.is_set()  # or asyncio logs an error now and then, when a timer of it is left
         assert dask.config.get("distributed.comm.retry.count") == 7
         assert logging.getLogger("distributed.client").level == level
 

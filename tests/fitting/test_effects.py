@@ -134,8 +134,18 @@ DESIGNS = {
 }
 
 
-@pytest.mark.parametrize("outputs", [1, 2, 3])
-@pytest.mark.parametrize("name", DESIGNS)
+# Every design and every number of outputs once a day, all of their pairs in a campaign.
+DAILY = {*(("one number", outputs) for outputs in (1, 2, 3)), ("steps", 1), ("products", 2), ("levels", 3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        pytest.param(name, outputs, marks=() if (name, outputs) in DAILY else pytest.mark.campaign)
+        for name in DESIGNS
+        for outputs in (1, 2, 3)
+    ],
+)
 def test_effects_are_differences_of_what_the_model_predicts(name, outputs) -> None:
     classes = 2 if outputs == 1 else 3
     design = design_of(*DESIGNS[name], classes=classes, outputs=outputs)

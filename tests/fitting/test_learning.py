@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.fitting.asking.reading import prepare_fit
+from pipeline.fitting.asking.reading import PreparedFit, prepare_fit
 from pipeline.fitting.designs.designing import design_of
 from pipeline.fitting.first_pass.learning import learn
+from pipeline.fitting.first_pass.learnt import Learnt
 from pipeline.fitting.first_pass.sampling import SampleRows, SampleRule, ranks_of
 from pipeline.fitting.report import PassDone
 from pipeline.scan import open_scan
@@ -90,24 +91,41 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("means", [{"scheduler": "threads", "workers": 3}, {"scheduler": "processes", "workers": 2}])
-def test_every_scheduler_learns_the_same_bits(flights: Path, means: dict[str, object]) -> None:
-    _, learnt, sample = learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+@pytest.fixture(scope="module")
+def in_one_thread(flights: Path) -> tuple[PreparedFit, Learnt, pa.Table]:
+    return learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+
+
+@pytest.mark.parametrize(
+    "means",
+    [
+        {"scheduler": "threads", "workers": 3},
+        pytest.param({"scheduler": "processes", "workers": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_every_scheduler_learns_the_same_bits(
+    flights: Path, in_one_thread: tuple[PreparedFit, Learnt, pa.Table], means: dict[str, object]
+) -> None:
+    _, learnt, sample = in_one_thread
     _, others, other_sample = learnt_by(job_of(flights, EVERYTHING, means=means, **OPTIONS))
     assert learnt == others
     assert ipc(sample) == ipc(other_sample)
 
 
 @pytest.mark.parametrize("batch_rows", [777, 5_000])
-def test_batches_change_no_bit(flights: Path, batch_rows: int) -> None:
-    _, learnt, sample = learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+def test_batches_change_no_bit(
+    flights: Path, in_one_thread: tuple[PreparedFit, Learnt, pa.Table], batch_rows: int
+) -> None:
+    _, learnt, sample = in_one_thread
     _, others, other_sample = learnt_by(job_of(flights, EVERYTHING, **OPTIONS), batch_rows)
     assert learnt == others
     assert ipc(sample) == ipc(other_sample)
 
 
-def test_another_chunk_size_changes_only_rounding(flights: Path) -> None:
-    _, learnt, _ = learnt_by(job_of(flights, EVERYTHING, **OPTIONS))
+def test_another_chunk_size_changes_only_rounding(
+    flights: Path, in_one_thread: tuple[PreparedFit, Learnt, pa.Table]
+) -> None:
+    _, learnt, _ = in_one_thread
     _, others, _ = learnt_by(job_of(flights, EVERYTHING, data={"chunk_size": "9000"}, **OPTIONS))
     assert learnt.rows == others.rows
     assert learnt.weight == pytest.approx(others.weight, rel=1e-12)

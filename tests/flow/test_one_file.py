@@ -117,20 +117,17 @@ def test_floats_of_a_csv_read_back_as_the_same_bits(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
-@pytest.mark.parametrize("more", [{"scheduler": "threads", "workers": 3}, {"memory": "small"}])
-def test_bytes_do_not_depend_on_how_it_was_run(bench: Bench, name: str, more: dict[str, Any]) -> None:
+def test_bytes_do_not_depend_on_how_it_was_run(bench: Bench, name: str) -> None:
     fill(bench)
     score(bench, name)
     expected = (bench.folder / name).read_bytes()
     (bench.folder / name).unlink()
-    if "memory" in more:
-        more = {"memory": max(160 * MIB, current_bytes()) + 40 * MIB}
-    assert score(bench, name, **more).published
+    small = max(160 * MIB, current_bytes()) + 40 * MIB
+    assert score(bench, name, scheduler="threads", workers=3, memory=small).published
     assert (bench.folder / name).read_bytes() == expected
 
 
-@pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
-@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize(("name", "after"), [("scores.parquet", 3), ("scores.csv", 1)])
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(bench: Bench, name: str, after: int) -> None:
     fill(bench)
     output = bench.folder / name
@@ -281,13 +278,13 @@ def test_verify_checks_the_file_the_quarantine_and_the_balance(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
-def test_every_flipped_bit_and_every_cut_is_found(bench: Bench, name: str) -> None:
+def test_a_flipped_bit_and_a_cut_are_found_anywhere(bench: Bench, name: str) -> None:
     fill(bench)
     score(bench, name)
     output = bench.folder / name
     whole = output.read_bytes()
     random = np.random.default_rng(1)
-    for _ in range(20):
+    for _ in range(5):
         content = bytearray(whole)
         content[random.integers(len(whole))] ^= 1 << int(random.integers(8))
         output.write_bytes(content)

@@ -26,6 +26,8 @@ AGAIN = "run the same command again: finished chunks are not computed again"
 TERM, INT = signal.SIGTERM, signal.SIGINT
 BY = {TERM: "stopped by a request to end (SIGTERM)", INT: "stopped by an interrupt (SIGINT)"}
 CODES = {TERM: 143, INT: 130}
+# What one signal shows of what is the same for both: the other takes its turn with the slow tests.
+EITHER = [TERM, pytest.param(INT, marks=pytest.mark.slow)]
 
 # The door and the handlers as they are, around a run whose one chunk takes as long as the test wants.
 PROGRAM = r"""
@@ -126,7 +128,7 @@ def test_the_first_signal_lets_chunks_under_way_end(number):
     )
 
 
-@pytest.mark.parametrize(("first", "second"), [(TERM, TERM), (INT, INT), (INT, TERM)])
+@pytest.mark.parametrize(("first", "second"), [(TERM, TERM), (INT, TERM)])
 def test_a_second_signal_ends_the_process_as_that_signal_does(first, second):
     with started("hangs") as process:
         process.send_signal(first)
@@ -146,7 +148,7 @@ def test_a_signal_to_the_process_and_to_its_group_is_one_request():
     assert (code, out) == (143, "drained\n")
 
 
-@pytest.mark.parametrize("number", [TERM, INT])
+@pytest.mark.parametrize("number", EITHER)
 def test_what_does_not_end_within_the_grace_is_given_up(number):
     with started("hangs", grace=0.2) as process:
         process.send_signal(number)
@@ -199,7 +201,7 @@ def test_a_run_that_ends_well_all_the_same_has_ended_well():
     assert err.splitlines() == ["stopping: chunks under way have 25 s to finish; a second signal stops at once"]
 
 
-@pytest.mark.parametrize("number", [TERM, INT])
+@pytest.mark.parametrize("number", EITHER)
 def test_before_work_begins_a_signal_ends_the_run_at_once(number):
     with started("plans") as process:
         process.send_signal(number)
@@ -207,7 +209,7 @@ def test_before_work_begins_a_signal_ends_the_run_at_once(number):
     assert (code, err) == (CODES[number], f"error: {BY[number]}\n{AGAIN}\n")
 
 
-@pytest.mark.parametrize("number", [TERM, INT])
+@pytest.mark.parametrize("number", EITHER)
 def test_a_signal_that_the_parent_ignores_stops_nothing(number):
     script = f"trap '' {number.value}; \"$@\" & child=$!; read line; kill -{number.value} $child; wait $child"
     with subprocess.Popen(
@@ -225,7 +227,7 @@ def test_a_signal_that_the_parent_ignores_stops_nothing(number):
     assert "stop" not in err
 
 
-def test_the_terminal_has_its_cursor_whichever_way_the_run_ends():
+def test_the_terminal_has_its_cursor_though_a_second_interrupt_ends_the_run():
     main, other = os.openpty()
     environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
     with subprocess.Popen(

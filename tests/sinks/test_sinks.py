@@ -67,7 +67,7 @@ def scores(rows: int = 2500) -> pa.Table:
 
 @pytest.mark.parametrize(
     ("rows", "compression"),
-    [(0, None), (1, None), *((300, codec) for codec in (None, "zstd", "lz4", "gzip", "brotli", "none"))],
+    [(0, None), (1, None), (150, None), *((30, codec) for codec in ("zstd", "lz4", "gzip", "brotli", "none"))],
 )
 def test_parquet_contract(rows: int, compression: str | None) -> None:
     table = scores(rows)
@@ -96,7 +96,7 @@ def test_flipped_bits_in_a_part_are_found() -> None:
         parquet(bytes(content))
 
 
-@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(sizes=st.lists(st.integers(500, 70_000), min_size=1, max_size=20), group=st.integers(140_000, 200_000))
 def test_parquet_bytes_do_not_depend_on_batches(sizes: list[int], group: int) -> None:
     """Enough text for several pages in a row group: where they begin must not depend on the joints of batches."""
@@ -216,7 +216,7 @@ def from_csv(content: bytes) -> pa.Table:
 @pytest.mark.parametrize(
     ("rows", "compression"),
     [*((rows, codec) for rows in (0, 1) for codec in (None, "gzip")),
-     *((300, codec) for codec in (None, "none", "gzip", "zstd"))],
+     (150, None), *((30, codec) for codec in ("none", "gzip", "zstd"))],
 )  # fmt: skip
 def test_csv_contract(rows: int, compression: str | None) -> None:
     table = scores(rows)
@@ -356,7 +356,7 @@ def test_a_real_file(tmp_path: Path, format_: str) -> None:
 
 
 @pytest.mark.parametrize("type_", ["int8", "uint64", "float16", "float32", "date32", "timestamp[us]", "duration[ns]"])
-@pytest.mark.parametrize("cut", [1, 77, 1000])
+@pytest.mark.parametrize("cut", [7, 77, 1000])
 def test_nulls_of_every_row_group_are_its_own(type_: str, cut: int) -> None:
     """Of four row groups the first has some nulls, the second none, the third nothing else, the last some again."""
     valid = np.array([n % 7 != 0 for n in range(100)] + [True] * 100 + [False] * 100 + [n % 2 == 0 for n in range(60)])

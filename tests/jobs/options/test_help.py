@@ -199,25 +199,38 @@ def test_help_has_a_short_name_and_ends_with_an_example(cli, words):
     assert "-h, --help" in long.out
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_every_job_runs_as_a_module(process, job):
-    outcome = process("--help", start=("-m", f"jobs.commands.{job.replace('-', '_')}"))
-    assert outcome.code == 0, outcome.err
-    assert outcome.out.startswith(f"Usage: logitstream {job} ")
-    assert outcome.err == ""
+def test_every_job_runs_as_a_module(process):
+    """All in one process, from what is loaded anew: a start for each of them would take most of the time."""
+    code = (
+        "import contextlib, io, json, runpy, sys\nshown = {}\n"
+        "for module in sys.argv[1:]:\n"
+        "    out, sys.argv[1:] = io.StringIO(), ['--help']\n"
+        "    sys.modules.pop(module, None)\n"
+        "    with contextlib.redirect_stdout(out):\n"
+        "        try: runpy.run_module(module, run_name='__main__', alter_sys=True)\n"
+        "        except SystemExit as end: shown[module] = [end.code, out.getvalue()]\n"
+        "print(json.dumps(shown))"
+    )
+    modules = {job: f"jobs.commands.{job.replace('-', '_')}" for job in JOBS}
+    outcome = process(*modules.values(), start=("-W", "error", "-c", code))
+    assert (outcome.code, outcome.err) == (0, "")
+    shown = json.loads(outcome.out)
+    for job, module in modules.items():
+        code, text = shown[module]
+        assert code == 0, job
+        assert text.startswith(f"Usage: logitstream {job} "), job
 
 
 def test_every_example_runs(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    demonstration = cli("demo")
-    assert demonstration.code == 0, demonstration.err
-    for words in (("model",), ("runs",), ("diagnose",), *COMMANDS):
+    for words in (("demo",), ("model",), ("runs",), ("diagnose",), *(each for each in COMMANDS if each != ("demo",))):
         if words == ("plot",) and find_spec("matplotlib") is None:
             # Its own tests say aloud that they are skipped.
             continue
         example = find(words).example.replace("\\\n", " ")
         for line in example.splitlines():
-            outcome = cli(*shlex.split(line)[1:])
+            # One round of a measurement shows that it runs.
+            outcome = cli(*shlex.split(line)[1:], *(("--rounds", 1) if words[0] == "bench" else ()))
             assert outcome.code == 0, f"{line}\n{outcome.err}"
     assert (tmp_path / "scores" / "_manifest.json").exists()
     assert (tmp_path / "transformed" / "_manifest.json").exists()
