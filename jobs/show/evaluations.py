@@ -15,7 +15,7 @@ from pipeline.choices import parse_limits
 from pipeline.errors import LogitstreamError
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.limits import check_limit_names, limited_names
-from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluated_rows
+from pipeline.evaluation.report import DROPPED, EvaluationReport, GroupMeasures, evaluated_rows
 from pipeline.evaluation.results import BestThreshold, BinaryMeasures, MultinomialMeasures, ThresholdRates
 from pipeline.measuring import evaluate, merge_evaluations
 from pipeline.report.text import aligned
@@ -165,9 +165,13 @@ def facts_of(report: EvaluationReport) -> Iterator[tuple[str, str]]:
     if report.weight is not None:
         yield "weight", escape(report.weight)
     yield "rows", evaluated_rows(report.rows)
+    for name, words in DROPPED.items():
+        if report.rows[name]:
+            yield "rows", f"of the dropped, {format_count(report.rows[name])} {words}"
     if any(report.clipped):
         counts = " and ".join(map(format_count, report.clipped))
-        yield "clipped", f"{counts} rows whose class has a probability of 0: it counts as 2.2e-16"
+        share = "0" if report.probability is None else "less than 2.2e-16"
+        yield "clipped", f"{counts} rows whose class has a probability of {share}: it counts as 2.2e-16"
 
 
 def _number(value: float | None) -> str:
@@ -192,7 +196,7 @@ def measure_tables(report: EvaluationReport) -> Iterator[ShownTable]:
 def _binary_tables(report: EvaluationReport, measured: BinaryMeasures) -> Iterator[ShownTable]:
     challenger = report.challenger
     if isinstance(challenger, BinaryMeasures):
-        yield _of_two(report, _binary_rows(measured), _binary_rows(challenger))
+        yield _of_two(report, *(_with_notes(_binary_rows(each), each) for each in (measured, challenger)))
     else:
         yield ShownTable("Measures", _MEASURES, _binary_rows(measured), (1, 2, 3))
     for title, each in titled(report):
@@ -259,6 +263,21 @@ def _binary_rows(measured: BinaryMeasures) -> list[Row]:
         for name, value, bound, error, note in named
         if value is not None
     ]
+
+
+def _with_notes(rows: Sequence[Row], measured: BinaryMeasures) -> list[Row]:
+    """Return rows of measures in which a row of its own has what is else said beside a measure."""
+    test = measured.hosmer_lemeshow
+    noted = {
+        "ECE": ("ECE by chance alone", measured.ece_noise_floor),
+        "Hosmer-Lemeshow": ("p of Hosmer-Lemeshow", None if test is None else test.p_value),
+    }
+    told: list[Row] = []
+    for row in rows:
+        told.append(row)
+        name, value = noted.get(row[0], ("", None))
+        told += [(name, _short(value), "", "", "")] if value is not None else []
+    return told
 
 
 def _bound(bound: float | None) -> str:

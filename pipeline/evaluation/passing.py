@@ -54,6 +54,8 @@ _MISLED = 4
 # What counters of keys take, in units of their tables: they keep room for as many keys again.
 _ROOM = 3
 _END = "nothing was measured"
+# What was read is the sum of these.
+_ACCOUNTS = ("used", "not_held_out", "dropped", "bad", "without_target")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,29 +87,33 @@ class EvaluatedRows:
 
     @property
     def rows(self) -> dict[str, int]:
-        """The accounts: what was read is the sum of all others."""
+        """The accounts, of which some add up to what was read; the last ones are parts of what was dropped."""
         counts = self.totals.counts
         return {
             "read": self.read,
             "used": self.totals.whole.rows,
-            "bad": self.bad,
-            "set_aside": self.set_aside,
-            "without_target": counts["without_target"],
-            "without_score": counts["without_score"],
             "not_held_out": counts["not_held_out"],
+            "dropped": self.set_aside + counts["without_score"],
+            "bad": self.bad,
+            "without_target": counts["without_target"],
+            "set_aside": self.set_aside,
+            "without_score": counts["without_score"],
         }
 
     @property
     def is_balanced(self) -> bool:
         """Whether every row that was read is in one account."""
-        read, *others = self.rows.values()
-        return read == sum(others)
+        return self.read == self._booked
+
+    @property
+    def _booked(self) -> int:
+        rows = self.rows
+        return sum(rows[name] for name in _ACCOUNTS)
 
     def require_balance(self) -> None:
         """Raise a ``BalanceError`` unless every row that was read is in one account."""
         if not self.is_balanced:
-            read, *others = self.rows.values()
-            raise BalanceError(f"{read:,} rows were read, but {sum(others):,} are in the accounts")
+            raise BalanceError(f"{self.read:,} rows were read, but {self._booked:,} are in the accounts")
 
 
 def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:

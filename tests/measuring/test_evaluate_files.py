@@ -66,8 +66,8 @@ def test_the_measures_of_a_column_are_those_of_scikit_learn(tmp_path: Path, kind
         counted = (rates.true_negatives, rates.false_positives, rates.false_negatives, rates.true_positives)
         assert counted == pytest.approx(matrix.ravel().tolist(), rel=1e-10)
     assert report.rows == {
-        "read": ROWS, "used": ROWS, "bad": 0, "set_aside": 0, "without_target": 0, "without_score": 0,
-        "not_held_out": 0,
+        "read": ROWS, "used": ROWS, "not_held_out": 0, "dropped": 0, "bad": 0, "without_target": 0, "set_aside": 0,
+        "without_score": 0,
     }  # fmt: skip
 
 
@@ -410,7 +410,8 @@ def test_what_becomes_of_each_row_is_counted(tmp_path: Path) -> None:
     model = model_file(tmp_path)
     report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, missing_target="drop", max_bad=1)
     assert report.rows == {
-        "read": 6, "used": 3, "bad": 1, "set_aside": 0, "without_target": 1, "without_score": 1, "not_held_out": 0,
+        "read": 6, "used": 3, "not_held_out": 0, "dropped": 1, "bad": 1, "without_target": 1, "set_aside": 0,
+        "without_score": 1,
     }  # fmt: skip
     with pytest.raises(BadCellsError, match="row 3, column y: 'null' is a missing value"):
         logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, max_bad=1)
@@ -421,7 +422,7 @@ def test_rows_that_a_model_sets_aside_are_counted_as_such(tmp_path: Path) -> Non
     features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -1.0}, "unseen": "quarantine"}]
     model = model_file(tmp_path, features=features, version=1)
     report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model)
-    assert (report.rows["used"], report.rows["set_aside"]) == (2, 1)
+    assert [report.rows[name] for name in ("used", "dropped", "set_aside", "without_score")] == [2, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -467,12 +468,38 @@ def test_zero_and_one_may_be_written_in_several_ways(tmp_path: Path, values: lis
     assert logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p").measures.prevalence == 0.5
 
 
-def test_probabilities_of_0_and_1_on_the_wrong_side_are_clipped_and_counted(tmp_path: Path) -> None:
-    y, p = np.array([1, 0, 1, 0, 1]), np.array([0.0, 1.0, 1.0, 0.0, 0.5])
+@pytest.mark.parametrize("precision", ["fast", "reproducible"])
+@pytest.mark.parametrize(
+    ("positives", "negatives", "clipped"),
+    [
+        ([0.0, 1.0, 0.5], [1.0, 0.0], 2),
+        ([1e-300, 5e-324, 1e-17, 2.2e-16, 2.3e-16], [1e-300, np.nextafter(1, 0), 1 - 3e-16], 5),
+        ([1.0, 1 - 1e-16], [0.0, 1e-300], 0),
+    ],
+)
+def test_probabilities_next_to_0_and_1_are_clipped_as_scikit_learn_does_and_counted_on_the_wrong_side(
+    tmp_path: Path, positives: list[float], negatives: list[float], clipped: int, precision: Any
+) -> None:
+    y, p = np.repeat([1, 0], [len(positives), len(negatives)]), np.array([*positives, *negatives])
     pq.write_table(pa.table({"y": y, "p": p}), tmp_path / "in.parquet")
-    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p")
-    assert report.clipped == (2,)
-    assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", precision=precision)
+    assert report.clipped == (clipped,)
+    assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-10, abs=1e-300)
+
+
+def test_the_log_loss_of_a_model_is_that_of_its_raw_prediction_however_large(tmp_path: Path) -> None:
+    table = pa.table({"x0": [-700.0, 40.0, 50.0], "x1": [0.0, 0.0, 0.0], "y": [1, 0, 1]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model_file(tmp_path))
+    assert report.clipped == (0,)
+    assert report.measures.log_loss == pytest.approx((700.4 + 39.6) / 3, rel=1e-12)
+
+
+def test_an_unfit_column_of_groups_is_refused_with_all_types_that_work(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"y": [0, 1], "p": [0.2, 0.3], "g": [[1], [2]]}), tmp_path / "in.parquet")
+    said = "a column of groups is text, a boolean, an integer, a float, a date or a time"
+    with pytest.raises(SchemaError, match=rf'column "g" is list<element: int64>, but {said}'):
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="g")
 
 
 @pytest.mark.parametrize("weight", [None, "w"])

@@ -65,10 +65,42 @@ def test_two_models_stand_beside_each_other(cli, data, tmp_path):
     assert head.count("second minus first") == 2
     assert f"Calibration, {models[1]}:" in outcome.out
     found = json.loads(cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--json").out)
+    words = {line[:22].strip(): line[22:].split() for line in outcome.out.splitlines()}
+    of_both = (found["measures"], found["challenger"])
+    assert words["ECE by chance alone"] == [f"{each['ece_noise_floor']:.2g}" for each in of_both]
+    assert words["p of Hosmer-Lemeshow"] == [f"{each['hosmer_lemeshow']['p_value']:.2g}" for each in of_both]
     assert found["differences"]["log_loss"] > 0
     assert [each["name"] for each in found["models"]] == list(map(str, models))
     third = cli("evaluate", data, "--target", "y", *(word for _ in range(3) for word in ("-m", models[0])))
     assert (third.code, "at most two models are compared" in third.err) == (2, True)
+
+
+def test_a_limit_is_one_of_the_first_of_two_models_and_the_error_names_it(cli, data, tmp_path):
+    good = model_file(tmp_path, "good.json")
+    bad = model_file(tmp_path, "bad.json", features=[{"column": "x0", "kind": "numeric", "coefficient": -1.0}])
+    named = ("evaluate", data, "--target", "y", "--fail-under", "auc=0.6")
+    assert cli(*named, "-m", good, "-m", bad).code == 0
+    outcome = cli(*named, "-m", bad, "-m", good)
+    assert outcome.code == 3
+    assert f"error: auc of {bad} is 0.2" in outcome.err
+    assert "Of two models the first is checked." in " ".join(cli("evaluate", "--help").out.split())
+
+
+def test_dropped_rows_are_told_with_the_reasons(cli, tmp_path):
+    (tmp_path / "in.csv").write_text("y,c,x\n1,a,0.5\n0,b,0.2\n1,z,0.3\n1,a,\n0,b,0.1\n,a,1\n")
+    features = [
+        {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -1.0}, "unseen": "quarantine"},
+        {"column": "x", "kind": "numeric", "coefficient": 1.0},
+    ]
+    named = ("--target", "y", "-m", model_file(tmp_path, features=features, version=1), "--missing-target", "drop")
+    outcome = cli("evaluate", tmp_path / "in.csv", *named)
+    lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
+    at = lines.index("rows 6 read = 3 used + 2 dropped + 1 without a target")
+    assert lines[at + 1] == "of the dropped, 1 set aside by the model"
+    assert lines[at + 2].startswith("of the dropped, 1 without a score: a value is missing")
+    rows = json.loads(cli("evaluate", tmp_path / "in.csv", *named, "--json").out)["rows"]
+    assert rows["read"] == sum(rows[name] for name in ("used", "not_held_out", "dropped", "bad", "without_target"))
+    assert rows["dropped"] == rows["set_aside"] + rows["without_score"] == 2
 
 
 def test_bounds_are_shown_of_two_models_too(data, tmp_path):
