@@ -24,6 +24,7 @@ from pipeline.units import bound_text, escape, format_count
 Row = tuple[str, ...]
 
 _NOTE = 1_000
+_SHOWN = "the measures were shown"
 # Of the command line alone, or said otherwise there.
 _NOT_OPTIONS = {
     *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
@@ -74,7 +75,29 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
         from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
         check_page(params["html"], output=params["state"], with_drawings=True)
-    report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
+    report, failures = _evaluated(params)
+    _tell(report)
+    if params["json"]:
+        document.write(evaluation_json(report))
+    else:
+        _emit(report)
+    if params["html"] is not None:
+        failures += _html_failures(report, params)
+    _require(report, limits, failures)
+
+
+def _evaluated(params: Mapping[str, Any]) -> tuple[EvaluationReport, list[LogitstreamError]]:
+    """Return what was measured, and the error with which only the state of it was not written."""
+    try:
+        return (_merged(params) if params["merge"] else evaluate(**evaluate_options(params))), []
+    except LogitstreamError as error:
+        if not isinstance(error.evaluation, EvaluationReport):
+            raise
+        error.add_note(_SHOWN)
+        return error.evaluation, [error]
+
+
+def _tell(report: EvaluationReport) -> None:
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
     for warning in report.warnings:
@@ -82,32 +105,30 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     for title, measured in titled(report):
         for warning in measured.warnings:
             console.warn(f"{warning}{title}")
-    if params["json"]:
-        document.write(evaluation_json(report))
-    else:
-        _emit(report)
-    try:
-        if params["html"] is not None:
-            _write_html(report, params)
-    except LogitstreamError as error:
-        # A measure below its limit is the first thing to know; what became of the report is told beside it.
-        _require(report, limits, error)
-        raise
-    report.require(limits)
 
 
-def _write_html(report: EvaluationReport, params: Mapping[str, Any]) -> None:
+def _html_failures(report: EvaluationReport, params: Mapping[str, Any]) -> list[LogitstreamError]:
+    """Write the report as HTML, and return the error with which that failed."""
     from jobs.show.evaluation_html import evaluation_page  # noqa: PLC0415 - only for reports
     from jobs.show.html import write_html  # noqa: PLC0415 - as above
 
-    write_html(evaluation_page(report, params), params["html"], "the measures were shown")
+    try:
+        write_html(evaluation_page(report, params), params["html"], _SHOWN)
+    except LogitstreamError as error:
+        return [error]
+    return []
 
 
-def _require(report: EvaluationReport, limits: Mapping[str, float], error: LogitstreamError) -> None:
+def _require(report: EvaluationReport, limits: Mapping[str, float], failures: Sequence[LogitstreamError]) -> None:
+    """Raise if a measure is below its limit, which is the first thing to know, or else the first of the failures."""
     try:
         report.require(limits)
-    except LogitstreamError:
-        console.warn(f"the report was not written: {error.message}")
+        if failures:
+            raise failures[0]
+    except LogitstreamError as error:
+        for failure in failures:
+            if failure is not error:
+                console.warn(f"not written: {failure.message}")
         raise
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import pipeline as logitstream
 from jobs.show.evaluations import evaluate_options, measure_tables
+from pipeline.errors import StorageError
 from pipeline.options import OPTIONS, EvaluateOptions
 from tests.jobs.conftest import parsed
 from tests.measuring.observed import model_file, observed
@@ -139,6 +144,63 @@ def test_a_measure_below_its_limit_ends_with_3_after_everything_was_shown(cli, d
 def test_a_limit_of_no_measure_is_2_with_the_list(cli, data, limit, said):
     outcome = cli("evaluate", data, *COLUMN, "--fail-under", limit)
     assert outcome.code == 2
+    assert said in outcome.err
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Let no file become longer than 8,000 bytes inside the block, as on a disk that is full by then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_measures_are_shown_where_only_the_state_cannot_be_written(cli, data, tmp_path):
+    words = ("evaluate", data, *COLUMN, "--state", tmp_path / "a.state")
+    with small_files():
+        text, document = cli(*words), cli(*words, "--json")
+        below = cli(*words, "--fail-under", "auc=0.99")
+        with pytest.raises(StorageError, match="File too large") as caught:
+            logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "a.state")
+    assert text.err == (
+        f"error: cannot write {tmp_path / 'a.state'}: File too large; the measures were shown\n"
+        "raise the limit on file sizes (ulimit -f) or lower --chunk-size, then run again\n"
+    )
+    assert (text.code, document.code, below.code) == (74, 74, 3)
+    assert "AUC" in text.out
+    assert json.loads(document.out)["measures"]["auc"] > 0.7
+    assert below.err.startswith(f"warning: not written: cannot write {tmp_path / 'a.state'}: File too large\n")
+    assert isinstance(caught.value.evaluation, logitstream.EvaluationReport)
+    assert caught.value.evaluation.measures.auc == json.loads(document.out)["measures"]["auc"]
+    assert list(tmp_path.iterdir()) == [data]
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "code", "said"),
+    [
+        ("--state", "x" * 300, 74, "File name too long"),
+        ("--state", "none/a.state", 73, "its folder does not exist"),
+        ("--state", "folder", 73, "is a folder"),
+        ("--state", "notes.txt", 73, "exists\nchoose another name, or use --if-exists replace"),
+        ("--html", f"{'x' * 300}.html", 74, "File name too long"),
+        ("--html", "none/a.html", 73, "its folder does not exist"),
+        ("--html", "notes.html", 73, "is not a report"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_rows_are_read(cli, data, tmp_path, option, name, code, said):
+    # With its bad row the pass itself would end with 65.
+    pq.write_table(pa.table({"y": [1, 7], "p": [0.5, 0.2]}), data)
+    (tmp_path / "folder").mkdir()
+    for file in ("notes.txt", "notes.html"):
+        (tmp_path / file).write_text("mine")
+    if option == "--html":
+        pytest.importorskip("jinja2")
+        pytest.importorskip("matplotlib")
+    outcome = cli("evaluate", data, *COLUMN, option, tmp_path / name)
+    assert (outcome.code, outcome.out) == (code, "")
     assert said in outcome.err
 
 
