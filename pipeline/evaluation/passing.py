@@ -15,6 +15,7 @@ from pipeline.evaluation.counting import tile_bytes
 from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.finding import GUIDE_BYTES
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
+from pipeline.evaluation.names import LEAST_ROOM, ROOMS_OF_A_WORKER, ROOMS_OF_TOTALS, NamesBudget
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
 from pipeline.evaluation.states import TILE_ROWS
@@ -54,6 +55,7 @@ _MISLED = 4
 # What counters of keys take, in units of their tables: they keep room for as many keys again.
 _ROOM = 3
 _END = "nothing was measured"
+_SHARE_WITH_NAMES = 7 / 8
 # What was read is the sum of these.
 _ACCOUNTS = ("used", "not_held_out", "dropped", "bad", "without_target")
 
@@ -121,7 +123,7 @@ def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
     reader = context.once("reader", reader_of)
     # A chunk of a CSV may turn out to begin elsewhere: rows of a first try at it would then be in no total.
     certain = all(context.job.files[piece.file][0].format == "parquet" for piece in context.chunk.slices)
-    chunk = ChunkTotals(reader.terms, reader.known if certain else None)
+    chunk = ChunkTotals(reader.terms, reader.known if certain else None, reader.names)
     for batch in context.batches():
         if batch.data.num_rows:
             reader.add(batch, context.job.files[batch.file][0], context.needs(batch.file), chunk)
@@ -139,8 +141,9 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
         )
     terms = EvaluationTerms.of(settings["terms"])
     missing, decimal, precision = (settings[name] for name in ("missing_target", "decimal", "precision"))
-    lists = (tuple(settings[name]) for name in ("nulls", "times"))
-    return EvaluationReader(blocks, terms, missing, decimal, precision, *lists)
+    nulls, times = (tuple(settings[name]) for name in ("nulls", "times"))
+    names = None if settings["names"] is None else NamesBudget(**settings["names"])
+    return EvaluationReader(blocks, terms, missing, decimal, precision, nulls, times, names)
 
 
 def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan, tuple[str, ...]]:
@@ -163,7 +166,16 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan,
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
     scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
+    job = replace(job, names=NamesBudget(_least_room(job.terms), _process_bytes(scan)))
     return job, scan, (*found.notes, *surveyed.notes)
+
+
+def _process_bytes(scan: PreparedScan) -> int:
+    """Return what a process may take while names of groups become more; the rest of its share is left to batches."""
+    resources, processes = scan.resources, 1
+    if not scan.demand.threads_share_process:
+        processes += resources.workers
+    return int(_SHARE_WITH_NAMES * resources.allowed_bytes / processes)
 
 
 def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
@@ -183,11 +195,13 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
         There are more bad rows than may be.
     DataError
         A column of groups has too many values.
+    MemoryBudgetError
+        The names of groups take more than the budget leaves.
     LogitstreamError
         As :func:`prepare_evaluation`.
     """
     job, prepared, notes = prepare_evaluation(job)
-    accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms)
+    accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms, job.names)
     # Which spellings are kept depends on the order in which counts are added; what rows add up to does not.
     features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
 
@@ -246,7 +260,7 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
     # Scores, probabilities and losses; the class, the weight, and groups.
     row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)
     payload, fewer = totals_bytes(terms, chunk_rows), _fewer(terms)
-    return StepCosts(
+    costs = StepCosts(
         scratch_bytes=_FLOAT * 2 * row + sum(block.scratch_row_bytes for block in job.blocks),
         payload_bytes=payload,
         fewer_payloads=fewer,
@@ -263,6 +277,17 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         + tile_bytes(tile_rows)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
+    room = _least_room(terms)
+    return replace(
+        costs,
+        payload_bytes=costs.payload_bytes + room,
+        totals_bytes=costs.totals_bytes + ROOMS_OF_TOTALS * room,
+        step_bytes=costs.step_bytes + ROOMS_OF_A_WORKER * room,
+    )
+
+
+def _least_room(terms: EvaluationTerms) -> int:
+    return LEAST_ROOM * len(terms.by)
 
 
 def _fewer(terms: EvaluationTerms) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Cause, MissingTarget, Precision
+from pipeline.evaluation.names import NamesBudget
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
@@ -137,6 +138,8 @@ class EvaluationReader:
         Spellings of null in text of a CSV that is read as it is.
     times : tuple of str
         The columns of groups that are times.
+    names : NamesBudget or None
+        How much memory the names of groups may take.
     known : KnownKeys
         The keys of chunks that were read.
     """
@@ -148,6 +151,7 @@ class EvaluationReader:
     precision: Precision = "fast"
     nulls: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    names: NamesBudget | None = None
     known: KnownKeys = field(init=False, default_factory=KnownKeys)
     columns: EvaluatedColumns = field(init=False)
     divider: Divider | None = field(init=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -525,6 +527,41 @@ def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--by id: the column has more than 100,000 different values") as caught:
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="id", max_groups=2)
     assert caught.value.column == "id"
+
+
+_PEAK = """
+import sys
+import pipeline
+from pipeline import memory
+from pipeline.errors import MemoryBudgetError
+try:
+    how = {"workers": 1, "memory": int(sys.argv[2]), "chunk_size": 4_000}
+    pipeline.evaluate(sys.argv[1], target="y", probability="p", by="g", **how)
+except MemoryBudgetError as error:
+    print(error.message)
+print(memory.peak_bytes())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("letters", "fits"), [(50, True), (5_000, False)])
+def test_names_of_groups_stay_within_the_memory(tmp_path: Path, letters: int, fits: bool) -> None:
+    path, rows = tmp_path / "in.parquet", 4_000
+    schema = pa.schema([("y", pa.int64()), ("p", pa.float64()), ("g", pa.string())])
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for start in range(0, 60_000, rows):
+            names = [f"{number:0{letters}d}" for number in range(start, start + rows)]
+            p = np.linspace(0, 1, rows).round(2)
+            file.write_table(pa.table({"y": np.arange(rows) % 2, "p": p, "g": names}))
+    budget = 500 << 20
+    outcome = subprocess.run(
+        [sys.executable, "-c", _PEAK, path, str(budget)], capture_output=True, text=True, check=True
+    )
+    *told, peak = outcome.stdout.splitlines()
+    assert int(peak) < budget
+    assert [text.startswith("--by g: the names of its groups do not fit the memory") for text in told] == [
+        True for _ in range(not fits)
+    ]
 
 
 @pytest.mark.parametrize(
