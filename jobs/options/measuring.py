@@ -133,5 +133,5 @@ EVALUATE = (
     *options.READ,
     *_RUN,
     *(state, options.if_exists_with(help=meaning("if_exists", OF_AN_EVALUATION)), html, fail_under),
-    *(options.config_file, options.json_),
+    *(options.config_file, options.json_, options.progress),
 )

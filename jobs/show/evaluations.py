@@ -10,6 +10,7 @@ import click
 
 from jobs.options.command import given
 from jobs.show import console, document
+from jobs.show.progress import observer
 from jobs.show.tables import emit_filled
 from pipeline.choices import parse_limits
 from pipeline.errors import LogitstreamError
@@ -28,10 +29,13 @@ _SHOWN = "the measures were shown"
 # Of the command line alone, or said otherwise there.
 _NOT_OPTIONS = {
     *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
-    *("json", "quiet", "html"),
+    *("json", "quiet", "html", "progress"),
 }
 # What states that are added up leave to decide.
-_OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet", "html"}
+_OF_A_MERGE = {
+    *("inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under"),
+    *("json", "quiet", "progress", "html"),
+}
 # Rows of a table of groups, columns of a confusion matrix, that are shown.
 _MOST_GROUPS, _MOST_CLASSES = 1_000, 12
 
@@ -89,12 +93,18 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
 def _evaluated(params: Mapping[str, Any]) -> tuple[EvaluationReport, list[LogitstreamError]]:
     """Return what was measured, and the error with which only the state of it was not written."""
     try:
-        return (_merged(params) if params["merge"] else evaluate(**evaluate_options(params))), []
+        return (_merged(params) if params["merge"] else _of_rows(params)), []
     except LogitstreamError as error:
         if not isinstance(error.evaluation, EvaluationReport):
             raise
         error.add_note(_SHOWN)
         return error.evaluation, [error]
+
+
+def _of_rows(params: Mapping[str, Any]) -> EvaluationReport:
+    options = evaluate_options(params)
+    with observer(params["progress"], quiet=console.is_quiet()) as watch:
+        return evaluate(**options, observe=watch)
 
 
 def _tell(report: EvaluationReport) -> None:

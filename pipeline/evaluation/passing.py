@@ -45,6 +45,7 @@ from pipeline.scan import (
 from pipeline.types.blocks import HasTiles
 from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, FileFacts
+from pipeline.types.report import Observer
 from pipeline.types.work import Outcome
 from pipeline.units import escape
 
@@ -186,8 +187,10 @@ def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
     return any(pa.types.is_temporal(type_) for type_ in (*declared, *stored))
 
 
-def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
+def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> EvaluatedRows:
     """Return what all rows add up to, with the same bits on every scheduler and with any number of workers.
+
+    ``observe`` is told how far the pass is.
 
     Raises
     ------
@@ -212,7 +215,7 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
 
     with np.errstate(all="ignore"):
         with open_scan(prepared, job.settings()) as scan:
-            read_rows(scan, evaluate_chunk, accounts, confirm, end=_END)
+            read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
         warnings = feature_warnings(job.blocks, features.total(), prepared, job.csv)
     found = EvaluatedRows(job.terms, totals, *counts, data, notes, warnings)

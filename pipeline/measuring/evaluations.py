@@ -100,13 +100,14 @@ def evaluate(
     TypeError
         There is no option of that name, or an argument is not what it must be.
     """
+    observe = options.pop("observe", None)
     check_names(options, EvaluateOptions)
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
     job = evaluation_job(inputs, target, (model, challenger), probability, asked)
     _check_wishes(wishes, job.terms)
     _check_state(asked)
-    found = evaluate_rows(job)
+    found = evaluate_rows(job, observe)
     _require_rows(found)
     return _reported(found, wishes, asked)
 

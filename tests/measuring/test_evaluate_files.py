@@ -31,6 +31,8 @@ from pipeline.errors import (
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.statefile import read_state, to_bytes
+from pipeline.types.report import PassBegun, PassReached
+from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.measuring.observed import ROWS, model_file, observed
 from tests.models.network.networks import columns, drawn, layers, written
 
@@ -163,6 +165,48 @@ def test_the_bits_do_not_depend_on_workers_scheduler_or_batches(data: Path, tmp_
         return document(report), state.read_bytes()
 
     assert found(**how) == found(workers=1, scheduler="sync")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_an_observer_is_told_how_far_the_pass_is(tmp_path: Path, kind: str) -> None:
+    path, told = tmp_path / f"in.{kind}", list[Any]()
+    if kind == "csv":
+        pa.csv.write_csv(observed(), path)
+    else:
+        pq.write_table(observed(), path, row_group_size=500)
+    logitstream.evaluate(path, target="y", probability="p", chunk_size=500, workers=2, observe=told.append)
+    begun, *reached = told
+    assert isinstance(begun, PassBegun)
+    assert begun.rows_estimated == (kind == "csv")
+    if kind == "parquet":
+        assert (begun.rows, reached[-1].input_bytes) == (ROWS, begun.bytes_to_read)
+    assert all(isinstance(each, PassReached) for each in reached)
+    assert reached[-1].rows == ROWS
+    assert 0.9 < reached[-1].input_bytes / begun.bytes_to_read <= 1
+    assert sorted(reached, key=lambda each: each.rows) == reached
+
+
+@pytest.mark.slow
+def test_two_workers_of_a_cluster_give_the_bits_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    table = observed(6_000).append_column("long", pa.array([f"{row % 60:0200d}" for row in range(6_000)]))
+    pq.write_table(table.slice(0, 4_000), tmp_path / "in" / "a.parquet", row_group_size=500)
+    pa.csv.write_csv(table.slice(4_000), tmp_path / "in" / "b.csv")
+    second = model_file(tmp_path, "second.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])
+    options: dict[str, Any] = {
+        "target": "y", "model": model_file(tmp_path), "challenger": second, "thresholds": 0.5, "max_groups": 20,
+        "by": ["region", "month:region", "long"], "chunk_size": 700, "if_exists": "replace",
+    }  # fmt: skip
+
+    def found(**how: Any) -> tuple[str, bytes]:
+        report = logitstream.evaluate(tmp_path / "in", state=tmp_path / "state", **options, **how)
+        return document(report), (tmp_path / "state").read_bytes()
+
+    alone, told = found(workers=1, scheduler="sync"), list[Any]()
+    with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
+        wait_for_workers(running, 2)
+        assert found(scheduler=running.address, observe=told.append) == alone
+    assert told[-1].rows == 6_000
 
 
 def test_batches_do_not_change_what_a_chunk_adds_up_to(data: Path, tmp_path: Path) -> None:

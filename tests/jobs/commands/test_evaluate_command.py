@@ -251,6 +251,14 @@ def test_more_bad_rows_than_may_be_end_with_65(cli, tmp_path):
     assert "rows       5 read = 3 used + 2 bad" in allowed.out
 
 
+def test_a_bar_shows_how_far_the_pass_is_unless_the_command_is_quiet(cli, data):
+    assert "3,000 of 3,000 rows" in cli("evaluate", data, *COLUMN, "--progress", "bar").err
+    for words in (("--progress", "bar", "-q"), ("--progress", "log"), ("--progress", "none"), ()):
+        outcome = cli("evaluate", data, *COLUMN, *words)
+        assert (outcome.code, outcome.err) == (0, ""), words
+        assert "AUC" in outcome.out
+
+
 def test_options_may_stand_in_a_file(cli, data, tmp_path):
     (tmp_path / "job.toml").write_text(
         f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = [0.5, 1]\n'
@@ -276,5 +284,5 @@ def test_the_command_has_the_options_and_the_defaults_of_the_function():
     asked = evaluate_options(parsed("evaluate", "in.csv", "--target", "y"))
     assert (asked.pop("inputs"), asked.pop("target")) == (("in.csv",), "y")
     assert [asked.pop(name) for name in ("model", "challenger", "probability")] == [None, None, None]
-    assert asked.keys() == EvaluateOptions.__annotations__.keys()
+    assert asked.keys() == EvaluateOptions.__annotations__.keys() - {"observe"}
     assert {name: str(value) for name, value in asked.items()} == {name: str(OPTIONS[name].default) for name in asked}
