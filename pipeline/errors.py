@@ -48,6 +48,8 @@ class LogitstreamError(Exception):
         The row or record in the file, counted from 1.
     byte : int or None
         Where the row begins in the file.
+    evaluation : EvaluationReport or None
+        What :func:`pipeline.evaluate` had measured, where only its state could not be written.
     """
 
     exit_code: ClassVar[int] = 1
@@ -60,6 +62,7 @@ class LogitstreamError(Exception):
         self.column: str | None = None
         self.row: int | None = None
         self.byte: int | None = None
+        self.evaluation: object | None = None
 
     def at(
         self, file: str | None = None, *, column: str | None = None, row: int | None = None, byte: int | None = None

@@ -258,6 +258,7 @@ class EvaluateOptions(RowsOptions, MergeOptions, total=False):
     thresholds: float | Sequence[float]
     fingerprint: Fingerprint
     precision: Precision
+    observe: Observer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -551,6 +552,7 @@ OF_AN_EVALUATION: Mapping[str, str] = {
     "chunk_size": OF_GRADIENTS["chunk_size"],
     "if_exists": "What to do if the file of the state exists.",
     "threshold": OPTIONS["thresholds"].meaning,
+    "observe": "A function that is called when the pass begins, and then with how far it is.",
 }
 
 # What some options mean for a calibration.
@@ -564,7 +566,7 @@ OF_A_CALIBRATION: Mapping[str, str] = {
     "max_bad": "How many rows, or what percentage of the rows (``0.5%``), may be bad. They are left out. With more "
     "than that, nothing is written.",
     "memory": "How much memory the calibration may use (``4GiB``); by default half of what is free.",
-    "observe": "A function that is called with each pass that has ended.",
+    "observe": "A function that is called with each pass that begins or has ended, and with how far it is.",
 }
 
 # What some options mean for a fit of a network, and the defaults that differ there.

@@ -61,5 +61,5 @@ CALIBRATE = (
     options.output_to("FILE", "The model file to write.  [default: none, the calibration is only shown]"),
     options.if_exists_with(help=meaning("if_exists", OF_A_CALIBRATION)),
     options.html_to("what ran, rows, the calibration, measures and curves before and after."),
-    *(options.config_file, options.json_),
+    *(options.config_file, options.json_, options.progress),
 )

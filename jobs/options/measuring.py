@@ -109,7 +109,7 @@ fail_under = option(
     section=OUTPUT,
     type=values.Behaviour(parse_limits),
     metavar="NAME=F,...",
-    help="End with exit code 3 if a measure is below a limit (auc=0.7,ks=0.3); of two models, one of the first.",
+    help="End with exit code 3 if a measure is below a limit (auc=0.7,ks=0.3). Of two models the first is checked.",
 )
 state = option("--state", section=OUTPUT, type=values.PATH, is_path=True, metavar="FILE", help=meaning("state"))
 html = options.html_to("what ran, rows, measures, their curves, groups.")
@@ -133,5 +133,5 @@ EVALUATE = (
     *options.READ,
     *_RUN,
     *(state, options.if_exists_with(help=meaning("if_exists", OF_AN_EVALUATION)), html, fail_under),
-    *(options.config_file, options.json_),
+    *(options.config_file, options.json_, options.progress),
 )

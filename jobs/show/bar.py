@@ -48,7 +48,7 @@ class Bar(Silent):
 
     def start(self, pace: Pace) -> None:
         """Draw the bar."""
-        self._progress.update(self._task, visible=True, pace=pace)
+        self._progress.update(self._task, visible=True, completed=pace.fraction, pace=pace)
         self._progress.start()
 
     def move(self, pace: Pace) -> None:

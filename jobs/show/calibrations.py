@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.show import console, document
-from jobs.show.fits import watch_fit
+from jobs.show.fits import line_of_pass
+from jobs.show.progress import observer
 from jobs.show.tables import emit_filled
 from jobs.stopping import stopped_with
 from pipeline.evaluation.calibrating.report import CalibrationReport, calibration_json, comparison_rows, facts_of
@@ -23,8 +24,9 @@ def show_calibration(params: Mapping[str, Any], *, as_json: bool) -> None:
         from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
         check_page(params["html"], output=params["output"], with_drawings=True)
-    with stopped_with(""):
-        report = calibrate(**calibration_options(params), observe=watch_fit())
+    talk = observer(params["progress"], quiet=console.is_quiet(), line=line_of_pass)
+    with stopped_with(""), talk as watch:
+        report = calibrate(**calibration_options(params), observe=watch)
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
     for warning in report.warnings:
@@ -50,7 +52,7 @@ def _write_html(report: CalibrationReport, params: Mapping[str, Any]) -> None:
 
 def calibration_options(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of the command as arguments of :func:`pipeline.calibrate`."""
-    same = {name: value for name, value in params.items() if name not in {"type", "html"}}
+    same = {name: value for name, value in params.items() if name not in {"type", "html", "progress"}}
     return same | {"types": dict(params["type"])}
 
 

@@ -9,7 +9,7 @@ from jobs.show.evaluations import ShownTable, facts_of, group_tables, measure_ta
 from jobs.show.html import Params, ran
 from jobs.show.measured_html import DrawnModel, calibration_drawing, rank_drawings, score_drawing
 from pipeline.evaluation.curves import curves
-from pipeline.evaluation.report import LEFT_OUT, EvaluationReport
+from pipeline.evaluation.report import DROPPED, LEFT_OUT, EvaluationReport
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.pages import Fact, Page, PageDrawing, PageSection, PageTable
 from pipeline.units import format_count
@@ -43,6 +43,9 @@ def _accounts(report: EvaluationReport) -> Iterator[Fact]:
     for name, words in LEFT_OUT.items():
         if report.rows[name]:
             yield words, format_count(report.rows[name])
+    for name, words in DROPPED.items():
+        if report.rows[name]:
+            yield f"of the dropped, {words}", format_count(report.rows[name])
 
 
 def _measures(report: EvaluationReport) -> Iterator[PageTable | PageDrawing]:

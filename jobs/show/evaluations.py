@@ -10,12 +10,13 @@ import click
 
 from jobs.options.command import given
 from jobs.show import console, document
+from jobs.show.progress import observer
 from jobs.show.tables import emit_filled
 from pipeline.choices import parse_limits
 from pipeline.errors import LogitstreamError
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.limits import check_limit_names, limited_names
-from pipeline.evaluation.report import EvaluationReport, GroupMeasures, evaluated_rows
+from pipeline.evaluation.report import DROPPED, EvaluationReport, GroupMeasures, evaluated_rows
 from pipeline.evaluation.results import BestThreshold, BinaryMeasures, MultinomialMeasures, ThresholdRates
 from pipeline.measuring import evaluate, merge_evaluations
 from pipeline.report.text import aligned
@@ -24,13 +25,17 @@ from pipeline.units import bound_text, escape, format_count
 Row = tuple[str, ...]
 
 _NOTE = 1_000
+_SHOWN = "the measures were shown"
 # Of the command line alone, or said otherwise there.
 _NOT_OPTIONS = {
     *("inputs", "model", "target", "probability", "merge", "fail_under", "type", "threshold", "cost"),
-    *("json", "quiet", "html"),
+    *("json", "quiet", "html", "progress"),
 }
 # What states that are added up leave to decide.
-_OF_A_MERGE = {"inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under", "json", "quiet", "html"}
+_OF_A_MERGE = {
+    *("inputs", "merge", "cost", "bins", "state", "if_exists", "fail_under"),
+    *("json", "quiet", "progress", "html"),
+}
 # Rows of a table of groups, columns of a confusion matrix, that are shown.
 _MOST_GROUPS, _MOST_CLASSES = 1_000, 12
 
@@ -74,7 +79,35 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
         from pipeline.pages import check_page  # noqa: PLC0415 - only for reports
 
         check_page(params["html"], output=params["state"], with_drawings=True)
-    report = _merged(params) if params["merge"] else evaluate(**evaluate_options(params))
+    report, failures = _evaluated(params)
+    _tell(report)
+    if params["json"]:
+        document.write(evaluation_json(report))
+    else:
+        _emit(report)
+    if params["html"] is not None:
+        failures += _html_failures(report, params)
+    _require(report, limits, failures)
+
+
+def _evaluated(params: Mapping[str, Any]) -> tuple[EvaluationReport, list[LogitstreamError]]:
+    """Return what was measured, and the error with which only the state of it was not written."""
+    try:
+        return (_merged(params) if params["merge"] else _of_rows(params)), []
+    except LogitstreamError as error:
+        if not isinstance(error.evaluation, EvaluationReport):
+            raise
+        error.add_note(_SHOWN)
+        return error.evaluation, [error]
+
+
+def _of_rows(params: Mapping[str, Any]) -> EvaluationReport:
+    options = evaluate_options(params)
+    with observer(params["progress"], quiet=console.is_quiet()) as watch:
+        return evaluate(**options, observe=watch)
+
+
+def _tell(report: EvaluationReport) -> None:
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
     for warning in report.warnings:
@@ -82,32 +115,30 @@ def show_evaluation(params: Mapping[str, Any]) -> None:
     for title, measured in titled(report):
         for warning in measured.warnings:
             console.warn(f"{warning}{title}")
-    if params["json"]:
-        document.write(evaluation_json(report))
-    else:
-        _emit(report)
-    try:
-        if params["html"] is not None:
-            _write_html(report, params)
-    except LogitstreamError as error:
-        # A measure below its limit is the first thing to know; what became of the report is told beside it.
-        _require(report, limits, error)
-        raise
-    report.require(limits)
 
 
-def _write_html(report: EvaluationReport, params: Mapping[str, Any]) -> None:
+def _html_failures(report: EvaluationReport, params: Mapping[str, Any]) -> list[LogitstreamError]:
+    """Write the report as HTML, and return the error with which that failed."""
     from jobs.show.evaluation_html import evaluation_page  # noqa: PLC0415 - only for reports
     from jobs.show.html import write_html  # noqa: PLC0415 - as above
 
-    write_html(evaluation_page(report, params), params["html"], "the measures were shown")
+    try:
+        write_html(evaluation_page(report, params), params["html"], _SHOWN)
+    except LogitstreamError as error:
+        return [error]
+    return []
 
 
-def _require(report: EvaluationReport, limits: Mapping[str, float], error: LogitstreamError) -> None:
+def _require(report: EvaluationReport, limits: Mapping[str, float], failures: Sequence[LogitstreamError]) -> None:
+    """Raise if a measure is below its limit, which is the first thing to know, or else the first of the failures."""
     try:
         report.require(limits)
-    except LogitstreamError:
-        console.warn(f"the report was not written: {error.message}")
+        if failures:
+            raise failures[0]
+    except LogitstreamError as error:
+        for failure in failures:
+            if failure is not error:
+                console.warn(f"not written: {failure.message}")
         raise
 
 
@@ -165,9 +196,13 @@ def facts_of(report: EvaluationReport) -> Iterator[tuple[str, str]]:
     if report.weight is not None:
         yield "weight", escape(report.weight)
     yield "rows", evaluated_rows(report.rows)
+    for name, words in DROPPED.items():
+        if report.rows[name]:
+            yield "rows", f"of the dropped, {format_count(report.rows[name])} {words}"
     if any(report.clipped):
         counts = " and ".join(map(format_count, report.clipped))
-        yield "clipped", f"{counts} rows whose class has a probability of 0: it counts as 2.2e-16"
+        share = "0" if report.probability is None else "less than 2.2e-16"
+        yield "clipped", f"{counts} rows whose class has a probability of {share}: it counts as 2.2e-16"
 
 
 def _number(value: float | None) -> str:
@@ -192,7 +227,7 @@ def measure_tables(report: EvaluationReport) -> Iterator[ShownTable]:
 def _binary_tables(report: EvaluationReport, measured: BinaryMeasures) -> Iterator[ShownTable]:
     challenger = report.challenger
     if isinstance(challenger, BinaryMeasures):
-        yield _of_two(report, _binary_rows(measured), _binary_rows(challenger))
+        yield _of_two(report, *(_with_notes(_binary_rows(each), each) for each in (measured, challenger)))
     else:
         yield ShownTable("Measures", _MEASURES, _binary_rows(measured), (1, 2, 3))
     for title, each in titled(report):
@@ -259,6 +294,21 @@ def _binary_rows(measured: BinaryMeasures) -> list[Row]:
         for name, value, bound, error, note in named
         if value is not None
     ]
+
+
+def _with_notes(rows: Sequence[Row], measured: BinaryMeasures) -> list[Row]:
+    """Return rows of measures in which a row of its own has what is else said beside a measure."""
+    test = measured.hosmer_lemeshow
+    noted = {
+        "ECE": ("ECE by chance alone", measured.ece_noise_floor),
+        "Hosmer-Lemeshow": ("p of Hosmer-Lemeshow", None if test is None else test.p_value),
+    }
+    told: list[Row] = []
+    for row in rows:
+        told.append(row)
+        name, value = noted.get(row[0], ("", None))
+        told += [(name, _short(value), "", "", "")] if value is not None else []
+    return told
 
 
 def _bound(bound: float | None) -> str:

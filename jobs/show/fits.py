@@ -100,9 +100,8 @@ def watch_fit() -> Callable[[object], None]:
     quiet, said = Quiet(), set[str]()
 
     def observe(event: object) -> None:
-        if isinstance(event, PassDone):
-            if event.number % _every(event.number) == 0:
-                console.tell(pass_line(event))
+        if line := line_of_pass(event):
+            console.tell(line)
         elif isinstance(event, Noted) and console.is_quiet():
             quiet(event)
         elif isinstance(event, Noted) and event.text not in said:
@@ -110,6 +109,13 @@ def watch_fit() -> Callable[[object], None]:
             console.tell(f"{'warning' if event.warning else 'note'}: {escape(event.text, _NOTE)}")
 
     return observe
+
+
+def line_of_pass(event: object) -> str:
+    """Return the line for an event; empty unless it is a pass that has one."""
+    if isinstance(event, PassDone) and event.number % _every(event.number) == 0:
+        return pass_line(event)
+    return ""
 
 
 def _every(number: int) -> int:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline.types.report import PlanSummary, Progressed
+from pipeline.types.report import PassBegun, PassReached, PlanSummary, Progressed
 from pipeline.units import format_bytes, format_count, format_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How far a run is. ``fraction`` is of the rows where their number is known, else of the bytes."""
+    """How far a run, or a pass, is. ``fraction`` is of the rows where their number is known, else of the bytes."""
 
-    plan: PlanSummary
+    plan: PlanSummary | PassBegun
     began: float
     rows: int = 0
     input_bytes: int = 0
 
-    def moved(self, event: Progressed) -> Pace:
+    def moved(self, event: Progressed | PassReached) -> Pace:
         """Return the state after more rows were read."""
         return replace(self, rows=event.rows, input_bytes=event.input_bytes)
 

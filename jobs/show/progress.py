@@ -16,7 +16,16 @@ from jobs.show import console
 from jobs.show.displays import Display, Log, Silent
 from jobs.show.pace import Pace
 from pipeline.report.text import plan_lines
-from pipeline.types.report import Event, Noted, Observer, Planned, PlanSummary, Progressed
+from pipeline.types.report import (
+    Event,
+    Noted,
+    Observer,
+    PassBegun,
+    PassReached,
+    Planned,
+    PlanSummary,
+    Progressed,
+)
 from pipeline.units import escape
 
 Mode = Literal["auto", "bar", "log", "none"]
@@ -35,33 +44,51 @@ class Person:
         Whether the plan is shown before work begins.
     show_files : callable
         Shows the inputs of a plan as a table, where ``verbose`` is set.
+    line : callable
+        Returns what is said of an event that no run has; empty where nothing is.
     """
 
     display: Display
     verbose: bool
     show_files: Callable[[PlanSummary], None]
+    line: Callable[[object], str]
     _pace: Pace | None = field(default=None, init=False)
     _said: set[str] = field(default_factory=set, init=False)
 
     def __call__(self, event: Event) -> None:
         """Show an event. Called on one thread."""
         if isinstance(event, Planned):
+            self._show_plan(event.summary)
             self._begin(event.summary)
-        elif isinstance(event, Progressed) and self._pace is not None:
-            self._pace = self._pace.moved(event)
-            self.display.move(self._pace)
-        elif isinstance(event, Noted) and event.text not in self._said:
-            self._said.add(event.text)
-            self.display.say(f"{'warning' if event.warning else 'note'}: {escape(event.text, _LINE_LIMIT)}")
+        elif isinstance(event, PassBegun):
+            self._begin(event)
+        elif isinstance(event, Progressed | PassReached):
+            self._move(event)
+        elif isinstance(event, Noted):
+            self._note(event)
+        elif line := self.line(event):
+            self.display.say(line)
 
-    def _begin(self, plan: PlanSummary) -> None:
+    def _show_plan(self, plan: PlanSummary) -> None:
         if self.verbose and self._pace is None:
             self.show_files(plan)
             for line in plan_lines(plan):
                 self.display.say(line)
             self._said.update(plan.notes, plan.resources.notes)
-        self._pace = Pace(plan, time.monotonic())
+
+    def _begin(self, expected: PlanSummary | PassBegun) -> None:
+        self._pace = Pace(expected, time.monotonic())
         self.display.start(self._pace)
+
+    def _move(self, event: Progressed | PassReached) -> None:
+        if self._pace is not None:
+            self._pace = self._pace.moved(event)
+            self.display.move(self._pace)
+
+    def _note(self, event: Noted) -> None:
+        if event.text not in self._said:
+            self._said.add(event.text)
+            self.display.say(f"{'warning' if event.warning else 'note'}: {escape(event.text, _LINE_LIMIT)}")
 
 
 @dataclass
@@ -79,14 +106,22 @@ class Quiet:
 
 @contextmanager
 def observer(
-    mode: Mode, *, quiet: bool = False, verbose: bool = False, show_files: Callable[[PlanSummary], None] | None = None
+    mode: Mode,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    show_files: Callable[[PlanSummary], None] | None = None,
+    line: Callable[[object], str] | None = None,
 ) -> Iterator[Observer]:
-    """Yield the observer that the options ask for; its display ends with the block, however the run ends."""
+    """Yield the observer that the options ask for; its display ends with the block, however the run ends.
+
+    ``line`` returns what is said of an event that no run has, such as a pass that has ended; empty where nothing is.
+    """
     if quiet:
         yield Quiet()
         return
     display = display_for(mode)
-    person = Person(display, verbose, show_files or _nothing)
+    person = Person(display, verbose, show_files or _nothing, line or _no_line)
     try:
         yield person
     finally:
@@ -104,3 +139,8 @@ def display_for(mode: Mode) -> Display:
 
 def _nothing(_: object) -> None:
     """Ignore an event."""
+
+
+def _no_line(_: object) -> str:
+    """Say nothing of an event."""
+    return ""

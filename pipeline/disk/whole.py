@@ -6,6 +6,7 @@ message.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -50,6 +51,15 @@ def write_file(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def require_writable(path: Path) -> None:
+    """Raise an ``OSError`` where it is known beforehand that :func:`write_file` would; a full disk is not."""
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+    with suppress(FileNotFoundError):
+        # A name may be too long.
+        path.lstat()
 
 
 def draft_name(path: Path) -> str:

@@ -18,6 +18,7 @@ job         what is read, and how
 scoring     from models, or a column, to scores, probabilities and losses
 reading     the rows of a batch: which are evaluated, which are left out and why
 tiles       used rows gathered, whatever the batches are
+names       how much memory the names of groups may take
 groups      states by the values of columns
 totals      what the rows of a chunk, and all chunks, add up to
 features    what makes scores meaningless

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MemoryBudgetError
+from pipeline.evaluation.names import NamesRoom
 from pipeline.evaluation.states import EvaluationState, StateShape
 from pipeline.evaluation.tiles import Codes, UsedRows
 from pipeline.models.columns import Levels
@@ -51,16 +52,33 @@ def _place_of_value(value: str | None) -> tuple[int, int | float, str]:
 
 
 class GroupNames:
-    """Gives the values of a column numbers, in the order in which they come. For one thread."""
+    """Gives the values of a column numbers, in the order in which they come. For one thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    column : str
+        For messages.
+    room : NamesRoom
+        Where the names are counted.
+    """
+
+    def __init__(self, column: str = "", room: NamesRoom | None = None) -> None:
+        self._column, self._room = column, room or NamesRoom()
         self.names: list[str | None] = []
         self._numbers: dict[str, int] = {}
         self._dictionary: pa.Array | None = None
         self._found: Codes = np.empty(0, dtype=np.intp)
 
     def codes(self, cells: Levels) -> Codes:
-        """Return the number of each row's value, -1 where it is missing; of floats 7.0 is 7, and -0.0 is 0."""
+        """Return the number of each row's value, -1 where it is missing; of floats 7.0 is 7, and -0.0 is 0.
+
+        Raises
+        ------
+        DataError
+            There are more values than groups can have, and no room for them.
+        MemoryBudgetError
+            There is no room for the values.
+        """
         dictionary = cells.dictionary
         if self._dictionary is None or not self._dictionary.equals(dictionary):
             floats = pa.types.is_floating(dictionary.type)
@@ -80,7 +98,26 @@ class GroupNames:
         number = self._numbers.setdefault(text, len(self.names))
         if number == len(self.names):
             self.names.append(text)
+            self._take(text)
         return number
+
+    def _take(self, name: str) -> None:
+        try:
+            self._room.take(self._column, (name,))
+        except MemoryBudgetError as error:
+            # More memory would not help.
+            if len(self.names) > MOST_VALUES:
+                raise too_many_values((self._column,)) from error
+            raise error.at(column=self._column) from None
+
+
+def too_many_values(columns: Sequence[str]) -> DataError:
+    """Return the error for columns with more values than groups can have."""
+    return DataError(
+        f"--by {escape(':'.join(columns))}: the column{'s have' if len(columns) > 1 else ' has'} more than "
+        f"{format_count(MOST_VALUES)} different values, which are no groups",
+        "name a column with fewer values, or make groups of these first",
+    ).at(column=columns[0])
 
 
 def groups_in(codes: Sequence[Codes], names: Sequence[Sequence[str | None]]) -> tuple[list[Group], Codes]:
@@ -119,6 +156,8 @@ class GroupStates:
         Of the rows of all other groups; ``None`` where there are none.
     seen : set of group
         Every group that occurred.
+    room : NamesRoom
+        Where their names are counted.
     """
 
     columns: tuple[str, ...]
@@ -127,6 +166,7 @@ class GroupStates:
     states: dict[Group, EvaluationState] = field(default_factory=dict)
     others: EvaluationState | None = None
     seen: set[Group] = field(default_factory=set)
+    room: NamesRoom = field(default_factory=NamesRoom)
 
     def add(self, rows: UsedRows, groups: Sequence[Group], places: Codes) -> None:
         """Add the rows of a tile; ``places`` are those of the groups of the rows.
@@ -135,6 +175,8 @@ class GroupStates:
         ------
         DataError
             There are more values than groups can have.
+        MemoryBudgetError
+            There is no room for their names.
         """
         self._see(groups)
         self._keep(groups)
@@ -157,6 +199,8 @@ class GroupStates:
         ------
         DataError
             There are more values than groups can have.
+        MemoryBudgetError
+            There is no room for their names.
         """
         self._see(other.seen)
         self._keep(other.states)
@@ -176,14 +220,13 @@ class GroupStates:
         return len(self.seen) - len(self.states)
 
     def _see(self, groups: Iterable[Group]) -> None:
-        self.seen.update(groups)
+        new = set(groups).difference(self.seen)
+        self.seen |= new
         if len(self.seen) > MOST_VALUES:
-            names = escape(":".join(self.columns))
-            raise DataError(
-                f"--by {names}: the column{'s have' if len(self.columns) > 1 else ' has'} more than "
-                f"{format_count(MOST_VALUES)} different values, which are no groups",
-                "name a column with fewer values, or make groups of these first",
-            ).at(column=self.columns[0])
+            raise too_many_values(self.columns)
+        by = ":".join(self.columns)
+        for group in new:
+            self.room.take(by, group)
 
     def _keep(self, groups: Iterable[Group]) -> None:
         """Make states for the groups that are among the first, and pool those that no longer are."""

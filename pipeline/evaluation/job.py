@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.choices import Absent, MissingTarget, Precision
+from pipeline.evaluation.names import NamesBudget
 from pipeline.evaluation.scoring import ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.kernels import arithmetic_tag
@@ -40,6 +41,8 @@ class EvaluationJob:
         The digest that the inputs must have, as those of a fit, so that places in them say which rows it held out.
     times : tuple of str
         The columns of groups that are times, found when the inputs are looked at.
+    names : NamesBudget or None
+        How much memory the names of groups may take, found then too.
     """
 
     inputs: tuple[str, ...]
@@ -56,6 +59,7 @@ class EvaluationJob:
     how: HowToScan
     fitted: str | None = None
     times: tuple[str, ...] = ()
+    names: NamesBudget | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what the step needs, as JSON."""
@@ -70,6 +74,7 @@ class EvaluationJob:
             "decimal": self.csv.decimal,
             "nulls": self.csv.spellings,
             "times": self.times,
+            "names": None if self.names is None else asdict(self.names),
             "precision": self.precision,
             "arithmetic": arithmetic_here(self.blocks, self.precision),
         }

@@ -6,9 +6,10 @@ infinite or not defined is null.
 ``kind: "evaluation"``
     ``target``, ``classes`` (the negative one first where there are two); ``models``, each with ``name`` and ``digest``
     (none where a column has the probability); ``probability`` and ``weight``, the columns (null without one);
-    ``files``; ``rows`` with ``read``, and of these ``used``, ``bad``, ``set_aside``, ``without_target``,
-    ``without_score`` and ``not_held_out``, which add up to it; ``clipped``, for each model the rows whose class has a
-    probability of 0;
+    ``files``; ``rows`` with ``read``, and of these ``used``, ``not_held_out``, ``dropped``, ``bad`` and
+    ``without_target``, which add up to it, and how many of those that were dropped are ``set_aside`` by the model or
+    ``without_score``; ``clipped``, for each model the rows whose class has a probability of 0, in a column one below
+    2.2e-16;
     ``measures``, under the names of the attributes of :class:`~pipeline.evaluation.results.BinaryMeasures` or
     :class:`~pipeline.evaluation.results.MultinomialMeasures`; ``challenger``, those of a second model, and
     ``differences``, the second model minus the first (both null without one); ``groups``, for each ``--by`` the

@@ -40,8 +40,10 @@ def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None
             )
 
 
-def check_limits(limits: Mapping[str, float], measured: Any) -> None:
+def check_limits(limits: Mapping[str, float], measured: Any, whose: str = "") -> None:
     """Raise if a measure is below its limit, or has no value that could be at or above it.
+
+    ``whose`` says in the message whose measures these are: `` of champion.json``.
 
     Raises
     ------
@@ -51,7 +53,8 @@ def check_limits(limits: Mapping[str, float], measured: Any) -> None:
         A measure is below its limit, or these rows have no value of it: the message has all of them.
     """
     check_limit_names(limits, limited_names(type(measured)))
-    missed = [told for name, limit in limits.items() if (told := _missed(name, getattr(measured, name), limit))]
+    found = ((f"{name}{whose}", getattr(measured, name), limit) for name, limit in limits.items())
+    missed = [told for each in found if (told := _missed(*each))]
     if missed:
         raise ThresholdError("; ".join(missed), "look at the measures: the model may have lost its worth")
 

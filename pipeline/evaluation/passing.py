@@ -14,6 +14,7 @@ from pipeline.errors import BalanceError, ConfigurationError, UsageError
 from pipeline.evaluation.counting import tile_bytes
 from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
+from pipeline.evaluation.names import LEAST_ROOM, ROOMS_OF_A_WORKER, ROOMS_OF_TOTALS, NamesBudget
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
 from pipeline.evaluation.scoring import both_columns
 from pipeline.evaluation.states import TILE_ROWS
@@ -44,6 +45,7 @@ from pipeline.scan import (
 from pipeline.types.blocks import HasTiles
 from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, FileFacts
+from pipeline.types.report import Observer
 from pipeline.types.work import Outcome
 from pipeline.units import escape
 
@@ -54,6 +56,9 @@ _MISLED = 4
 # Tables while one is added to another, in units of one: both, and what they become.
 _ROOM = 3
 _END = "nothing was measured"
+_SHARE_WITH_NAMES = 7 / 8
+# What was read is the sum of these.
+_ACCOUNTS = ("used", "not_held_out", "dropped", "bad", "without_target")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,35 +90,39 @@ class EvaluatedRows:
 
     @property
     def rows(self) -> dict[str, int]:
-        """The accounts: what was read is the sum of all others."""
+        """The accounts, of which some add up to what was read; the last ones are parts of what was dropped."""
         counts = self.totals.counts
         return {
             "read": self.read,
             "used": self.totals.whole.rows,
-            "bad": self.bad,
-            "set_aside": self.set_aside,
-            "without_target": counts["without_target"],
-            "without_score": counts["without_score"],
             "not_held_out": counts["not_held_out"],
+            "dropped": self.set_aside + counts["without_score"],
+            "bad": self.bad,
+            "without_target": counts["without_target"],
+            "set_aside": self.set_aside,
+            "without_score": counts["without_score"],
         }
 
     @property
     def is_balanced(self) -> bool:
         """Whether every row that was read is in one account."""
-        read, *others = self.rows.values()
-        return read == sum(others)
+        return self.read == self._booked
+
+    @property
+    def _booked(self) -> int:
+        rows = self.rows
+        return sum(rows[name] for name in _ACCOUNTS)
 
     def require_balance(self) -> None:
         """Raise a ``BalanceError`` unless every row that was read is in one account."""
         if not self.is_balanced:
-            read, *others = self.rows.values()
-            raise BalanceError(f"{read:,} rows were read, but {sum(others):,} are in the accounts")
+            raise BalanceError(f"{self.read:,} rows were read, but {self._booked:,} are in the accounts")
 
 
 def evaluate_chunk(context: ChunkContext) -> Outcome[EvaluationTotals]:
     """Return what the rows of a chunk add up to: the step."""
     reader = context.once("reader", reader_of)
-    chunk = ChunkTotals(reader.terms)
+    chunk = ChunkTotals(reader.terms, reader.names)
     for batch in context.batches():
         if batch.data.num_rows:
             reader.add(batch, context.job.files[batch.file][0], context.needs(batch.file), chunk)
@@ -131,8 +140,9 @@ def reader_of(settings: Mapping[str, Any]) -> EvaluationReader:
         )
     terms = EvaluationTerms.of(settings["terms"])
     missing, decimal, precision = (settings[name] for name in ("missing_target", "decimal", "precision"))
-    lists = (tuple(settings[name]) for name in ("nulls", "times"))
-    return EvaluationReader(blocks, terms, missing, decimal, precision, *lists)
+    nulls, times = (tuple(settings[name]) for name in ("nulls", "times"))
+    names = None if settings["names"] is None else NamesBudget(**settings["names"])
+    return EvaluationReader(blocks, terms, missing, decimal, precision, nulls, times, names)
 
 
 def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan, tuple[str, ...]]:
@@ -155,7 +165,16 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan,
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
     scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
+    job = replace(job, names=NamesBudget(_least_room(job.terms), _process_bytes(scan)))
     return job, scan, (*found.notes, *surveyed.notes)
+
+
+def _process_bytes(scan: PreparedScan) -> int:
+    """Return what a process may take while names of groups become more; the rest of its share is left to batches."""
+    resources, processes = scan.resources, 1
+    if not scan.demand.threads_share_process:
+        processes += resources.workers
+    return int(_SHARE_WITH_NAMES * resources.allowed_bytes / processes)
 
 
 def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
@@ -166,8 +185,10 @@ def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
     return any(pa.types.is_temporal(type_) for type_ in (*declared, *stored))
 
 
-def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
+def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> EvaluatedRows:
     """Return what all rows add up to, with the same bits on every scheduler and with any number of workers.
+
+    ``observe`` is told how far the pass is.
 
     Raises
     ------
@@ -175,11 +196,13 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
         There are more bad rows than may be.
     DataError
         A column of groups has too many values.
+    MemoryBudgetError
+        The names of groups take more than the budget leaves.
     LogitstreamError
         As :func:`prepare_evaluation`.
     """
     job, prepared, notes = prepare_evaluation(job)
-    accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms)
+    accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms, job.names)
     # Which spellings are kept depends on the order in which counts are added; what rows add up to does not.
     features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
 
@@ -190,7 +213,7 @@ def evaluate_rows(job: EvaluationJob) -> EvaluatedRows:
 
     with np.errstate(all="ignore"):
         with open_scan(prepared, job.settings()) as scan:
-            read_rows(scan, evaluate_chunk, accounts, confirm, end=_END)
+            read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
         warnings = feature_warnings(job.blocks, features.total(), prepared, job.csv)
     found = EvaluatedRows(job.terms, totals, *counts, data, notes, warnings)
@@ -239,7 +262,7 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
     row = models * (2 * outputs + 1) + 1 + (terms.weight is not None) + len(terms.group_columns)
     of_tile = min(tile_rows(_FLOAT * row), chunk_rows)
     payload, fewer = totals_bytes(terms, chunk_rows), _fewer(terms)
-    return StepCosts(
+    costs = StepCosts(
         scratch_bytes=_FLOAT * 2 * row + sum(block.scratch_row_bytes for block in job.blocks),
         payload_bytes=payload,
         fewer_payloads=fewer,
@@ -255,6 +278,17 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         + tile_bytes(of_tile)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),
     )
+    room = _least_room(terms)
+    return replace(
+        costs,
+        payload_bytes=costs.payload_bytes + room,
+        totals_bytes=costs.totals_bytes + ROOMS_OF_TOTALS * room,
+        step_bytes=costs.step_bytes + ROOMS_OF_A_WORKER * room,
+    )
+
+
+def _least_room(terms: EvaluationTerms) -> int:
+    return LEAST_ROOM * len(terms.by)
 
 
 def _fewer(terms: EvaluationTerms) -> str:

@@ -14,17 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Cause, MissingTarget, Precision
+from pipeline.evaluation.names import NamesBudget
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import Codes, Floats, UsedRows
 from pipeline.evaluation.totals import ChunkTotals
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, ColumnComparison, Divider, parse_holdout
-from pipeline.models.columns import Mask, levels, numbers, unfit_columns
+from pipeline.models.columns import LEVEL_OR_TIME, Mask, levels, numbers, unfit
 from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.target_classes import TargetClasses
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
 from pipeline.types.inputs import InputFile, Need
+from pipeline.units import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +95,20 @@ class EvaluatedColumns:
             for block, places in zip(blocks, self.models, strict=True)
             for fault in block.check([fields[place] for place in places])
         ]
-        for place, called in self._others():
+        for place, called, may_be in self._others():
             need = self.needs[place]
-            found += unfit_columns([(need.name, need.role)], [fields[place]], {need.name: called})
+            if reason := unfit(need.role, fields[place].type, called, may_be):
+                found.append(f'column "{escape(need.name)}" {reason}')
         return list(dict.fromkeys(found))
 
-    def _others(self) -> Iterator[tuple[int, str]]:
-        yield self.target, "a target"
+    def _others(self) -> Iterator[tuple[int, str, str | None]]:
+        """Yield the columns that are no features: their place, what they are called, and what else they may be."""
+        yield self.target, "a target", None
         if self.probability is not None:
-            yield self.probability, "a probability"
+            yield self.probability, "a probability", None
         if self.weight is not None:
-            yield self.weight, "a weight"
-        yield from ((place, "a column of groups") for place in self.groups if place < len(self.needs))
+            yield self.weight, "a weight", None
+        yield from ((place, "a column of groups", LEVEL_OR_TIME) for place in self.groups if place < len(self.needs))
 
 
 def kept_columns(terms: EvaluationTerms) -> tuple[str, ...]:
@@ -134,6 +138,8 @@ class EvaluationReader:
         Spellings of null in text of a CSV that is read as it is.
     times : tuple of str
         The columns of groups that are times.
+    names : NamesBudget or None
+        How much memory the names of groups may take.
     """
 
     blocks: tuple[ScoresColumns, ...]
@@ -143,6 +149,7 @@ class EvaluationReader:
     precision: Precision = "fast"
     nulls: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    names: NamesBudget | None = None
     columns: EvaluatedColumns = field(init=False)
     divider: Divider | None = field(init=False)
     target: TargetClasses = field(init=False)

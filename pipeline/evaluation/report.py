@@ -18,13 +18,17 @@ from pipeline.units import escape, format_count, visible
 
 AnyMeasures = BinaryMeasures | MultinomialMeasures
 
-# What became of the rows, in words; in this order they are judged.
+# What became of the rows that are not used, in words.
 LEFT_OUT: Mapping[str, str] = {
-    "bad": "bad",
-    "set_aside": "set aside by the model",
-    "without_target": "without a target",
-    "without_score": "without a score",
     "not_held_out": "not held out of the fit",
+    "dropped": "dropped",
+    "bad": "bad",
+    "without_target": "without a target",
+}
+# Why rows were dropped.
+DROPPED: Mapping[str, str] = {
+    "set_aside": "set aside by the model",
+    "without_score": "without a score: a value is missing, or the score is not a number",
 }
 
 
@@ -92,10 +96,11 @@ class EvaluationReport(Tabular):
     probability, weight : str or None
         The columns of the probability, and of the weights.
     rows : mapping of str to int
-        ``read`` = ``used`` + ``bad`` + ``set_aside`` by a model + ``without_target`` + ``without_score`` +
-        ``not_held_out``, which is 0 where all rows are evaluated.
+        ``read`` = ``used`` + ``not_held_out`` (0 where all rows are evaluated) + ``dropped`` + ``bad`` +
+        ``without_target``; ``dropped`` = ``set_aside`` by a model + ``without_score``.
     clipped : tuple of int
-        For each model, in how many rows the class has a probability of 0, which counts as 2.2e-16.
+        For each model, in how many rows the class has a probability of 0, or in a column one below 2.2e-16: it counts
+        as 2.2e-16.
     measures : BinaryMeasures or MultinomialMeasures
     challenger : BinaryMeasures or MultinomialMeasures or None
         Those of a second model.
@@ -129,7 +134,7 @@ class EvaluationReport(Tabular):
     state: EvaluationState | None = field(default=None, compare=False)
 
     def require(self, limits: Mapping[str, float]) -> None:
-        """Raise if a measure is below its limit: ``report.require({"auc": 0.7})``.
+        """Raise if a measure is below its limit: ``report.require({"auc": 0.7})``. Of two models the first is checked.
 
         Raises
         ------
@@ -138,7 +143,7 @@ class EvaluationReport(Tabular):
         UsageError
             There is no such measure.
         """
-        check_limits(limits, self.measures)
+        check_limits(limits, self.measures, "" if self.challenger is None else f" of {escape(self.models[0], 1000)}")
 
     @property
     def scored_by(self) -> tuple[str, ...]:

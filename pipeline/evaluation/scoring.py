@@ -63,7 +63,8 @@ class Judged:
     losses : ndarray of float64, shape (rows,)
         The log loss of each row.
     clipped : int
-        In how many rows the class has a probability of 0, which counts as :data:`SMALLEST_SHARE`.
+        In how many rows the class has a probability of 0, or in a column one below :data:`SMALLEST_SHARE`: it counts
+        as that.
     """
 
     scores: Floats | None
@@ -176,7 +177,10 @@ class ColumnScorer:
         probability, positive = scores.probabilities, codes == 1
         with np.errstate(all="ignore"):
             losses = _column_losses(probability, positive, self.precision)
-        return Judged(None, probability, *_clipped(losses))
+        # As scikit-learn does, which keeps p and 1 - p at or above the smallest share.
+        most = -np.log(SMALLEST_SHARE)
+        clipped = int(np.count_nonzero(losses > most))
+        return Judged(None, probability, np.clip(losses, -np.log1p(-SMALLEST_SHARE), most, out=losses), clipped)
 
 
 def _negative_log(shares: Floats, precision: Precision) -> Floats:

@@ -109,12 +109,10 @@ def write_state(path: str | os.PathLike[str], found: EvaluatedRows) -> None:
 
     Raises
     ------
-    InputMissingError
-        The folder does not exist.
-    PermissionDeniedError, StorageError
+    OutputError, PermissionDeniedError, StorageError
         The file cannot be written.
     """
-    with system_errors(os.fspath(path)):
+    with disk.door("write", Path(path)):
         disk.write_file(Path(path).resolve(), to_bytes(found))
 
 
@@ -128,11 +126,13 @@ def check_free(path: str | os.PathLike[str], if_exists: IfExists) -> None:
     OutputError
         Its folder does not exist, or something is there that may not be replaced.
     PermissionDeniedError, StorageError
-        What is there cannot be read.
+        What is there cannot be read, or the system would not let a file be written there.
     """
-    shown = escape(os.fspath(path), 1000)
-    if not Path(path).resolve().parent.is_dir():
+    shown, file = escape(os.fspath(path), 1000), Path(path).resolve()
+    if not file.parent.is_dir():
         raise OutputError(f"{shown}: its folder does not exist", "make the folder first")
+    with disk.door("write", Path(path)):
+        disk.require_writable(file)
     if (found := disk.facts(path)) is None:
         return
     if stat.S_ISDIR(found.st_mode):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.evaluation.groups import FEW_GROUPS, KEYS_OF_FEW, KEYS_OF_MANY, GroupNames, GroupStates, groups_in
 from pipeline.evaluation.keys import MOST_KEYS
+from pipeline.evaluation.names import NamesBudget, NamesRoom
 from pipeline.evaluation.states import EvaluationState, StateShape
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import TileBuffer, UsedRows
@@ -36,10 +37,10 @@ class EvaluationTotals:
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def empty(cls, terms: EvaluationTerms) -> EvaluationTotals:
-        """Return the totals of no rows."""
-        shape = terms.shape
-        groups = tuple(GroupStates(by, shape, terms.max_groups) for by in terms.by)
+    def empty(cls, terms: EvaluationTerms, names: NamesBudget | None = None) -> EvaluationTotals:
+        """Return the totals of no rows; ``names`` says how much memory the names of groups may take."""
+        shape, room = terms.shape, NamesRoom(names)
+        groups = tuple(GroupStates(by, shape, terms.max_groups, room=room) for by in terms.by)
         return cls(EvaluationState.empty(shape), groups)
 
     def merge(self, other: EvaluationTotals) -> None:
@@ -53,9 +54,9 @@ class EvaluationTotals:
 class ChunkTotals:
     """The totals of a chunk while its rows come. For one thread."""
 
-    def __init__(self, terms: EvaluationTerms) -> None:
-        self.totals = EvaluationTotals.empty(terms)
-        self.names = {column: GroupNames() for column in terms.group_columns}
+    def __init__(self, terms: EvaluationTerms, names: NamesBudget | None = None) -> None:
+        self.totals, room = EvaluationTotals.empty(terms, names), NamesRoom(names)
+        self.names = {column: GroupNames(column, room) for column in terms.group_columns}
         self._columns = [[terms.group_columns.index(name) for name in by] for by in terms.by]
         self._names = [[self.names[name] for name in by] for by in terms.by]
         self._buffer = TileBuffer()

@@ -6,20 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.choices import Done
 from pipeline.errors import BadCellsError, BalanceError, InputChangedError
 from pipeline.flow.features import FeatureBooks, features_of, judge_of, told
 from pipeline.flow.preparation import Preparation, empty_error
 from pipeline.plan import Plan
-from pipeline.scan import BadRows, allowed_text, exceeds, shown_names
+from pipeline.scan import BadRows, SliceBytes, allowed_text, exceeds, further, shown_names
 from pipeline.types.features import FeatureCounts, FeatureWarning
 from pipeline.types.inputs import FileFacts, Integers
 from pipeline.types.job import BadLimit
 from pipeline.types.outputs import Receipt
 from pipeline.types.report import Observer, Progressed, Totals
-from pipeline.types.rows import SliceAccount
 from pipeline.types.work import Reached
 
 
@@ -45,7 +43,7 @@ class Ledger:
         self._record = record
         self._observe = observe
         self._input_bytes = 0.0
-        self._unit_bytes = _unit_bytes(preparation)
+        self._bytes = SliceBytes(preparation.scan)
         self._under_way: dict[int, Reached] = {}
         self._part_rows = 0
         self._without_part = False
@@ -82,7 +80,7 @@ class Ledger:
         self._note(receipt)
         if receipt.payload is not None and how != "resumed":
             self._record(receipt)
-        self._input_bytes += sum(map(self._bytes, receipt.accounts))
+        self._input_bytes += self._bytes.read(receipt.accounts)
         self.totals = self.totals.plus(receipt, how)
         self._under_way.pop(receipt.chunk, None)
         self._tell()
@@ -91,12 +89,12 @@ class Ledger:
         """Tell the observer how far a chunk under way is. A chunk that is tried again moves nothing back."""
         if not self.has(reached.chunk):
             before = self._under_way.get(reached.chunk, reached)
-            self._under_way[reached.chunk] = max(before, reached, key=lambda each: (each.position, each.share))
+            self._under_way[reached.chunk] = further(before, reached)
             self._tell()
 
     def _tell(self) -> None:
         under_way = self._under_way.values()
-        input_bytes = self._input_bytes + sum(map(self._bytes_reached, under_way))
+        input_bytes = self._input_bytes + sum(map(self._bytes.reached, under_way))
         self._observe(Progressed(self.totals, round(input_bytes), sum(each.rows for each in under_way)))
 
     def _note(self, receipt: Receipt) -> None:
@@ -182,15 +180,6 @@ class Ledger:
                     "run again with --no-resume --no-reuse; --fingerprint full notices such edits",
                 )
 
-    def _bytes(self, account: SliceAccount) -> float:
-        return float((account.stop - account.start) * self._unit_bytes[account.file])
-
-    def _bytes_reached(self, reached: Reached) -> float:
-        plan, first = self._plan, int(self._plan.offsets[reached.chunk])
-        pieces = slice(first, first + reached.position + 1)
-        sizes = (plan.slice_stop[pieces] - plan.slice_start[pieces]) * self._unit_bytes[plan.slice_file[pieces]]
-        return float(sizes[:-1].sum() + reached.share * sizes[-1])
-
     def _too_many_bad(self) -> BadCellsError:
         found = self._bad.error(
             self.totals.bad,
@@ -206,15 +195,6 @@ class Ledger:
             "published output",
             "raise --max-bad, or fix the data; nothing was published",
         )
-
-
-def _unit_bytes(preparation: Preparation) -> npt.NDArray[np.float64]:
-    """Return for each file the bytes to read of a unit of its slices: a row group, or a byte after the header."""
-    return np.array([preparation.scan.bytes_of(facts) / max(1, _units(facts)) for facts in preparation.files])
-
-
-def _units(facts: FileFacts) -> int:
-    return len(facts.group_rows) if facts.file.format == "parquet" else facts.identity.size - facts.data_start
 
 
 def excess_error(limit: BadLimit, totals: Totals) -> BadCellsError:

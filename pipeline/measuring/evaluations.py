@@ -18,7 +18,7 @@ from pipeline.arguments import (
     shown_type,
 )
 from pipeline.choices import FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, ROWS, Choice, parse_costs
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.evaluation.exact import SMALLEST_WEIGHT
 from pipeline.evaluation.job import EvaluationJob
 from pipeline.evaluation.measures import class_masses
@@ -95,17 +95,19 @@ def evaluate(
     Raises
     ------
     pipeline.errors.LogitstreamError
-        Nothing was measured; ``exit_code`` is that of the command line.
+        Nothing was measured, except where only the state could not be written: then ``evaluation`` of the error is the
+        report. ``exit_code`` is that of the command line.
     TypeError
         There is no option of that name, or an argument is not what it must be.
     """
+    observe = options.pop("observe", None)
     check_names(options, EvaluateOptions)
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
     job = evaluation_job(inputs, target, (model, challenger), probability, asked)
     _check_wishes(wishes, job.terms)
     _check_state(asked)
-    found = evaluate_rows(job)
+    found = evaluate_rows(job, observe)
     _require_rows(found)
     return _reported(found, wishes, asked)
 
@@ -129,7 +131,7 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
     UsageError
         The evaluations are not of the same target, models, groups and thresholds.
     LogitstreamError
-        A file cannot be read or written.
+        A file cannot be read or written. Where only the state could not be written, ``evaluation`` is the report.
     """
     check_names(options, MergeOptions)
     asked: dict[str, Any] = dict(completed(options))
@@ -349,7 +351,11 @@ def _check_state(asked: Mapping[str, Any]) -> None:
 def _reported(found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any]) -> EvaluationReport:
     report = report_of(found, wishes)
     if asked["state"] is not None:
-        # Something may have come there in the meantime.
-        _check_state(asked)
-        write_state(asked["state"], found)
+        try:
+            # Something may have come there in the meantime.
+            _check_state(asked)
+            write_state(asked["state"], found)
+        except LogitstreamError as error:
+            error.evaluation = report
+            raise
     return report

@@ -30,6 +30,7 @@ _KEPT_BYTES = 4 * MIB
 
 _NUMBER = "an integer, a float, a boolean or a decimal of at most 38 digits"
 _LEVEL = "text, a boolean, an integer or a float"
+LEVEL_OR_TIME = "text, a boolean, an integer, a float, a date or a time"
 _SHOWN_MEMBERS = 8
 _SEQUENCE = "a list of integers or floats, or a list of such lists"
 # Fifteen digits always survive in float64; numerator and power of ten are exact, so that one division rounds once.
@@ -128,11 +129,12 @@ class RecentLevels(threading.local):
         return found
 
 
-def unfit(role: Role, arrow_type: pa.DataType, called: str | None = None) -> str | None:
+def unfit(role: Role, arrow_type: pa.DataType, called: str | None = None, may_be: str | None = None) -> str | None:
     """Return why a column of this type cannot have this role, as a clause, or ``None`` if it can.
 
     A dictionary is an encoding, not a type: the type of its values decides. ``called`` is what the column is, if it is
-    not a feature: ``a weight``.
+    not a feature: ``a weight``; ``may_be`` has the types that it may have, in words, if these are more than a feature
+    may have.
     """
     value_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
     if role == "kept":
@@ -140,7 +142,7 @@ def unfit(role: Role, arrow_type: pa.DataType, called: str | None = None) -> str
     is_fit, feature, kinds = _FIT.get(role, (_is_number, "a numeric feature", _NUMBER))
     if is_fit(value_type):
         return None
-    return f"is {escape(str(arrow_type))}, but {called or feature} is {kinds}"
+    return f"is {escape(str(arrow_type))}, but {called or feature} is {may_be or kinds}"
 
 
 def unfit_columns(

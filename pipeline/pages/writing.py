@@ -48,6 +48,8 @@ def check_page(path: str | os.PathLike[str], *, output: str | None = None, with_
         A package of the extra ``report`` is not installed.
     OutputError
         Its folder does not exist, or there is something else than a report under that name.
+    PermissionDeniedError, StorageError
+        The system would not let a file be written there.
     """
     file = Path(path)
     if file.suffix not in ENDINGS:
@@ -62,6 +64,8 @@ def check_page(path: str | os.PathLike[str], *, output: str | None = None, with_
             raise ConfigurationError(f"{package} is not installed", EXTRA)
     if not file.absolute().parent.is_dir():
         raise OutputError(f"{disk.show(os.fspath(path))}: its folder does not exist", "make the folder first")
+    with disk.door("write", file):
+        disk.require_writable(file.absolute())
     _refuse_other(file)
 
 

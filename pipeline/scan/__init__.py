@@ -11,6 +11,7 @@ jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
 books      the accounts of a chunk
 bad_rows   how many bad rows there may be, and where the first one is
+progress   how far a scan is, in rows and bytes
 accounts   what became of the rows of a pass that learns or measures, and whether bad ones end it
 task       a step on a chunk, retried while that may help
 agenda     which chunks are still to do, and which outcomes are confirmed
@@ -36,6 +37,7 @@ from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some,
 from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
 from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs, within
+from pipeline.scan.progress import SliceBytes, further
 from pipeline.scan.session import CHUNKS_AHEAD, Scan, forget, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
@@ -66,6 +68,7 @@ __all__ = [
     "PreparedScan",
     "ReduceTree",
     "Scan",
+    "SliceBytes",
     "StagedJob",
     "Step",
     "StepCosts",
@@ -85,6 +88,7 @@ __all__ = [
     "field_of",
     "file_summary",
     "forget",
+    "further",
     "gather_facts",
     "lacking_texts",
     "missing_and_nan",

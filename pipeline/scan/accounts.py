@@ -9,8 +9,10 @@ from pipeline.errors import BadCellsError
 from pipeline.scan.bad_rows import BadRows, exceeds
 from pipeline.scan.context import Step
 from pipeline.scan.prepared import PreparedScan
+from pipeline.scan.progress import PassProgress
 from pipeline.scan.session import Scan
 from pipeline.types.job import BadLimit
+from pipeline.types.report import Observer
 from pipeline.types.work import Outcome
 
 Payload = TypeVar("Payload")
@@ -75,6 +77,7 @@ def read_rows(
     *,
     end: str,
     parameters: bytes = b"",
+    observe: Observer | None = None,
 ) -> None:
     """Carry out a step on all chunks, once; too many bad rows end the pass.
 
@@ -92,6 +95,8 @@ def read_rows(
         What is not done where the pass ends early, as a clause.
     parameters : bytes
         What the step gets.
+    observe : Observer, optional
+        Is told how far the pass is, on the calling thread.
 
     Raises
     ------
@@ -103,12 +108,15 @@ def read_rows(
 
     def confirm(outcome: Outcome[Payload]) -> None:
         accounts.book(outcome)
+        if progress is not None:
+            progress.book(outcome)
         confirmed(outcome)
         if accounts.has_failed:
             agenda.stop()
 
+    progress = None if observe is None else PassProgress(scan.prepared, observe)
     agenda = scan.agenda(confirm, bounded=True)
-    scan.run(step, agenda, parameters=parameters)
+    scan.run(step, agenda, told=None if progress is None else progress.reach, parameters=parameters)
     if accounts.has_too_many:
         raise accounts.error(end)
     agenda.require_complete()

@@ -116,7 +116,8 @@ class PreparedScan:
     def worker_share(self) -> int:
         """Bytes that the budget leaves to one worker, on top of what a process takes before any row is read."""
         resources = self.resources
-        return max(0, int(self.demand.worker_room(resources.allowed_bytes, resources.workers)))
+        room = self.demand.worker_room(resources.allowed_bytes, resources.workers)
+        return max(0, int(room + self.demand.step_bytes))
 
     def ahead(self, workers: int) -> int:
         """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.

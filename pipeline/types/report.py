@@ -401,7 +401,32 @@ class Published:
     report: Report
 
 
-Event = Planned | Progressed | Noted | Published
+@dataclass(frozen=True, slots=True)
+class PassBegun:
+    """A pass over the rows of files begins.
+
+    Attributes
+    ----------
+    rows : int
+        Rows that it will read, an estimate where ``rows_estimated`` is set.
+    rows_estimated : bool
+    bytes_to_read : int
+    """
+
+    rows: int
+    rows_estimated: bool
+    bytes_to_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassReached:
+    """How far a pass is: rows and bytes of input read so far, those of chunks under way included."""
+
+    rows: int
+    input_bytes: int
+
+
+Event = Planned | Progressed | PassBegun | PassReached | Noted | Published
 
 
 Observer = Callable[[Event], None]

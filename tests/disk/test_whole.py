@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -48,6 +49,27 @@ def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
         os.umask(former)
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
     assert names(tmp_path) == ["x"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_a_folder_in_which_a_user_may_not_write_is_known_beforehand() -> None:
+    # Not below the folder of the test, which no other user may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        disk.require_writable(folder / "x")
+        os.seteuid(65534)
+        try:
+            with pytest.raises(PermissionError):
+                disk.require_writable(folder / "x")
+        finally:
+            os.seteuid(0)
+
+
+def test_a_name_that_is_too_long_is_known_beforehand(tmp_path: Path) -> None:
+    disk.require_writable(tmp_path / ("x" * 255))
+    with pytest.raises(OSError, match="too long"):
+        disk.require_writable(tmp_path / ("x" * 256))
 
 
 def test_what_is_replaced_hands_its_mode_down(tmp_path: Path) -> None:

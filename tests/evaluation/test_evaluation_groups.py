@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, MemoryBudgetError, UsageError
+from pipeline.evaluation import groups
 from pipeline.evaluation.groups import (
     FEW_GROUPS,
     KEYS_OF_FEW,
@@ -16,6 +17,7 @@ from pipeline.evaluation.groups import (
     groups_in,
     place_of,
 )
+from pipeline.evaluation.names import NamesBudget, NamesRoom
 from pipeline.evaluation.states import StateShape
 from pipeline.evaluation.terms import parse_by
 from pipeline.evaluation.tiles import UsedRows
@@ -66,6 +68,23 @@ def test_a_whole_number_has_one_name_in_integers_and_in_floats() -> None:
     other = names.codes(levels(pa.array([8.0, 7.0, 2.5, float("nan")])))
     assert names.names == ["7", "8", "2.5"]
     assert (one.tolist(), other.tolist()) == ([0, 1, -1, 0], [1, 0, 2, -1])
+
+
+def test_names_without_room_end_the_pass_and_very_many_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Any process takes more than one byte.
+    budget, cells = NamesBudget(least_bytes=3_000, process_bytes=1), levels(pa.array([f"{i:0100d}" for i in range(20)]))
+    few = GroupNames("g", NamesRoom(NamesBudget(least_bytes=1 << 20, process_bytes=1)))
+    assert few.codes(cells).tolist() == list(range(20))
+    with pytest.raises(MemoryBudgetError, match="--by g: the names of its groups do not fit the memory") as caught:
+        GroupNames("g", NamesRoom(budget)).codes(cells)
+    assert (caught.value.column, caught.value.exit_code) == ("g", 71)
+    states = GroupStates(("g", "h"), SHAPE, 5, room=NamesRoom(budget))
+    part = GroupStates(("g", "h"), SHAPE, 5, seen={(f"{i:0100d}", None) for i in range(20)})
+    with pytest.raises(MemoryBudgetError, match="--by g:h: the names of its groups"):
+        states.merge(part)
+    monkeypatch.setattr(groups, "MOST_VALUES", 5)
+    with pytest.raises(DataError, match="--by g: the column has more than 5 different values"):
+        GroupNames("g", NamesRoom(budget)).codes(cells)
 
 
 def test_both_zeros_of_floats_are_one_group() -> None:

@@ -42,13 +42,15 @@ def drawn(generator: np.random.Generator) -> dict[str, Any]:
 
 def judged(columns: dict[str, Any], *, weighted: bool) -> tuple[dict[str, int], np.ndarray]:
     """Return the accounts, and which rows are used, one row after the other."""
-    counts = dict.fromkeys(("read", "used", "bad", "set_aside", "without_target", "without_score", "not_held_out"), 0)
+    names = ("read", "used", "not_held_out", "dropped", "bad", "without_target", "set_aside", "without_score")
+    counts = dict.fromkeys(names, 0)
     used = []
     for y, p, w in zip(columns["y"], columns["p"], columns["w"], strict=True):
         is_bad = y == 2 or (p is not None and not 0 <= p <= 1) or (weighted and w is not None and w < 0)
         lacks = y is None or (weighted and w is None)
         what = "bad" if is_bad else "without_target" if lacks else "without_score" if p is None else "used"
         counts[what] += 1
+        counts["dropped"] += what == "without_score"
         counts["read"] += 1
         used.append(what == "used")
     return counts, np.array(used)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ from pipeline.errors import (
 from pipeline.evaluation.json import evaluation_json
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.statefile import read_state, to_bytes
+from pipeline.types.report import PassBegun, PassReached
+from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.measuring.observed import ROWS, model_file, observed
 from tests.models.network.networks import columns, drawn, layers, written
 
@@ -66,8 +70,8 @@ def test_the_measures_of_a_column_are_those_of_scikit_learn(tmp_path: Path, kind
         counted = (rates.true_negatives, rates.false_positives, rates.false_negatives, rates.true_positives)
         assert counted == pytest.approx(matrix.ravel().tolist(), rel=1e-10)
     assert report.rows == {
-        "read": ROWS, "used": ROWS, "bad": 0, "set_aside": 0, "without_target": 0, "without_score": 0,
-        "not_held_out": 0,
+        "read": ROWS, "used": ROWS, "not_held_out": 0, "dropped": 0, "bad": 0, "without_target": 0, "set_aside": 0,
+        "without_score": 0,
     }  # fmt: skip
 
 
@@ -161,6 +165,48 @@ def test_the_bits_do_not_depend_on_workers_scheduler_or_batches(data: Path, tmp_
         return document(report), state.read_bytes()
 
     assert found(**how) == found(workers=1, scheduler="sync")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_an_observer_is_told_how_far_the_pass_is(tmp_path: Path, kind: str) -> None:
+    path, told = tmp_path / f"in.{kind}", list[Any]()
+    if kind == "csv":
+        pa.csv.write_csv(observed(), path)
+    else:
+        pq.write_table(observed(), path, row_group_size=500)
+    logitstream.evaluate(path, target="y", probability="p", chunk_size=500, workers=2, observe=told.append)
+    begun, *reached = told
+    assert isinstance(begun, PassBegun)
+    assert begun.rows_estimated == (kind == "csv")
+    if kind == "parquet":
+        assert (begun.rows, reached[-1].input_bytes) == (ROWS, begun.bytes_to_read)
+    assert all(isinstance(each, PassReached) for each in reached)
+    assert reached[-1].rows == ROWS
+    assert 0.9 < reached[-1].input_bytes / begun.bytes_to_read <= 1
+    assert sorted(reached, key=lambda each: each.rows) == reached
+
+
+@pytest.mark.slow
+def test_two_workers_of_a_cluster_give_the_bits_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    table = observed(6_000).append_column("long", pa.array([f"{row % 60:0200d}" for row in range(6_000)]))
+    pq.write_table(table.slice(0, 4_000), tmp_path / "in" / "a.parquet", row_group_size=500)
+    pa.csv.write_csv(table.slice(4_000), tmp_path / "in" / "b.csv")
+    second = model_file(tmp_path, "second.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])
+    options: dict[str, Any] = {
+        "target": "y", "model": model_file(tmp_path), "challenger": second, "thresholds": 0.5, "max_groups": 20,
+        "by": ["region", "month:region", "long"], "chunk_size": 700, "if_exists": "replace",
+    }  # fmt: skip
+
+    def found(**how: Any) -> tuple[str, bytes]:
+        report = logitstream.evaluate(tmp_path / "in", state=tmp_path / "state", **options, **how)
+        return document(report), (tmp_path / "state").read_bytes()
+
+    alone, told = found(workers=1, scheduler="sync"), list[Any]()
+    with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
+        wait_for_workers(running, 2)
+        assert found(scheduler=running.address, observe=told.append) == alone
+    assert told[-1].rows == 6_000
 
 
 def test_batches_do_not_change_what_a_chunk_adds_up_to(data: Path, tmp_path: Path) -> None:
@@ -410,7 +456,8 @@ def test_what_becomes_of_each_row_is_counted(tmp_path: Path) -> None:
     model = model_file(tmp_path)
     report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, missing_target="drop", max_bad=1)
     assert report.rows == {
-        "read": 6, "used": 3, "bad": 1, "set_aside": 0, "without_target": 1, "without_score": 1, "not_held_out": 0,
+        "read": 6, "used": 3, "not_held_out": 0, "dropped": 1, "bad": 1, "without_target": 1, "set_aside": 0,
+        "without_score": 1,
     }  # fmt: skip
     with pytest.raises(BadCellsError, match="row 3, column y: 'null' is a missing value"):
         logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, max_bad=1)
@@ -421,7 +468,7 @@ def test_rows_that_a_model_sets_aside_are_counted_as_such(tmp_path: Path) -> Non
     features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -1.0}, "unseen": "quarantine"}]
     model = model_file(tmp_path, features=features, version=1)
     report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model)
-    assert (report.rows["used"], report.rows["set_aside"]) == (2, 1)
+    assert [report.rows[name] for name in ("used", "dropped", "set_aside", "without_score")] == [2, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -467,12 +514,38 @@ def test_zero_and_one_may_be_written_in_several_ways(tmp_path: Path, values: lis
     assert logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p").measures.prevalence == 0.5
 
 
-def test_probabilities_of_0_and_1_on_the_wrong_side_are_clipped_and_counted(tmp_path: Path) -> None:
-    y, p = np.array([1, 0, 1, 0, 1]), np.array([0.0, 1.0, 1.0, 0.0, 0.5])
+@pytest.mark.parametrize("precision", ["fast", "reproducible"])
+@pytest.mark.parametrize(
+    ("positives", "negatives", "clipped"),
+    [
+        ([0.0, 1.0, 0.5], [1.0, 0.0], 2),
+        ([1e-300, 5e-324, 1e-17, 2.2e-16, 2.3e-16], [1e-300, np.nextafter(1, 0), 1 - 3e-16], 5),
+        ([1.0, 1 - 1e-16], [0.0, 1e-300], 0),
+    ],
+)
+def test_probabilities_next_to_0_and_1_are_clipped_as_scikit_learn_does_and_counted_on_the_wrong_side(
+    tmp_path: Path, positives: list[float], negatives: list[float], clipped: int, precision: Any
+) -> None:
+    y, p = np.repeat([1, 0], [len(positives), len(negatives)]), np.array([*positives, *negatives])
     pq.write_table(pa.table({"y": y, "p": p}), tmp_path / "in.parquet")
-    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p")
-    assert report.clipped == (2,)
-    assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", precision=precision)
+    assert report.clipped == (clipped,)
+    assert report.measures.log_loss == pytest.approx(metrics.log_loss(y, p), rel=1e-10, abs=1e-300)
+
+
+def test_the_log_loss_of_a_model_is_that_of_its_raw_prediction_however_large(tmp_path: Path) -> None:
+    table = pa.table({"x0": [-700.0, 40.0, 50.0], "x1": [0.0, 0.0, 0.0], "y": [1, 0, 1]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model_file(tmp_path))
+    assert report.clipped == (0,)
+    assert report.measures.log_loss == pytest.approx((700.4 + 39.6) / 3, rel=1e-12)
+
+
+def test_an_unfit_column_of_groups_is_refused_with_all_types_that_work(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"y": [0, 1], "p": [0.2, 0.3], "g": [[1], [2]]}), tmp_path / "in.parquet")
+    said = "a column of groups is text, a boolean, an integer, a float, a date or a time"
+    with pytest.raises(SchemaError, match=rf'column "g" is list<element: int64>, but {said}'):
+        logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="g")
 
 
 @pytest.mark.parametrize("weight", [None, "w"])
@@ -498,6 +571,41 @@ def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--by id: the column has more than 100,000 different values") as caught:
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="id", max_groups=2)
     assert caught.value.column == "id"
+
+
+_PEAK = """
+import sys
+import pipeline
+from pipeline import memory
+from pipeline.errors import MemoryBudgetError
+try:
+    how = {"workers": 1, "memory": int(sys.argv[2]), "chunk_size": 4_000}
+    pipeline.evaluate(sys.argv[1], target="y", probability="p", by="g", **how)
+except MemoryBudgetError as error:
+    print(error.message)
+print(memory.peak_bytes())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("letters", "fits"), [(50, True), (5_000, False)])
+def test_names_of_groups_stay_within_the_memory(tmp_path: Path, letters: int, fits: bool) -> None:
+    path, rows = tmp_path / "in.parquet", 4_000
+    schema = pa.schema([("y", pa.int64()), ("p", pa.float64()), ("g", pa.string())])
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for start in range(0, 60_000, rows):
+            names = [f"{number:0{letters}d}" for number in range(start, start + rows)]
+            p = np.linspace(0, 1, rows).round(2)
+            file.write_table(pa.table({"y": np.arange(rows) % 2, "p": p, "g": names}))
+    budget = 500 << 20
+    outcome = subprocess.run(
+        [sys.executable, "-c", _PEAK, path, str(budget)], capture_output=True, text=True, check=True
+    )
+    *told, peak = outcome.stdout.splitlines()
+    assert int(peak) < budget
+    assert [text.startswith("--by g: the names of its groups do not fit the memory") for text in told] == [
+        True for _ in range(not fits)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,12 @@ from pipeline.models.blocks import arithmetic_of
 from pipeline.scan import ChunkContext, PassAccounts, ReduceTree, Scan, read_rows, worker
 from pipeline.types.features import FeatureCounts
 from pipeline.types.job import BadLimit
+from pipeline.types.report import Event
 from pipeline.types.work import Outcome
 
 _END = "nothing was written"
+
+ObservePasses = Callable[[PassDone | Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class CalibrationPasses:
     limit : BadLimit
     model : ModelFile or NetworkFile
     observe : callable
-        Receives each pass when it has ended.
+        Receives each pass when it begins and when it has ended, and how far it is.
     done : int
         How many passes were carried out.
     accounts : PassAccounts
@@ -86,7 +89,7 @@ class CalibrationPasses:
     step: CalibrationStep
     limit: BadLimit
     model: AnyFile
-    observe: Callable[[PassDone], None]
+    observe: ObservePasses
     done: int = 0
     features: FeatureCounts | None = None
     accounts: PassAccounts = field(init=False)
@@ -118,7 +121,15 @@ class CalibrationPasses:
             if payload is not None:
                 exact.merge(payload.exact)
 
-        read_rows(self.scan, self.step, self.accounts, confirm, end=_END, parameters=request.to_bytes())
+        read_rows(
+            self.scan,
+            self.step,
+            self.accounts,
+            confirm,
+            end=_END,
+            parameters=request.to_bytes(),
+            observe=self.observe,
+        )
         self.done, self.features = self.done + 1, features.total()
         self.observe(PassDone(self.done, request.what, self.accounts.read, time.monotonic() - started))
         return CalibrationSums(exact, tree.total() or FloatSums.empty(request))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from pipeline import memory
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.finding import FoundCalibration, find_calibration
-from pipeline.evaluation.calibrating.passes import CalibrationPasses
+from pipeline.evaluation.calibrating.passes import CalibrationPasses, ObservePasses
 from pipeline.evaluation.calibrating.preparing import PreparedCalibration, prepare_calibration
 from pipeline.evaluation.calibrating.recalibrating import calibration_text, recalibrated
 from pipeline.evaluation.calibrating.report import CalibrationMeasures, CalibrationReport, MeasuredOn
@@ -19,7 +19,6 @@ from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.measures import measures
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.fitting.outcome.profiles import data_digest
-from pipeline.fitting.report import PassDone
 from pipeline.kernels.blas import one_thread
 from pipeline.models import LogisticModel, write_new_file
 from pipeline.models.blocks import arithmetic_of
@@ -32,9 +31,7 @@ from pipeline.units import format_count
 AnyModel = LogisticModel | NetworkModel
 
 
-def calibrated(
-    wishes: CalibrationWishes, model: AnyModel, observe: Callable[[PassDone], None] | None = None
-) -> CalibrationReport:
+def calibrated(wishes: CalibrationWishes, model: AnyModel, observe: ObservePasses | None = None) -> CalibrationReport:
     """Calibrate a model, write it where that is asked for, and return it with all that was found.
 
     Raises
@@ -52,7 +49,7 @@ def calibrated(
     return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
 
-def _nobody(_: PassDone) -> None:
+def _nobody(_: object) -> None:
     """Tell nobody."""
 
 

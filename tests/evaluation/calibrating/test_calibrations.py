@@ -19,8 +19,10 @@ from sklearn.metrics import log_loss
 import pipeline as logitstream
 from pipeline.evaluation.calibrating.report import calibration_json, comparison_rows
 from pipeline.fitting.first_pass.hashing import hashes_of_places, mixed
+from pipeline.fitting.report import PassDone
 from pipeline.memory import current_bytes
 from pipeline.models import load_model
+from pipeline.types.report import PassBegun
 from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file, sigmoid
 from tests.seeds import seeds
@@ -267,10 +269,16 @@ def test_rows_held_out_of_one_class_have_no_slope(tmp_path: Path) -> None:
 def test_each_pass_is_told_when_it_has_ended(tmp_path: Path) -> None:
     z, y = drawn_rows(17, 2_000)
     told: list[Any] = []
+
+    def ended() -> list[PassDone]:
+        return [each for each in told if isinstance(each, PassDone)]
+
     calibrated(tmp_path, z, y, "isotonic", observe=told.append)
-    assert [(each.number, each.what, each.rows) for each in told] == [(1, "count", 2_000), (2, "measure", 2_000)]
+    assert [(each.number, each.what, each.rows) for each in ended()] == [(1, "count", 2_000), (2, "measure", 2_000)]
+    assert told[0] == PassBegun(2_000, rows_estimated=False, bytes_to_read=told[0].bytes_to_read)
+    assert (told[-2].rows, told[-2].input_bytes) == (2_000, told[0].bytes_to_read)
     calibrated(tmp_path, z, y, "platt", observe=told.append)
-    assert [each.what for each in told[2:]] == ["count", "fit"]
+    assert [each.what for each in ended()[2:]] == ["count", "fit"]
 
 
 def test_a_calibration_that_nothing_asks_for_is_told(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_what_is_shown_is_the_calibration_the_rows_and_measures_before_and_after
     assert logitstream.LogisticModel.load(tmp_path / "out.json").output.calibration is not None
 
 
+def test_each_pass_has_a_line_and_a_bar_that_starts_again_unless_the_command_is_quiet(
+    given: tuple[Any, ...], cli: Any
+) -> None:
+    words = (*given, "--method", "platt", "--progress")
+    shown = cli(*words, "bar").err
+    assert "2,000 of 2,000 rows" in shown
+    assert "pass 1 (count): 2,000 rows in " in shown
+    lines = cli(*words, "none").err.splitlines()
+    assert lines[0].startswith("pass 1 (count): 2,000 rows in ")
+    assert cli(*words, "bar", "-q").err == ""
+
+
 def test_without_rows_held_out_that_is_said(given: tuple[Any, ...], cli: Any) -> None:
     outcome = cli(*given, "--method", "isotonic")
     words = " ".join(outcome.out.split())

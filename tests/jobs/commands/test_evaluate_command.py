@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import pipeline as logitstream
 from jobs.show.evaluations import evaluate_options, measure_tables
+from pipeline.errors import StorageError
 from pipeline.options import OPTIONS, EvaluateOptions
 from tests.jobs.conftest import parsed
 from tests.measuring.observed import model_file, observed
@@ -65,10 +70,42 @@ def test_two_models_stand_beside_each_other(cli, data, tmp_path):
     assert head.count("second minus first") == 2
     assert f"Calibration, {models[1]}:" in outcome.out
     found = json.loads(cli("evaluate", data, "--target", "y", "-m", models[0], "-m", models[1], "--json").out)
+    words = {line[:22].strip(): line[22:].split() for line in outcome.out.splitlines()}
+    of_both = (found["measures"], found["challenger"])
+    assert words["ECE by chance alone"] == [f"{each['ece_noise_floor']:.2g}" for each in of_both]
+    assert words["p of Hosmer-Lemeshow"] == [f"{each['hosmer_lemeshow']['p_value']:.2g}" for each in of_both]
     assert found["differences"]["log_loss"] > 0
     assert [each["name"] for each in found["models"]] == list(map(str, models))
     third = cli("evaluate", data, "--target", "y", *(word for _ in range(3) for word in ("-m", models[0])))
     assert (third.code, "at most two models are compared" in third.err) == (2, True)
+
+
+def test_a_limit_is_one_of_the_first_of_two_models_and_the_error_names_it(cli, data, tmp_path):
+    good = model_file(tmp_path, "good.json")
+    bad = model_file(tmp_path, "bad.json", features=[{"column": "x0", "kind": "numeric", "coefficient": -1.0}])
+    named = ("evaluate", data, "--target", "y", "--fail-under", "auc=0.6")
+    assert cli(*named, "-m", good, "-m", bad).code == 0
+    outcome = cli(*named, "-m", bad, "-m", good)
+    assert outcome.code == 3
+    assert f"error: auc of {bad} is 0.2" in outcome.err
+    assert "Of two models the first is checked." in " ".join(cli("evaluate", "--help").out.split())
+
+
+def test_dropped_rows_are_told_with_the_reasons(cli, tmp_path):
+    (tmp_path / "in.csv").write_text("y,c,x\n1,a,0.5\n0,b,0.2\n1,z,0.3\n1,a,\n0,b,0.1\n,a,1\n")
+    features = [
+        {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0, "b": -1.0}, "unseen": "quarantine"},
+        {"column": "x", "kind": "numeric", "coefficient": 1.0},
+    ]
+    named = ("--target", "y", "-m", model_file(tmp_path, features=features, version=1), "--missing-target", "drop")
+    outcome = cli("evaluate", tmp_path / "in.csv", *named)
+    lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
+    at = lines.index("rows 6 read = 3 used + 2 dropped + 1 without a target")
+    assert lines[at + 1] == "of the dropped, 1 set aside by the model"
+    assert lines[at + 2].startswith("of the dropped, 1 without a score: a value is missing")
+    rows = json.loads(cli("evaluate", tmp_path / "in.csv", *named, "--json").out)["rows"]
+    assert rows["read"] == sum(rows[name] for name in ("used", "not_held_out", "dropped", "bad", "without_target"))
+    assert rows["dropped"] == rows["set_aside"] + rows["without_score"] == 2
 
 
 def test_bounds_are_shown_of_two_models_too(data, tmp_path):
@@ -107,6 +144,63 @@ def test_a_measure_below_its_limit_ends_with_3_after_everything_was_shown(cli, d
 def test_a_limit_of_no_measure_is_2_with_the_list(cli, data, limit, said):
     outcome = cli("evaluate", data, *COLUMN, "--fail-under", limit)
     assert outcome.code == 2
+    assert said in outcome.err
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Let no file become longer than 8,000 bytes inside the block, as on a disk that is full by then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_measures_are_shown_where_only_the_state_cannot_be_written(cli, data, tmp_path):
+    words = ("evaluate", data, *COLUMN, "--state", tmp_path / "a.state")
+    with small_files():
+        text, document = cli(*words), cli(*words, "--json")
+        below = cli(*words, "--fail-under", "auc=0.99")
+        with pytest.raises(StorageError, match="File too large") as caught:
+            logitstream.evaluate(data, target="y", probability="p", state=tmp_path / "a.state")
+    assert text.err == (
+        f"error: cannot write {tmp_path / 'a.state'}: File too large; the measures were shown\n"
+        "raise the limit on file sizes (ulimit -f) or lower --chunk-size, then run again\n"
+    )
+    assert (text.code, document.code, below.code) == (74, 74, 3)
+    assert "AUC" in text.out
+    assert json.loads(document.out)["measures"]["auc"] > 0.7
+    assert below.err.startswith(f"warning: not written: cannot write {tmp_path / 'a.state'}: File too large\n")
+    assert isinstance(caught.value.evaluation, logitstream.EvaluationReport)
+    assert caught.value.evaluation.measures.auc == json.loads(document.out)["measures"]["auc"]
+    assert list(tmp_path.iterdir()) == [data]
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "code", "said"),
+    [
+        ("--state", "x" * 300, 74, "File name too long"),
+        ("--state", "none/a.state", 73, "its folder does not exist"),
+        ("--state", "folder", 73, "is a folder"),
+        ("--state", "notes.txt", 73, "exists\nchoose another name, or use --if-exists replace"),
+        ("--html", f"{'x' * 300}.html", 74, "File name too long"),
+        ("--html", "none/a.html", 73, "its folder does not exist"),
+        ("--html", "notes.html", 73, "is not a report"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_rows_are_read(cli, data, tmp_path, option, name, code, said):
+    # With its bad row the pass itself would end with 65.
+    pq.write_table(pa.table({"y": [1, 7], "p": [0.5, 0.2]}), data)
+    (tmp_path / "folder").mkdir()
+    for file in ("notes.txt", "notes.html"):
+        (tmp_path / file).write_text("mine")
+    if option == "--html":
+        pytest.importorskip("jinja2")
+        pytest.importorskip("matplotlib")
+    outcome = cli("evaluate", data, *COLUMN, option, tmp_path / name)
+    assert (outcome.code, outcome.out) == (code, "")
     assert said in outcome.err
 
 
@@ -157,6 +251,14 @@ def test_more_bad_rows_than_may_be_end_with_65(cli, tmp_path):
     assert "rows       5 read = 3 used + 2 bad" in allowed.out
 
 
+def test_a_bar_shows_how_far_the_pass_is_unless_the_command_is_quiet(cli, data):
+    assert "3,000 of 3,000 rows" in cli("evaluate", data, *COLUMN, "--progress", "bar").err
+    for words in (("--progress", "bar", "-q"), ("--progress", "log"), ("--progress", "none"), ()):
+        outcome = cli("evaluate", data, *COLUMN, *words)
+        assert (outcome.code, outcome.err) == (0, ""), words
+        assert "AUC" in outcome.out
+
+
 def test_options_may_stand_in_a_file(cli, data, tmp_path):
     (tmp_path / "job.toml").write_text(
         f'[evaluate]\ninputs = ["{data}"]\ntarget = "y"\nprobability = "p"\nby = ["region"]\nthreshold = [0.5, 1]\n'
@@ -182,5 +284,5 @@ def test_the_command_has_the_options_and_the_defaults_of_the_function():
     asked = evaluate_options(parsed("evaluate", "in.csv", "--target", "y"))
     assert (asked.pop("inputs"), asked.pop("target")) == (("in.csv",), "y")
     assert [asked.pop(name) for name in ("model", "challenger", "probability")] == [None, None, None]
-    assert asked.keys() == EvaluateOptions.__annotations__.keys()
+    assert asked.keys() == EvaluateOptions.__annotations__.keys() - {"observe"}
     assert {name: str(value) for name, value in asked.items()} == {name: str(OPTIONS[name].default) for name in asked}

@@ -41,7 +41,9 @@ def read(file: Path) -> ParsedPage:
 
 def test_the_report_has_accounts_measures_curves_and_groups_of_both_models(cli: Call, tmp_path: Path) -> None:
     data, file = tmp_path / "in.parquet", tmp_path / "report.html"
-    pq.write_table(observed(600), data)
+    table = observed(600)
+    lacking = table.slice(0, 1).set_column(0, "x0", pa.array([None], pa.float64()))
+    pq.write_table(pa.concat_tables([table, lacking]), data)
     models = [model_file(tmp_path, f"{name}.json", intercept=value) for name, value in (("a<b>", -0.4), ("c", 0.3))]
     words = (
         "evaluate",
@@ -62,7 +64,9 @@ def test_the_report_has_accounts_measures_curves_and_groups_of_both_models(cli: 
     page = read(file)
     facts = page.facts()
     assert page.text_of("h1") == ["Evaluation of y"]
-    assert (facts["read"], facts["used"], facts["model"]) == (["600"], ["600"], [", ".join(map(str, models))])
+    assert (facts["read"], facts["used"], facts["model"]) == (["601"], ["600"], [", ".join(map(str, models))])
+    dropped = [values for name, values in facts.items() if name.startswith(("dropped", "of the dropped, without"))]
+    assert dropped == [["1"], ["1"]]
     assert facts["options"] == ["--by region", "--threshold 0.5"]
     assert [text for level, text in page.headings if level == 3] == [
         *("Measures", "ROC curve", "Precision and recall", "Lift", "Calibration curve"),
