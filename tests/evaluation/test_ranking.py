@@ -220,7 +220,7 @@ def test_one_class_alone_has_no_area_and_says_so(only: int) -> None:
     assert found.best.f1 is found.hosmer_lemeshow is None
     assert found.prevalence == only
     (note,) = found.notes
-    assert "all 50 rows are " in note
+    assert note.startswith(f"all 50 rows are {('negatives', 'positives')[only]}: ")
 
 
 def test_rows_of_a_weight_of_zero_count_for_nothing() -> None:
