@@ -294,6 +294,18 @@ def test_a_calibration_that_nothing_asks_for_is_told(tmp_path: Path) -> None:
     assert "decisions" not in " / ".join(softened.notes)
 
 
+@pytest.mark.parametrize(("method", "slope"), [("isotonic", 0.6), ("platt", -0.7)])
+def test_the_curves_before_and_after_have_the_same_bins_in_the_order_of_their_probability(
+    method: str, slope: float, tmp_path: Path
+) -> None:
+    z, y = drawn_rows(22, 2_000, slope=slope)
+    report = calibrated(tmp_path, z, y, method)
+    for each in (report.before, report.after):
+        assert [place.rows for place in each.calibration_curve] == [100] * 20
+        means = [place.mean_probability for place in each.calibration_curve]
+        assert means == sorted(means)
+
+
 def test_bands_of_the_probability_that_may_change_are_told_and_bands_of_points_are_not(tmp_path: Path) -> None:
     z, y = drawn_rows(15, 500)
     bands = {"thresholds": [0.5], "names": ["low", "high"]}
