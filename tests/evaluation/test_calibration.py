@@ -115,6 +115,7 @@ def test_the_slope_of_keys_is_close_to_that_of_rows() -> None:
     ("probabilities", "target"),
     [
         (np.full(10, 0.3), np.arange(10) % 2),
+        (np.repeat([0.3, np.nextafter(0.3, 1)], 5), np.arange(10) % 2),
         (np.linspace(0.1, 0.9, 10), (np.arange(10) > 4).astype(np.intp)),
         (np.repeat([0.0, 1.0], 5), np.repeat([0, 1], 5)),
     ],

@@ -72,6 +72,17 @@ def test_a_state_takes_no_more_than_was_projected() -> None:
             assert arrays <= totals_bytes(state.terms, 20_000)
 
 
+@pytest.mark.parametrize(("classes", "thresholds"), [(2, 9_000), (300, 0)])
+def test_counts_by_class_and_by_threshold_take_no_more_than_was_projected(classes: int, thresholds: int) -> None:
+    shares = tuple(np.linspace(0.0, 1.0, thresholds).tolist())
+    terms = EvaluationTerms("y", tuple(map(str, range(classes))), ("d",), thresholds=shares)
+    chunk = ChunkTotals(terms)
+    probabilities = np.random.default_rng(0).random(4 if classes == 2 else (classes, 4))
+    chunk.add(UsedRows((None,), (probabilities,), (np.ones(4),), np.arange(4) % classes, None, ()))
+    arrays = chunk.done().whole.to_arrays()
+    assert sum(each.nbytes for each in arrays.values()) <= totals_bytes(terms, 4)
+
+
 @pytest.mark.parametrize("place", [5, 60, 400, -1, -40])
 def test_a_changed_byte_is_noticed(place: int) -> None:
     content = bytearray(to_bytes(found()))

@@ -9,7 +9,7 @@ from sklearn import metrics
 from pipeline.evaluation.keys import MOST_KEYS
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.evaluation.states import TILE_ROWS, EvaluationState, ScoredTile, StateShape
-from tests.evaluation.states_of import binary, losses_of
+from tests.evaluation.states_of import binary
 
 BOUND = 2e-5
 
@@ -82,23 +82,3 @@ def test_the_bound_holds_on_millions_of_rows(name: str) -> None:
     found = measured(probabilities, target)
     check(found, probabilities, target)
     assert found.auc_bound <= BOUND or found.warnings
-
-
-@pytest.mark.campaign
-def test_a_hundred_million_rows_against_exact_sorting_of_the_same() -> None:
-    state = EvaluationState.empty(StateShape())
-    parts = []
-    for seed in range(200):
-        probabilities, target = scores_of(("uniform", "rare", "near one", "of a network")[seed % 4], 500_000, seed)
-        state.add(ScoredTile((probabilities,), (probabilities,), (losses_of(probabilities, target),), target * 1))
-        parts.append((probabilities[target], probabilities[~target]))
-    found = binary(state)
-    positives, negatives = (np.sort(np.concatenate([part[side] for part in parts])) for side in (0, 1))
-    below = sum(
-        int(np.searchsorted(negatives, block, side).sum())
-        for block in np.array_split(positives, 64)
-        for side in ("left", "right")
-    )
-    area = below / 2 / (len(positives) * len(negatives))
-    assert abs(found.auc - area) <= found.auc_bound + 1e-12
-    assert found.rows == 100_000_000

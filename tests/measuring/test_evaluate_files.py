@@ -29,8 +29,11 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.evaluation.json import evaluation_json
+from pipeline.evaluation.passing import prepare_evaluation
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.statefile import read_state, to_bytes
+from pipeline.measuring.evaluations import evaluation_job
+from pipeline.options import completed
 from pipeline.types.report import PassBegun, PassReached
 from tests.contracts.cluster import start_scheduler, wait_for_workers
 from tests.measuring.observed import ROWS, model_file, observed
@@ -651,6 +654,25 @@ def test_what_does_not_fit_the_memory_says_what_makes_it_smaller(
     with pytest.raises(MemoryBudgetError, match="sums over the rows") as caught:
         logitstream.evaluate(tmp_path / "in.parquet", **asked)
     assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("options", "models", "arrays"),
+    [
+        ({}, 0, ("probability", "loss", "class")),
+        ({"weight": "w", "by": ["region"]}, 0, ("probability", "loss", "class", "weight", "group")),
+        ({}, 1, ("raw prediction", "probability", "loss", "class")),
+        ({}, 2, ("raw prediction", "probability", "loss") * 2 + ("class",)),
+    ],
+)
+def test_the_memory_has_room_for_what_is_made_of_a_row_as_it_comes_and_in_its_tile(
+    data: Path, tmp_path: Path, options: dict[str, Any], models: int, arrays: tuple[str, ...]
+) -> None:
+    model = model_file(tmp_path)
+    pair = (model if models else None, model if models == 2 else None)
+    job = evaluation_job(data, "y", pair, None if models else "p", completed(options))
+    _, scan, _ = prepare_evaluation(job)
+    assert scan.demand.made_row_bytes >= 2 * 8 * len(arrays)
 
 
 def test_limits_of_measures_are_required_in_python_too(data: Path) -> None:

@@ -76,6 +76,16 @@ def test_platt_has_the_parameters_of_scikit_learn(draw: dict[str, float], tmp_pa
     assert report.passes <= 3
 
 
+@pytest.mark.parametrize("only", [0, 1])
+def test_one_row_of_a_class_is_enough(only: int, tmp_path: Path) -> None:
+    z = np.random.default_rng(6).normal(size=300)
+    y = np.full(300, 1 - only)
+    y[np.argsort(z)[90]] = only
+    report = calibrated(tmp_path, z, y, "platt")
+    assert tuple(report.calibration[name] for name in ("slope", "intercept")) == pytest.approx(platt_of(z, y), rel=TINY)
+    assert report.certificate["decrement"] <= 1e-16
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("far", [1e3, 1e6])
 def test_platt_finds_the_optimum_far_from_zero(far: float, tmp_path: Path) -> None:
@@ -290,6 +300,31 @@ def test_a_calibration_that_nothing_asks_for_is_told(tmp_path: Path) -> None:
     assert "decisions of the model may change: they are made at a probability of 0.5" in told
     softened = calibrated(tmp_path, z, y, "temperature", model={"output": {"threshold": 0.5}})
     assert "decisions" not in " / ".join(softened.notes)
+
+
+@pytest.mark.parametrize(("method", "slope"), [("isotonic", 0.6), ("platt", -0.7)])
+def test_the_curves_before_and_after_have_the_same_bins_in_the_order_of_their_probability(
+    method: str, slope: float, tmp_path: Path
+) -> None:
+    z, y = drawn_rows(22, 2_000, slope=slope)
+    report = calibrated(tmp_path, z, y, method)
+    for each in (report.before, report.after):
+        assert [place.rows for place in each.calibration_curve] == [100] * 20
+        means = [place.mean_probability for place in each.calibration_curve]
+        assert means == sorted(means)
+
+
+def test_bands_of_the_probability_that_may_change_are_told_and_bands_of_points_are_not(tmp_path: Path) -> None:
+    z, y = drawn_rows(15, 500)
+    bands = {"thresholds": [0.5], "names": ["low", "high"]}
+    points = {"pdo": 20, "base_points": 600, "base_odds": 50}
+    for output, told in (
+        ({"bands": {**bands, "on": "probability"}}, True),
+        ({"bands": {**bands, "on": "points"}, "points": points}, False),
+        ({}, False),
+    ):
+        notes = calibrated(tmp_path, z, y, "platt", model={"output": output}).notes
+        assert ("bands of the model may change: they are bands of the probability" in notes) == told
 
 
 def test_rows_with_one_key_stay_together_and_a_comparison_holds_out_rows(tmp_path: Path) -> None:

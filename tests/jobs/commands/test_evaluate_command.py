@@ -47,6 +47,16 @@ def test_a_person_reads_accounts_measures_and_tables(cli, data):
     assert max(map(len, lines)) <= 120
 
 
+def test_rows_are_shown_as_whole_numbers_and_weights_with_their_fractions(cli, data):
+    command = ("evaluate", data, *COLUMN, "--threshold", "0.1")
+    for more in ((), ("--weight", "w")):
+        (rates,) = json.loads(cli(*command, *more, "--json").out)["measures"]["thresholds"]
+        counts = [rates[f"{which}_{name}"] for which in ("true", "false") for name in ("positives", "negatives")]
+        (row,) = [line.split() for line in cli(*command, *more).out.splitlines() if line.split()[:1] == ["0.1"]]
+        shown = [row[place] for place in (1, 3, 2, 4)]
+        assert shown == [f"{count:.6g}" if more else f"{count:,}" for count in counts]
+
+
 def test_a_program_gets_the_measures_under_their_names(cli, data):
     found = json.loads(cli("evaluate", data, *COLUMN, "--by", "month", "--bins", "5", "--json").out)
     assert (found["kind"], found["schema_version"], found["target"]) == ("evaluation", 2, "y")

@@ -346,6 +346,16 @@ def test_the_input_cannot_come_from_the_environment(cli, monkeypatch):
     assert "LOGITSTREAM_SCORE_INPUTS is not known" in outcome.err
 
 
+def test_groups_that_are_no_columns_are_named_by_the_place_that_says_so(cli, monkeypatch, tmp_path):
+    told = "--by 'a::b' is not the name of a column, or several with colons between them"
+    path = write(tmp_path, "[evaluate]\nby = ['a::b']\n")
+    outcome = cli("evaluate", "a.csv", "--target", "y", "--probability", "p", "--config", path)
+    assert (outcome.code, outcome.err.splitlines()[0]) == (78, f"error: {path}: [evaluate] by: {told}")
+    monkeypatch.setenv("LOGITSTREAM_EVALUATE_BY", "a::b")
+    outcome = cli("evaluate", "a.csv", "--target", "y", "--probability", "p")
+    assert (outcome.code, outcome.err.splitlines()[0]) == (78, f"error: LOGITSTREAM_EVALUATE_BY: {told}")
+
+
 def test_a_fault_of_the_environment_is_named_by_the_variable(cli, monkeypatch):
     monkeypatch.setenv("LOGITSTREAM_SCORE_PRECISION", "quick")
     outcome = cli("plan", "a.csv", "--model", "m", "--output", "o")
