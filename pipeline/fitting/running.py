@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 
-from pipeline import memory
+from pipeline import memory, process
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.planning import expected_memory, needs_places, plan
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
@@ -66,7 +66,7 @@ class FitRun:
 
     def report(self) -> FitReport:
         """Carry it out."""
-        with one_thread():
+        with process.job(), one_thread():
             prepared = prepare_fit(self.job)
             expected = expected_memory(prepared)
             prepared = replace(prepared, scan=expected.first)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pipeline import memory
+from pipeline import memory, process
 from pipeline.errors import MemoryBudgetError, OutputError
 from pipeline.fitting.asking.planning import needs_places
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
@@ -129,7 +129,7 @@ class NetworkRun:
 
     def report(self) -> NetworkReport:
         """Carry it out."""
-        with one_thread():
+        with process.job(), one_thread():
             prepared = prepare_network(self.job)
             _, expected = expected_network_memory(prepared, self.job.learning)
             prepared = replace(prepared, scan=expected.first)
