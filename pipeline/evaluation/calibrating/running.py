@@ -20,7 +20,9 @@ from pipeline.evaluation.measures import measures
 from pipeline.evaluation.results import BinaryMeasures
 from pipeline.fitting.outcome.profiles import data_digest
 from pipeline.fitting.report import PassDone
+from pipeline.fitting.telling import log_text
 from pipeline.kernels.blas import one_thread
+from pipeline.logs import log_notes, logged
 from pipeline.models import LogisticModel, write_new_file
 from pipeline.models.blocks import arithmetic_of
 from pipeline.models.network.file import NetworkFile
@@ -46,9 +48,11 @@ def calibrated(
     with one_thread():
         prepared = prepare_calibration(wishes)
         with open_scan(prepared.scan, prepared.settings()) as scan:
-            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, observe or _nobody)
+            tell = logged("calibrate", observe or _nobody, log_text)
+            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, tell)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)
+    log_notes("calibrate", report.notes, report.warnings)
     return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
 
 
