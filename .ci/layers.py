@@ -59,7 +59,7 @@ COMPUTED = "a computed name"
 # Known to type checkers alone.
 STUBS = "_typeshed"
 
-GROUND = ("errors", "units", "choices", "causes", "canonical", "formats", "types", "disk")
+GROUND = ("errors", "units", "choices", "causes", "canonical", "formats", "logs", "process", "types", "disk")
 BELOW = (*GROUND, "plan", "memory")
 # Of level 5 without the readers: what scan alone may use.
 MEANS = (*BELOW, "registry", "kernels", "models", "sinks", "execute", "publish", "report")
@@ -153,6 +153,8 @@ ROOMS = {
     "canonical": Room(10),
     "compact": Room(10),
     "formats": Room(10),
+    "logs": Room(10),
+    "process": Room(10),
     "errors": Room(10),
 }
 # Rooms in a room, by their full names. Outside it nobody imports them: its own ``__init__`` is its face.

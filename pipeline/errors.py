@@ -9,6 +9,7 @@
         BadCellsError              65   cells that the contract does not allow
         InputChangedError          65   a file is no longer the file that was planned
       InputMissingError            66   no such input
+      FunctionError                65   a function of the caller raised an error
       UnavailableError             69   the cluster cannot be reached or used
       BalanceError                 70   the accounts do not balance: nothing is published
       MemoryBudgetError            71   the job does not fit the memory it may use
@@ -116,6 +117,16 @@ class InputMissingError(LogitstreamError):
     """No such input."""
 
     exit_code = 66
+
+
+class FunctionError(LogitstreamError):
+    """A function of the caller raised an error, which is its ``__cause__``, from other processes too."""
+
+    exit_code = 65
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what a pickle has: the cause as well, which Python leaves out."""
+        return type(self), self.args, {**self.__dict__, "__cause__": self.__cause__}
 
 
 class UnavailableError(LogitstreamError):

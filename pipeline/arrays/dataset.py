@@ -14,8 +14,9 @@ from dask.array.core import Array
 
 from pipeline.arguments import Paths, paths_of
 from pipeline.arrays.counting import Counted, count_rows
-from pipeline.arrays.expression import ExpressionBlock
+from pipeline.arrays.expression import DatasetArray, ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
+from pipeline.arrays.places import RowPlaces
 from pipeline.choices import ABSENT, Absent
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.interface import make_job, run
@@ -94,7 +95,7 @@ class Dataset:
     csv: CsvOptions
     files: tuple[FileFacts, ...]
     absent: Absent = "error"
-    _sources: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _sources: list[DatasetArray] = field(default_factory=list, repr=False, compare=False)
 
     @cached_property
     def plan(self) -> Plan:
@@ -112,7 +113,10 @@ class Dataset:
         return tuple(dict.fromkeys(names)) if self.absent == "null" else tuple(names)
 
     def to_dask_array(self, columns: str | Sequence[str]) -> Array:
-        """Return columns as a Dask array of float64, shape (rows, columns), with one Fortran-ordered block for a chunk.
+        """Return columns as a Dask array of float64, with one block for each chunk.
+
+        One column that is named by a text, as in ``"age"``, has shape (rows,). Several, or a list, as in ``["age"]``,
+        have shape (rows, columns), and their blocks are Fortran-ordered.
 
         Rows keep the order of the inputs and none is dropped; null becomes NaN. Blocks are read when they are computed.
         A CSV is read once during this call, to find where its records begin and how many there are. A dataset of one
@@ -122,7 +126,7 @@ class Dataset:
         Parameters
         ----------
         columns : str or sequence of str
-            Numeric or boolean columns; one text is one column, or several with commas between them.
+            Numeric or boolean columns; one text may name several, with commas between them.
 
         Raises
         ------
@@ -145,12 +149,17 @@ class Dataset:
             )
             for chunk, begin in zip(self.plan.chunks(), self._counted.begins.tolist(), strict=True)
         ]
-        graph = {(name, i, 0): (partial(_read_matrix, read, names, self.csv),) for i, read in enumerate(reads)}
+        alone = isinstance(columns, str) and len(names) == 1
+        source = DatasetArray(name, names, 1 if alone else 2)
+        shape = () if alone else (len(names),)
+        graph = {
+            source.key(i): (partial(_read_block, read, names, self.csv, source.ndim),) for i, read in enumerate(reads)
+        }
+        meta = np.empty((0,) * source.ndim, dtype=np.float64, order="F")
         if len(reads) == 1:
-            graph[name, 1, 0] = (partial(_no_rows, len(needs)),)
-        self._sources[name] = names
-        meta = np.empty((0, 0), dtype=np.float64, order="F")
-        return Array(graph, name, chunks=(self._blocks, (len(names),)), dtype=np.float64, meta=meta)
+            graph[source.key(1)] = (partial(np.empty, (0, *shape), dtype=np.float64, order="F"),)
+        self._sources.append(source)
+        return Array(graph, name, chunks=(self._blocks, *((width,) for width in shape)), dtype=np.float64, meta=meta)
 
     @documented(
         WriteOptions,
@@ -185,11 +194,15 @@ class Dataset:
         ValueError
             A block of an expression depends on another chunk, and the message names the operation; or its blocks have
             other rows than the chunks.
+        FunctionError
+            A function in an expression raised an error, which is the ``__cause__``; the message names chunk, file and
+            rows.
         TypeError
             An expression is neither numbers nor booleans, or there is no such option.
         """
         check_names(options, WriteOptions)
-        block = ExpressionBlock.of(expressions, self._sources, self._blocks, identity)
+        places = RowPlaces(self.plan, self.files, self._counted.rows)
+        block = ExpressionBlock.of(expressions, self._sources, self._blocks, places, identity)
         observe = options.pop("observe", None)
         job = make_job(self.inputs, output, block, cast("JobOptions", options))
         job = replace(job, csv=self._csv_of(job), chunk_size=self.chunk_size, absent=self.absent)
@@ -308,9 +321,6 @@ def _many(count: int, noun: str) -> str:
     return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"
 
 
-def _read_matrix(read: _ChunkRead, names: Sequence[str], csv: CsvOptions) -> Matrix:
-    return to_matrix(list(_columns(read, csv)), names)
-
-
-def _no_rows(columns: int) -> Matrix:
-    return np.empty((0, columns), dtype=np.float64, order="F")
+def _read_block(read: _ChunkRead, names: Sequence[str], csv: CsvOptions, ndim: int) -> Matrix:
+    matrix = to_matrix(list(_columns(read, csv)), names)
+    return matrix if ndim == 2 else matrix[:, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,34 @@ from dask.local import get_sync
 from dask.utils import key_split
 
 from pipeline.arrays.matrix import to_matrix
-from pipeline.errors import UsageError
+from pipeline.arrays.places import RowPlaces
+from pipeline.errors import FunctionError, UsageError
 from pipeline.types.blocks import Field, Values
 from pipeline.types.inputs import Need
+from pipeline.units import escape
 
 Key = Any
-Sources = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetArray:
+    """An array of columns of a dataset: of one dimension for one column by its name, else of two.
+
+    Attributes
+    ----------
+    name : str
+        The name of the Dask array.
+    columns : tuple of str
+    ndim : int
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    ndim: int
+
+    def key(self, chunk: int) -> Key:
+        """Return the key of the block of a chunk."""
+        return (self.name, chunk, *(0,) * (self.ndim - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +53,22 @@ class ExpressionBlock:
     ----------
     arrays : tuple of (name, dask.array.Array)
         The name of each column, and what computes it.
-    sources : tuple of (array name, columns)
+    sources : tuple of DatasetArray
         The arrays of the dataset that the expressions use.
     tasks : mapping
         The tasks of all blocks by key.
     dependencies : mapping
         The keys that each task needs.
+    places : RowPlaces
     identity : str or None
         The caller's text for what the expressions compute.
     """
 
     arrays: tuple[tuple[str, Array], ...]
-    sources: Sources
+    sources: tuple[DatasetArray, ...]
     tasks: Mapping[Key, Any]
     dependencies: Mapping[Key, Any]
+    places: RowPlaces
     identity: str | None
 
     @property
@@ -66,8 +90,9 @@ class ExpressionBlock:
     def of(
         cls,
         expressions: Mapping[str, Array],
-        sources: Mapping[str, tuple[str, ...]],
+        sources: Iterable[DatasetArray],
         rows: tuple[int, ...],
+        places: RowPlaces,
         identity: str | None,
     ) -> ExpressionBlock:
         """Return the block function of expressions; ``rows`` are those of the blocks of a source.
@@ -85,8 +110,8 @@ class ExpressionBlock:
             _check_array(name, array)
         graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in expressions.values()))
         dependencies = graph.get_all_dependencies()
-        used = tuple((name, columns) for name, columns in sources.items() if (name, 0, 0) in dependencies)
-        block = cls(tuple(expressions.items()), used, graph.to_dict(), dependencies, identity)
+        used = tuple(source for source in sources if source.key(0) in dependencies)
+        block = cls(tuple(expressions.items()), used, graph.to_dict(), dependencies, places, identity)
         for name, array in block.arrays:
             block._check_blocks(name, array)
             _check_rows(name, array, rows)
@@ -94,7 +119,7 @@ class ExpressionBlock:
 
     def columns(self) -> Sequence[Need]:
         """Return the columns of every source, one source after the other."""
-        return [Need(column, "numeric") for _, columns in self.sources for column in columns]
+        return [Need(column, "numeric") for source in self.sources for column in source.columns]
 
     def fields(self) -> Sequence[Field]:
         """Return a column for each expression, of its dtype; no result is null."""
@@ -115,13 +140,15 @@ class ExpressionBlock:
     def of_chunk(self, chunk: int) -> ChunkExpression:
         """Return the part for one chunk: only its tasks."""
         keys = [_block_key(array, chunk) for _, array in self.arrays]
-        source_keys = {(name, chunk, 0) for name, _ in self.sources}
+        source_keys = {source.key(chunk) for source in self.sources}
         needed = {k for key in keys for k in self._walk(key) if k not in source_keys}
         return ChunkExpression(
             results=tuple(zip((name for name, _ in self.arrays), keys, strict=True)),
             made=tuple(self.fields()),
-            sources=tuple(((name, chunk, 0), columns) for name, columns in self.sources),
+            sources=self.sources,
             tasks={key: self.tasks[key] for key in needed},
+            chunk=chunk,
+            place=self.places.of(chunk),
         )
 
     def _walk(self, key: Key) -> Iterator[Key]:
@@ -137,7 +164,7 @@ class ExpressionBlock:
 
     def _chunk_of(self, key: Key) -> int | None:
         """Return the chunk of a source's block, ``None`` for any other key."""
-        is_source = isinstance(key, tuple) and any(key[0] == name for name, _ in self.sources)
+        is_source = isinstance(key, tuple) and any(key[0] == source.name for source in self.sources)
         return int(key[1]) if is_source else None
 
     def _reach(self, key: Key) -> set[int]:
@@ -172,14 +199,19 @@ class ChunkExpression:
     ----------
     results : tuple of (name, key)
     made : tuple of Field
-    sources : tuple of (key, columns)
+    sources : tuple of DatasetArray
     tasks : mapping
+    chunk : int
+    place : str
+        The chunk, its files and rows, for messages.
     """
 
     results: tuple[tuple[str, Key], ...]
     made: tuple[Field, ...]
-    sources: tuple[tuple[Key, tuple[str, ...]], ...]
+    sources: tuple[DatasetArray, ...]
     tasks: Mapping[Key, Any]
+    chunk: int
+    place: str
 
     @property
     def whole_chunk(self) -> bool:
@@ -198,7 +230,7 @@ class ChunkExpression:
 
     def columns(self) -> Sequence[Need]:
         """Return the columns of every source, one source after the other."""
-        return [Need(column, "numeric") for _, columns in self.sources for column in columns]
+        return [Need(column, "numeric") for source in self.sources for column in source.columns]
 
     def fields(self) -> Sequence[Field]:
         """Return a column for each expression."""
@@ -216,30 +248,46 @@ class ChunkExpression:
 
         Raises
         ------
+        FunctionError
+            A function in an expression raised an error.
         ValueError
             A result does not have one value for each row.
         """
-        graph = dict(self.tasks)
-        first = 0
-        for key, names in self.sources:
-            graph[key] = to_matrix([columns[first : first + len(names)]], names)
-            first += len(names)
         rows = len(columns[0]) if columns else None
-        results = get_sync(graph, [key for _, key in self.results])
-        pairs = zip(self.results, results, strict=True)
-        values = [_one_a_row(name, result, rows) for (name, _), result in pairs]
+        pairs = zip(self.results, self._computed(columns), strict=True)
+        values = [self._one_a_row(name, result, rows) for (name, _), result in pairs]
         arrays = [pa.array(found, type=field.type) for found, field in zip(values, self.made, strict=True)]
         is_nan = [np.isnan(found) for found in values if found.dtype.kind == "f"]
         return Values(tuple(arrays), nan=int(np.count_nonzero(np.logical_or.reduce(is_nan))) if is_nan else 0)
 
+    def _computed(self, columns: Sequence[pa.Array]) -> Sequence[Any]:
+        graph = dict(self.tasks)
+        first = 0
+        for source in self.sources:
+            matrix = to_matrix([columns[first : first + len(source.columns)]], source.columns)
+            graph[source.key(self.chunk)] = matrix if source.ndim == 2 else matrix[:, 0]
+            first += len(source.columns)
+        try:
+            results: Sequence[Any] = get_sync(graph, [key for _, key in self.results])
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        return results
 
-def _one_a_row(name: str, result: npt.NDArray[Any], rows: int | None) -> npt.NDArray[Any]:
-    values = np.ascontiguousarray(result).reshape(-1)
-    if rows is not None and values.shape != (rows,):
-        raise ValueError(
-            f"{name}: a block of {rows:,} rows gave a result of shape {result.shape}; it must have one value a row"
-        )
-    return values
+    def _failed(self, error: Exception) -> FunctionError:
+        names = ", ".join(escape(name) for name, _ in self.results)
+        found = escape(f"{type(error).__name__}: {error}", 500)
+        return FunctionError(f"{self.place}: computing {names} raised {found}", "correct the function, or the data")
+
+    def _one_a_row(self, name: str, result: npt.NDArray[Any], rows: int | None) -> npt.NDArray[Any]:
+        values = np.ascontiguousarray(result).reshape(-1)
+        if rows is not None and values.shape != (rows,):
+            raise ValueError(
+                f"{self.place}: {name}: a block of {rows:,} rows gave a result of shape {result.shape}; "
+                "it must have one value a row"
+            )
+        return values
 
 
 def _block_key(array: Array, chunk: int) -> Key:
@@ -248,6 +296,11 @@ def _block_key(array: Array, chunk: int) -> Key:
 
 def _check_rows(name: str, array: Array, rows: tuple[int, ...]) -> None:
     found = array.chunks[0]
+    if any(np.isnan(found)):
+        raise ValueError(
+            f"{name}: rows were dropped: an array selected by a condition, as in x[x > 50], has fewer rows than the "
+            "dataset; keep every row, as in da.where(x > 50, x, nan)"
+        )
     if len(found) != len(rows):
         blocks = f"{len(found)} block{'' if len(found) == 1 else 's'}"
         raise ValueError(f"{name}: the array has {blocks}, the dataset {len(rows)}: rows were added or dropped")

@@ -18,17 +18,19 @@ from dask.array.core import Array
 from numpy.exceptions import AxisError
 
 from pipeline import kernels
+from pipeline.arrays.labelled import library_of, mapped
 from pipeline.arrays.standard import as_floating, namespace_of
 from pipeline.choices import Precision
 from pipeline.registry import FUNCTIONS, Function, Parameter, function_named
 
 _WIDTH = 100
 _KINDS = """\
-Takes NumPy and Dask arrays, and anything that numpy makes an array of. float16 and float32 are computed in float64 and
-rounded once, integers and booleans give float64, NaN stays NaN. ``out`` (only numpy) may be ``x``.
-``precision="reproducible"`` gives the same bits on every CPU; ``accurate`` differs from ``fast`` only for the sigmoid.
-An array of another library (PyTorch, JAX, CuPy) is computed with one plain expression on its own device, in its own
-type; ``precision`` and the error bound do not apply to it."""
+Takes NumPy and Dask arrays, and anything that numpy makes an array of. Series and frames of pandas, Polars and Dask,
+and data of xarray, come back as such, with index and names; what Dask computes stays lazy. float16 and float32 are
+computed in float64 and rounded once, integers and booleans give float64, NaN stays NaN. ``out`` (only numpy) may be
+``x``. ``precision="reproducible"`` gives the same bits on every CPU; ``accurate`` differs from ``fast`` only for the
+sigmoid. An array of another library (PyTorch, JAX, CuPy) is computed with one plain expression on its own device, in
+its own type; ``precision`` and the error bound do not apply to it."""
 
 
 def apply(
@@ -47,9 +49,13 @@ def apply(
     arguments = entry.arguments(parameters)
     kernels.check_precision(precision)
     along: dict[str, Any] = {"axis": axis} if entry.several else {}
+    of_block = partial(_apply_to_block, name, precision, {**along, **arguments})
     if isinstance(x, Array):
         _refuse_out(out, "Dask")
-        return _by_blocks(partial(_apply_to_block, name, precision, {**along, **arguments}), x, along)
+        return _by_blocks(of_block, x, along)
+    if (library := library_of(x)) is not None:
+        _refuse_out(out, library)
+        return mapped(library, of_block, x, along.get("axis"))
     if (xp := namespace_of(x)) is not None:
         _refuse_out(out, xp.__name__)
         return entry.plain(xp, as_floating(xp, x), **along, **arguments)
@@ -81,10 +87,14 @@ def differentiate(
     kernels.check_precision(precision)
     along: dict[str, Any] = {"axis": axis} if entry.several else {}
     given = x if value is None else value
-    if isinstance(given, Array) and (x is None or value is None):
-        _refuse_out(out, "Dask")
-        differentiated = partial(_differentiate_block, value is not None, name, precision, {**along, **arguments})
-        return _by_blocks(differentiated, given, along)
+    if x is None or value is None:
+        of_block = partial(_differentiate_block, value is not None, name, precision, {**along, **arguments})
+        if isinstance(given, Array):
+            _refuse_out(out, "Dask")
+            return _by_blocks(of_block, given, along)
+        if (library := library_of(given)) is not None:
+            _refuse_out(out, library)
+            return mapped(library, of_block, given, along.get("axis"))
     if (xp := namespace_of(given)) is not None:
         raise TypeError(f"{name}_grad takes NumPy and Dask arrays; differentiate arrays of {xp.__name__} with it")
     if entry.several:
@@ -115,7 +125,7 @@ def _by_blocks(function: Callable[..., Any], x: Any, along: Mapping[str, int]) -
 
 def _refuse_out(out: object, kind: str) -> None:
     if out is not None:
-        raise TypeError(f"out= works only with numpy arrays, not with those of {kind}")
+        raise TypeError(f"out= works only with numpy arrays, not with data of {kind}")
 
 
 def _made(entry: Function, *, is_gradient: bool) -> Callable[..., Any]:

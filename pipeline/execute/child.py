@@ -28,7 +28,7 @@ from typing import Any
 
 from pipeline import memory
 from pipeline.canonical import sha256
-from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
+from pipeline.errors import ConfigurationError, FunctionError, LogitstreamError, UnavailableError
 from pipeline.execute import shared, telling
 from pipeline.units import MIB, escape
 
@@ -290,14 +290,33 @@ def _answer(task: Callable[[Any], Any], message: bytes) -> bytes:
 
 
 def _refusal(error: BaseException) -> bytes:
-    trace = "".join(traceback.format_exception(error))
-    if not isinstance(error, LogitstreamError):
-        error.add_note(f"in a worker process:\n{trace}")
+    trace = f"in a worker process:\n{''.join(traceback.format_exception(error))}"
+    foreign = error.__cause__ if isinstance(error, FunctionError) else error
+    if foreign is not None and not isinstance(foreign, LogitstreamError):
+        foreign.add_note(trace)
+    answer = _pickled_error(error) or _pickled_error(_without_cause(error))
+    if answer is not None:
+        return answer
+    stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+    stand_in.add_note(trace)
+    return pickle.dumps((False, stand_in))
+
+
+def _pickled_error(error: BaseException) -> bytes | None:
+    """Return an error as an answer, ``None`` if it cannot be pickled, or not be read again."""
     try:
         answer = pickle.dumps((False, error))
         pickle.loads(answer)  # noqa: S301 - written in the line above
     except Exception:  # noqa: BLE001 - whatever such an exception does when it is pickled
-        stand_in = RuntimeError(f"{type(error).__name__}: {error}")
-        stand_in.add_note(f"in a worker process:\n{trace}")
-        answer = pickle.dumps((False, stand_in))
+        return None
     return answer
+
+
+def _without_cause(error: BaseException) -> BaseException:
+    """Return an error whose cause is only told, because the cause itself cannot travel."""
+    if isinstance(error, FunctionError) and error.__cause__ is not None:
+        for note in getattr(error.__cause__, "__notes__", ()):
+            error.add_note(note)
+        # Where distributed is loaded, a pickle has the context of an error too.
+        error.__cause__ = error.__context__ = None
+    return error

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import time
-import warnings
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,16 +22,16 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
 
-import dask.config
 from distributed import Client, KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
-from distributed.versions import VersionMismatchWarning
 
+from pipeline import process
 from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
 from pipeline.execute.address import check_address
 from pipeline.execute.deaths import name_of
 from pipeline.execute.plugin import SharedContent
+from pipeline.execute.quiet import DISTRIBUTED_QUIET
 from pipeline.execute.telling import Told
 from pipeline.execute.versions import Checked, check_versions, versions
 from pipeline.types.work import Item, Result, Scheduler
@@ -70,10 +68,9 @@ def open_cluster(address: str, *, wave: int, insecure: bool) -> Iterator[Schedul
         The scheduler does not answer within 10 seconds, or has no worker within 30.
     """
     check_address(address, insecure=insecure)
-    # If the scheduler is lost, the run ends at once, whatever the user's configuration says about retries.
     with (
-        dask.config.set({"distributed.comm.retry.count": 0}),
-        _held_back_logs(),
+        process.job(),
+        DISTRIBUTED_QUIET,
         _event_loop() as loop,
         _connected(address, loop) as client,
     ):
@@ -296,19 +293,16 @@ def _connected(address: str, loop: asyncio.AbstractEventLoop) -> Iterator[Client
 
 
 async def _connect(address: str) -> Client:
-    with warnings.catch_warnings():
-        # check_versions raises this as an error, with a remedy.
-        warnings.simplefilter("ignore", VersionMismatchWarning)
-        client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False, name="logitstream")
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client
-        except (OSError, ImportError) as error:
-            await _close(client, CLOSE_SECONDS)
-            raise UnavailableError(
-                f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:.0f} seconds",
-                "start one with `dask scheduler --host 127.0.0.1`, or correct the address",
-            ) from error
+    client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False, name="logitstream")
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client
+    except (OSError, ImportError) as error:
+        await _close(client, CLOSE_SECONDS)
+        raise UnavailableError(
+            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS:.0f} seconds",
+            "start one with `dask scheduler --host 127.0.0.1`, or correct the address",
+        ) from error
     return client
 
 
@@ -334,20 +328,6 @@ async def _close(client: Client, seconds: float) -> None:
         with suppress(OSError):
             async with asyncio.timeout(MOMENT_SECONDS):
                 await sender.stopped.wait()
-
-
-@contextmanager
-def _held_back_logs() -> Iterator[None]:
-    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
-    loggers = [logging.getLogger(name) for name in ("tornado.application", *names)]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 async def _about(client: Client, address: str) -> dict[str, Any]:

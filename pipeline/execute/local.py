@@ -9,6 +9,7 @@ from functools import partial
 
 import dask.local
 
+from pipeline import process
 from pipeline.execute import shared, telling
 from pipeline.execute.waves import run_waves, threads
 from pipeline.types.work import Item, Result, Scheduler
@@ -17,7 +18,8 @@ from pipeline.types.work import Item, Result, Scheduler
 @contextmanager
 def open_local(name: str, *, workers: int, wave: int) -> Iterator[Scheduler]:
     """Yield the scheduler ``sync`` or ``threads``; threads exist only during ``run``."""
-    yield LocalScheduler(name, 1 if name == "sync" else workers, wave)
+    with process.job():
+        yield LocalScheduler(name, 1 if name == "sync" else workers, wave)
 
 
 @dataclass(frozen=True, slots=True)

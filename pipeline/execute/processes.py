@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Self
 
+from pipeline import process
 from pipeline.errors import Abandoned, UsageError
 from pipeline.execute import shared
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
@@ -31,7 +32,8 @@ BREAKS = 3
 @contextmanager
 def open_processes(*, workers: int, wave: int, share_bytes: int | None) -> Iterator[Scheduler]:
     """Yield the scheduler ``processes``; its processes exist only during ``run``."""
-    yield ProcessScheduler("processes", workers, wave, share_bytes)
+    with process.job():
+        yield ProcessScheduler("processes", workers, wave, share_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, repeat
@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import dask.threaded
 
+from pipeline import process
 from pipeline.errors import Abandoned
 from pipeline.execute.telling import Post
 from pipeline.types.work import Item, Result
@@ -83,17 +84,17 @@ def run_waves(
 ) -> None:
     """Execute the items that ``take`` returns, until it returns none while nothing is under way.
 
-    ``take`` returns at most one item and is called, like ``done``, only on the calling thread.
+    ``take`` returns at most one item and is called, like ``done``, only on the calling thread. Inside
+    :func:`pipeline.process.job`.
     """
-    with ExitStack() as until_the_end:
-        for number in count():
-            items = take()
-            if not items:
-                return
-            if number == 1:
-                # This takes a tenth of a second, which a run of a single wave should not spend.
-                until_the_end.enter_context(_what_is_old_set_aside())
-            _run_wave(get, wave, execute, chain((items,), (take() for _ in repeat(None))), done)
+    for number in count():
+        items = take()
+        if not items:
+            return
+        if number == 1:
+            # A run of a single wave leaves no garbage that is worth it.
+            process.keep(_OLD_SET_ASIDE)
+        _run_wave(get, wave, execute, chain((items,), (take() for _ in repeat(None))), done)
 
 
 @contextmanager
@@ -104,18 +105,24 @@ def _what_is_old_set_aside() -> Iterator[None]:
     number has grown by a quarter. Counted from all objects of the loaded modules, that takes many waves. Nothing is
     changed where the collector is off, or where the embedding program has frozen objects, because unfreezing would
     affect those too.
+
+    Old objects are not searched before they are set aside: with millions of them, in a notebook, that takes seconds,
+    and Python will do it once anyway when they are back.
     """
     if gc.get_freeze_count() or not gc.isenabled():
         yield
         return
-    gc.collect()
+    gc.collect(1)
     gc.freeze()
-    # An empty collection, which makes this the size that the quarter is counted from.
+    # A collection of nothing, which makes this the size that the quarter is counted from.
     gc.collect()
     try:
         yield
     finally:
         gc.unfreeze()
+
+
+_OLD_SET_ASIDE = process.SharedChange(_what_is_old_set_aside)
 
 
 def _run_wave(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 
-from pipeline import memory
+from pipeline import memory, process
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.planning import expected_memory, needs_places, plan
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
@@ -31,9 +31,10 @@ from pipeline.fitting.passes.resources import FitMemory, lowered_note, most_mode
 from pipeline.fitting.passes.scanning import ScanPasses, beside, open_holding, open_passes
 from pipeline.fitting.passes.state import FitState, fit_digest, open_state
 from pipeline.fitting.report import EpochDone, FitReport, PassDone
-from pipeline.fitting.telling import FitTeller, Observe
+from pipeline.fitting.telling import FitTeller, Observe, log_text
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.kernels.blas import one_thread
+from pipeline.logs import logged
 from pipeline.models import write_new_file
 from pipeline.scan import open_scan
 from pipeline.types.report import Noted
@@ -49,7 +50,7 @@ def run(job: FitJob, observe: Observe | None = None) -> FitReport:
     LogitstreamError
         Nothing was written. ``ThresholdError`` if the fit did not converge and that is not allowed.
     """
-    return FitRun(job, FitTeller(observe or _nobody)).report()
+    return FitRun(job, FitTeller(logged("fit", observe or _nobody, log_text))).report()
 
 
 def _nobody(_: PassDone | EpochDone | Noted) -> None:
@@ -66,7 +67,7 @@ class FitRun:
 
     def report(self) -> FitReport:
         """Carry it out."""
-        with one_thread():
+        with process.job(), one_thread():
             prepared = prepare_fit(self.job)
             expected = expected_memory(prepared)
             prepared = replace(prepared, scan=expected.first)

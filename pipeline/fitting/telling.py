@@ -10,8 +10,20 @@ from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.report import EpochDone, PassDone
 from pipeline.fitting.solving.objective import PassRecord
 from pipeline.types.report import Noted
+from pipeline.units import format_count, format_seconds
 
 Observe = Callable[[PassDone | EpochDone | Noted], None]
+
+
+def log_text(event: PassDone | EpochDone | Noted) -> str:
+    """Return what is logged about an event of a fit."""
+    if isinstance(event, Noted):
+        return event.text
+    did = f"{format_count(event.rows)} rows in {format_seconds(event.seconds)}"
+    if isinstance(event, EpochDone):
+        held_out = "" if event.held_out_log_loss is None else f", held out {event.held_out_log_loss:.6g}"
+        return f"epoch {event.number}: {did}, log loss {event.log_loss:.6g}{held_out}"
+    return f"pass {event.number} ({event.what}): {did}"
 
 
 @dataclass(eq=False)

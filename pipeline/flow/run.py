@@ -20,6 +20,7 @@ from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.receipts import entry_of, part_of, resumed, reused
 from pipeline.flow.sample import sampled
 from pipeline.flow.write import write
+from pipeline.logs import logged
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
 from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, exceeds, open_scan
@@ -27,7 +28,7 @@ from pipeline.types.blocks import PerChunk, ReadsFiles
 from pipeline.types.features import FeatureWarning
 from pipeline.types.job import Job
 from pipeline.types.outputs import Receipt, Written
-from pipeline.types.report import Event, Noted, Observer, Planned, Published, Report, Totals
+from pipeline.types.report import Event, Noted, Observer, Planned, Published, Report, Totals, log_text
 from pipeline.types.work import Work
 from pipeline.units import escape, format_bytes, format_count
 
@@ -59,6 +60,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
     LogitstreamError
         With the exit code of its class.
     """
+    watched, observe = observe is not _unobserved, logged("run", observe, log_text)
     clock = Clock(stop or Stop(), job.conduct.deadline_seconds, go_on(job))
     started = clock.started
     preparation = prepare(job)
@@ -79,7 +81,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
         if isinstance(staging, Busy):
             return _skipped(preparation, staging, time.monotonic() - started, observe)
         with _noting_the_end(staging):
-            attempt = _Try(preparation, staging, observe, clock)
+            attempt = _Try(preparation, staging, observe, clock, watched)
             ledger = attempt.carry_out()
             warnings = ledger.judge_features()
             report = Report(
@@ -192,6 +194,7 @@ class _Try:
     staging: Staging
     observe: Observer
     clock: Clock
+    watched: bool
 
     def carry_out(self) -> Ledger:
         """Compute the chunks that are not done yet, and return the accounts once they balance."""
@@ -206,7 +209,7 @@ class _Try:
         settings = preparation.settings(staging.attempts).to_json()
         path, digest = staging.write_job(preparation.scan.job_file(settings).to_bytes())
         if carried_over < len(preparation.plan):
-            told = None if self.observe is _unobserved else ledger.reach
+            told = ledger.reach if self.watched else None
             with open_scan(preparation.scan, staged=StagedJob(str(path), digest)) as scan:
                 scan.run(write, agenda, take=self._taking(agenda, ledger), told=told)
         if not agenda.complete:

@@ -6,9 +6,7 @@ cores busy anyway. The package does not import this module: it is loaded where p
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,26 +14,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-_lock = threading.Lock()
-_limits: list[Any] = []
-_holders = 0
+from pipeline.process import SharedChange
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Give BLAS one thread in this process inside the block, for all threads; blocks may overlap."""
-    global _holders  # noqa: PLW0603 - the setting is one of the process
-    with _lock:
-        if not _holders:
-            _limits.append(_controller().limit(limits=1, user_api="blas"))
-        _holders += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _holders -= 1
-            if not _holders:
-                _limits.pop().restore_original_limits()
+def one_thread() -> AbstractContextManager[None]:
+    """Return a block in which BLAS has one thread in this process, for all threads; blocks may overlap."""
+    return _ONE_THREAD
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +39,14 @@ def blas_tag() -> str:
 def _controller() -> ThreadpoolController:
     """Return what sets the threads of the libraries that are loaded; looking for them takes a millisecond."""
     return ThreadpoolController()
+
+
+def _limited() -> AbstractContextManager[object]:
+    limited: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limited
+
+
+_ONE_THREAD = SharedChange(_limited)
 
 
 def _name(library: dict[str, Any]) -> str:

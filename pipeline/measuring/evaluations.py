@@ -30,6 +30,7 @@ from pipeline.evaluation.scoring import ScoresColumns, both_columns
 from pipeline.evaluation.statefile import check_free, read_state, write_state
 from pipeline.evaluation.states import EvaluationState
 from pipeline.evaluation.terms import EvaluationTerms, Keys, check_by, parse_by
+from pipeline.logs import log_notes
 from pipeline.measuring.holding_out import HeldOut, held_out
 from pipeline.models import KINDS, Model, ScoreRequest, load_model, score_block
 from pipeline.models.logistic.making import class_spellings
@@ -350,6 +351,7 @@ def _check_state(asked: Mapping[str, Any]) -> None:
 
 def _reported(found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any]) -> EvaluationReport:
     report = report_of(found, wishes)
+    log_notes("evaluate", report.notes, report.warnings)
     if asked["state"] is not None:
         try:
             # Something may have come there in the meantime.

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from pipeline.errors import BadCellsError, DataError
 from pipeline.models.columns import Rows, numbers
-from pipeline.models.logistic.making import BinaryMaker, Requested, complement_of, probability_of
+from pipeline.models.lazily import by_blocks
+from pipeline.models.logistic.making import BinaryMaker, Requested, class_text, complement_of, probability_of
 from pipeline.models.logistic.output import SECTIONS, Column, Output
 from pipeline.models.logistic.predictor import Predictor
 from pipeline.models.logistic.score import DEFAULT_THRESHOLD
@@ -20,6 +21,7 @@ from pipeline.models.rows import batches
 from pipeline.models.tally import RowTally
 from pipeline.types.blocks import Field
 from pipeline.types.inputs import Need
+from pipeline.types.lazy import is_dask
 from pipeline.types.tabular import Tabular
 from pipeline.units import escape, format_count
 
@@ -77,7 +79,8 @@ class RowModel(Tabular, ABC):
     Rows may be an Arrow table or record batch, a dataframe (anything with ``__arrow_c_stream__``), or a mapping from
     column names to arrays: columns are found by their names, and others are ignored. Rows may also be a NumPy array of
     shape (rows, columns) with the columns in the order of ``columns`` (of objects if there are categorical features),
-    or a Dask array of that shape, split by rows only, which gives a Dask array.
+    or a Dask array of that shape, split by rows only, which gives a Dask array. A Dask dataframe gives a lazy series,
+    or a frame where there are several columns, with its index.
 
     Null and floating NaN are missing values, for which the policies of the model decide. A row that they send to the
     quarantine has no score here. Scores are bit for bit those of :func:`pipeline.score`.
@@ -149,7 +152,7 @@ class RowModel(Tabular, ABC):
         if self._content.classes is not None:
             raise ValueError(f"the model has {len(self._content.classes)} classes: use predict_proba()")
         if is_dask(data):
-            return self._by_blocks(self.probability, data)
+            return self._by_blocks(self.probability, data, "probability")
         return self._floats(data, "probability")[:, 0]
 
     def predict_proba(self, data: Any) -> Any:
@@ -161,9 +164,8 @@ class RowModel(Tabular, ABC):
             Of two classes each column is computed by itself, so that small probabilities keep their digits in both. NaN
             and errors as in :meth:`probability`.
         """
-        count = len(self.classes)
         if is_dask(data):
-            return self._by_blocks(self.predict_proba, data, count)
+            return self._by_blocks(self.predict_proba, data, [f"probability_{class_text(c)}" for c in self.classes])
         if self._content.classes is not None:
             return self._floats(data, "probability")
         raw = self._floats(data, "raw_prediction")[:, 0]
@@ -179,7 +181,8 @@ class RowModel(Tabular, ABC):
         """
         classes = self._content.classes
         if is_dask(data):
-            return self._by_blocks(self.raw_prediction, data, None if classes is None else len(classes))
+            names = self._names("raw_prediction")
+            return self._by_blocks(self.raw_prediction, data, names[0] if classes is None else names)
         raw = self._floats(data, "raw_prediction")
         return raw[:, 0] if classes is None else raw
 
@@ -196,7 +199,7 @@ class RowModel(Tabular, ABC):
         ValueError
             The model has no ``output.points``. Others as in :meth:`probability`.
         """
-        points = self._decided(data, self.points, "points")
+        points = self._decided(data, self.points, "points", "points")
         return points if is_dask(data) else points[:, 0]
 
     def band(self, data: Any) -> Any:
@@ -213,7 +216,7 @@ class RowModel(Tabular, ABC):
         """
         if is_dask(data):
             self._check("band")
-            return self._by_blocks(self.band, data, dtype=np.dtype(object))
+            return self._by_blocks(self.band, data, "band", np.dtype(object))
         self._check("band")
         return self._texts(data, self.block("band"))[:, 0]
 
@@ -236,7 +239,7 @@ class RowModel(Tabular, ABC):
         """
         dtype = np.array(self.classes).dtype
         if is_dask(data):
-            return self._by_blocks(self.predict, data, dtype=dtype)
+            return self._by_blocks(self.predict, data, "decision", dtype)
         scored = [(array, rejected) for (array,), rejected in self._scored(data, self.block("decision"))]
         if undecided := sum(array.null_count + len(rejected) for array, rejected in scored):
             raise DataError(
@@ -255,18 +258,18 @@ class RowModel(Tabular, ABC):
         return DEFAULT_THRESHOLD if threshold is None else threshold
 
     def _by_blocks(
-        self, method: Callable[..., Any], data: Any, width: int | None = None, dtype: np.dtype[Any] = _FLOAT64
+        self, method: Callable[..., Any], data: Any, made: str | Sequence[str], dtype: np.dtype[Any] = _FLOAT64
     ) -> Any:
-        """Return what a method makes of each block of a Dask array, shape (rows,) or (rows, width)."""
-        checked = _check_dask(data, len(self.columns))
-        if width is None:
-            return checked.map_blocks(method, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype))
-        chunks, meta = (data.chunks[0], (width,)), np.empty((0, width), dtype=dtype)
-        return checked.map_blocks(method, chunks=chunks, dtype=dtype, meta=meta)
+        """Return lazily what a method makes of Dask rows: one value a row by its name, or columns by theirs."""
+        return by_blocks(method, data, self.columns, made, dtype)
 
-    def _decided(self, data: Any, method: Callable[..., Any], column: Column, width: int | None = None) -> Any:
+    def _decided(self, data: Any, method: Callable[..., Any], column: Column, made: str | Sequence[str]) -> Any:
         self._check(column)
-        return self._by_blocks(method, data, width) if is_dask(data) else self._floats(data, column)
+        return self._by_blocks(method, data, made) if is_dask(data) else self._floats(data, column)
+
+    def _names(self, column: Column) -> list[str]:
+        """Return the names of the columns of one word."""
+        return [field.name for field in self.block(column).fields()]
 
     def _texts(self, data: Any, block: RowScorer) -> Any:
         """Return the columns of one word as objects, shape (rows, columns)."""
@@ -331,16 +334,3 @@ def _bad_cells(tally: RowTally, first: int) -> BadCellsError:
         f"{escape(cell.text)} {cell.reason}{more}",
         _ROUND if cell.cause == "inexact" else _CORRECT,
     )
-
-
-def is_dask(data: Any) -> bool:
-    """Return whether rows are a Dask array."""
-    return hasattr(data, "map_blocks") and hasattr(data, "numblocks")
-
-
-def _check_dask(data: Any, features: int) -> Any:
-    if data.ndim != 2 or data.shape[1] != features:
-        raise ValueError(f"a Dask array must have shape (rows, {features}), got {data.shape}")
-    if data.numblocks[1] != 1:
-        raise ValueError("columns of the Dask array are in separate blocks; join them: data.rechunk({1: -1})")
-    return data

@@ -59,9 +59,10 @@ def _from_arrow(
     schema: pa.Schema, record_batches: Sequence[pa.RecordBatch], needs: Sequence[Need]
 ) -> Iterator[list[pa.Array]]:
     positions = _positions(schema.names, needs)
+    # Rows of which there are none have types too.
+    _check_types([schema.field(position).type for position in positions], needs)
     for record_batch in record_batches:
-        arrays = [_typed(record_batch.column(position), need) for position, need in zip(positions, needs, strict=True)]
-        yield _checked(arrays, needs)
+        yield [_typed(record_batch.column(position), need) for position, need in zip(positions, needs, strict=True)]
 
 
 def _from_stream(data: Any, needs: Sequence[Need]) -> Iterator[list[pa.Array]]:
@@ -129,8 +130,7 @@ def _lists(values: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def _typed(array: pa.Array, need: Need) -> pa.Array:
-    # Values in memory that are all None have no type.
-    if not pa.types.is_null(array.type):
+    if not _is_untyped(array.type):
         return array
     return array.cast(_UNTYPED.get(need.role, pa.float64()))
 
@@ -149,7 +149,18 @@ def _positions(names: Sequence[str], needs: Sequence[Need]) -> list[int]:
 
 
 def _checked(arrays: list[pa.Array], needs: Sequence[Need]) -> list[pa.Array]:
-    reasons = [(need.name, unfit(need.role, array.type)) for need, array in zip(needs, arrays, strict=True)]
+    _check_types([array.type for array in arrays], needs)
+    return arrays
+
+
+def _check_types(types: Sequence[pa.DataType], needs: Sequence[Need]) -> None:
+    reasons = [
+        (need.name, unfit(need.role, type_)) for need, type_ in zip(needs, types, strict=True) if not _is_untyped(type_)
+    ]
     if problems := [f'column "{escape(name)}" {reason}' for name, reason in reasons if reason]:
         raise SchemaError("\n".join(problems))
-    return arrays
+
+
+def _is_untyped(type_: pa.DataType) -> bool:
+    """Return whether values that are all None have this type."""
+    return bool(pa.types.is_null(type_))

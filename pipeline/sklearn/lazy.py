@@ -1,4 +1,4 @@
-"""Dask collections: what they are known by, and the columns that they have before they are computed."""
+"""Dask collections: the columns that they have before they are computed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from typing import Any
 
 import numpy as np
 
-
-def is_dask(rows: Any) -> bool:
-    """Tell whether it is a Dask array or dataframe."""
-    return is_dask_frame(rows) or (hasattr(rows, "map_blocks") and hasattr(rows, "numblocks"))
-
-
-def is_dask_frame(rows: Any) -> bool:
-    """Tell whether it is a Dask dataframe."""
-    return hasattr(rows, "map_partitions") and hasattr(rows, "npartitions")
+from pipeline.types.lazy import is_dask_frame
 
 
 def values_of(column: Any) -> Any:
@@ -57,8 +49,3 @@ def width(rows: Any) -> int:
     if rows.ndim != 2:
         raise ValueError(f"expected 2 dimensions, rows and columns, got {rows.ndim}")
     return int(rows.shape[1])
-
-
-def empty(frame: Any) -> Any:
-    """Return a partition of a Dask dataframe without its rows."""
-    return frame._meta  # noqa: SLF001 - Dask has no public name for it

@@ -23,10 +23,11 @@ from pipeline.fitting.solving.objective import Certificate, PassRecord
 from pipeline.fitting.tiles.layout import Floats
 from pipeline.modelling import from_sklearn
 from pipeline.models import LogisticModel
-from pipeline.sklearn.lazy import is_dask, values_of
+from pipeline.sklearn.lazy import values_of
 from pipeline.sklearn.parameters import check_parameters, is_exact, l1_share_of
 from pipeline.sklearn.rows import blocks_of, check_facts, rows_to_score
 from pipeline.sklearn.scoring import LinearScores
+from pipeline.types.lazy import is_dask
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

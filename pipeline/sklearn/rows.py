@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from pipeline.fitting.estimator.arrays import BlockFacts
 from pipeline.fitting.estimator.row_blocks import Blocks, DaskBlocks, MemoryBlocks, RowBlock
-from pipeline.sklearn.lazy import check_columns, is_dask, is_dask_frame, note_columns
+from pipeline.sklearn.lazy import check_columns, note_columns
+from pipeline.types.lazy import is_dask, is_dask_frame
 
 _FLOATS = [np.float64, np.float32]
 

@@ -13,7 +13,7 @@ from pipeline import kernels
 from pipeline.fitting.estimator.row_blocks import matrix_of, rows_of
 from pipeline.fitting.tiles.layout import TILE_ROWS, Floats
 from pipeline.kernels import Numeric, raw_prediction
-from pipeline.sklearn.lazy import is_dask, is_dask_frame
+from pipeline.types.lazy import is_dask, is_dask_frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,8 @@ from sklearn.utils.validation import FLOAT_DTYPES, check_array, validate_data
 from pipeline.arrays import functions
 from pipeline.models import LogisticModel
 from pipeline.registry import FUNCTIONS, function_named
-from pipeline.sklearn.lazy import check_columns, empty, is_dask, is_dask_frame, note_columns
+from pipeline.sklearn.lazy import check_columns, note_columns
+from pipeline.types.lazy import empty, is_dask, is_dask_frame
 
 __all__ = ["ActivationTransformer", "LogisticScorer", "SigmoidTransformer"]
 
@@ -210,8 +211,7 @@ class LogisticScorer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = getattr(self, "model_", None) or self._load()
         if is_dask_frame(X):
-            meta = empty(X).assign(probability=0.0)[["probability"]]
-            return X.map_partitions(_scored_frame, model, meta=meta)
+            return model.probability(X).to_frame()
         return model.probability(X).reshape(-1, 1)
 
     def get_feature_names_out(self, input_features: object = None) -> Any:  # noqa: ARG002 - as above
@@ -250,7 +250,3 @@ def _frame_of(partition: Any, name: str, parameters: Mapping[str, Any]) -> Any:
         dtype = np.result_type(*types)
     values = functions.apply(name, partition.to_numpy(dtype=dtype, na_value=np.nan), **parameters)
     return type(partition)(values, index=partition.index, columns=partition.columns)
-
-
-def _scored_frame(partition: Any, model: LogisticModel) -> Any:
-    return type(partition)({"probability": model.probability(partition)}, index=partition.index)

@@ -23,6 +23,7 @@ from pipeline.flow.naming import output_names
 from pipeline.flow.preparation import names_a_file
 from pipeline.interface import conduct_of, format_of, renaming_of
 from pipeline.kernels import arithmetic_tag
+from pipeline.logs import logged
 from pipeline.options import ConductOptions, StreamOptions, check_names, completed, documented
 from pipeline.plan import row_group_rows
 from pipeline.publish import LOCAL, Busy, Manifest, Staging
@@ -44,6 +45,7 @@ from pipeline.types.report import (
     Report,
     Resources,
     Totals,
+    log_text,
 )
 from pipeline.units import escape, names_of
 
@@ -102,7 +104,7 @@ def transform_stream(
     stream = iter(blocks)
     with closing(_Closing(stream)):
         job = _StreamJob.of(function, os.fspath(output), options)
-        return _run(job, stream, options.get("observe") or _unobserved)
+        return _run(job, stream, logged("run", options.get("observe") or _unobserved, log_text))
 
 
 class _Closing:

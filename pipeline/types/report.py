@@ -429,4 +429,18 @@ class PassReached:
 Event = Planned | Progressed | PassBegun | PassReached | Noted | Published
 
 
+def log_text(event: Event) -> str:
+    """Return what is logged about an event; empty for progress."""
+    if isinstance(event, Planned):
+        plan = event.summary
+        chunks = f"{format_count(plan.chunks)} chunk{'' if plan.chunks == 1 else 's'}"
+        return f"planned {escape(plan.output)}: {chunks}, {format_count(plan.resources.workers)} on {plan.scheduler}"
+    if isinstance(event, Published):
+        report = event.report
+        done = "published" if report.published else "not published anew"
+        rows = f"{format_count(report.totals.read)} rows read, {_counts(report.totals)}"
+        return f"{done} {escape(report.plan.output)}: {rows}, in {format_seconds(report.seconds)}"
+    return event.text if isinstance(event, Noted) else ""
+
+
 Observer = Callable[[Event], None]

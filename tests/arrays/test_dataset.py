@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import pytest
 
 import pipeline
 from pipeline.arrays import Dataset
-from pipeline.errors import BadCellsError, InputChangedError, SchemaError, UsageError
+from pipeline.arrays.places import RowPlaces
+from pipeline.errors import BadCellsError, FunctionError, InputChangedError, SchemaError, UsageError
 from pipeline.types.inputs import CsvOptions
 
 ROWS = 1_000
@@ -60,11 +62,99 @@ def test_a_dataset_gives_one_fortran_ordered_block_a_chunk(dataset: Dataset, tab
     np.testing.assert_array_equal(x.compute(scheduler="sync"), expected)
 
 
-def test_one_text_is_one_column_or_several_between_commas(dataset: Dataset, table: pa.Table) -> None:
+def test_one_column_by_its_name_has_one_dimension_and_a_list_or_several_have_two(
+    dataset: Dataset, table: pa.Table, tmp_path: Path
+) -> None:
     one = dataset.to_dask_array("x")
-    assert one.shape == (ROWS, 1)
-    np.testing.assert_array_equal(one.compute(scheduler="sync")[:, 0], doubles(table, "x"))
-    assert dataset.to_dask_array("x, n").shape == (ROWS, 2)
+    assert (one.shape, one.chunks, one.dtype) == ((ROWS,), ((300, 300, 300, 100),), np.float64)
+    np.testing.assert_array_equal(one.compute(scheduler="sync"), doubles(table, "x"))
+    assert one.partitions[3].compute(scheduler="sync").shape == (100,)
+    listed, several = dataset.to_dask_array(["x"]), dataset.to_dask_array("x, n")
+    assert (listed.shape, several.shape) == ((ROWS, 1), (ROWS, 2))
+    dataset.write({"p": one + listed[:, 0], "q": several[:, 1] - one}, str(tmp_path / "out"))
+    out = written(tmp_path / "out")
+    np.testing.assert_array_equal(out["p"].to_numpy(), 2 * doubles(table, "x"))
+    np.testing.assert_array_equal(out["q"].to_numpy(), doubles(table, "n") - doubles(table, "x"))
+
+
+def test_one_column_of_one_chunk_cannot_use_rows_of_others_either(table: pa.Table, tmp_path: Path) -> None:
+    pq.write_table(table, tmp_path / "in.parquet")
+    dataset = pipeline.open_dataset(tmp_path / "in.parquet")
+    x = dataset.to_dask_array("x")
+    np.testing.assert_array_equal(x.compute(scheduler="sync"), doubles(table, "x"))
+    with pytest.raises(ValueError, match=r"p: mean.*other chunks"):
+        dataset.write({"p": x - x.mean()}, str(tmp_path / "out"))
+    dataset.write({"p": pipeline.sigmoid(x)}, str(tmp_path / "out"))
+    np.testing.assert_array_equal(written(tmp_path / "out")["p"].to_numpy(), pipeline.sigmoid(doubles(table, "x")))
+
+
+@pytest.mark.parametrize("chunk_size", [300, 5_000], ids=["chunks", "one chunk"])
+@pytest.mark.parametrize("select", [lambda x: x[x > 0], lambda x: pipeline.sigmoid(x[~np.isnan(x)]) * 2])
+def test_an_array_selected_by_a_condition_says_that_rows_were_dropped(
+    table: pa.Table, tmp_path: Path, select: Callable[[Any], Any], chunk_size: int
+) -> None:
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=100)
+    dataset = pipeline.open_dataset(tmp_path / "in.parquet", chunk_size=chunk_size)
+    x = dataset.to_dask_array("x")
+    with pytest.raises(ValueError, match=r"p: rows were dropped.*x\[x > 50\].*keep every row"):
+        dataset.write({"p": select(x)}, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+class UnpicklableError(Exception):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+def fail_in_the_second_chunk(block: np.ndarray) -> np.ndarray:
+    if block.size and block[0] == 300.0:
+        raise ZeroDivisionError("by \x1b nothing")
+    return block
+
+
+def fail_and_cannot_travel(block: np.ndarray) -> np.ndarray:
+    if block.size and block[0] == 300.0:
+        raise UnpicklableError("a", "b")
+    return block
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "sync", pytest.param("processes", marks=pytest.mark.slow)])
+def test_an_error_in_a_function_names_chunk_file_and_rows_and_keeps_its_cause(
+    dataset: Dataset, tmp_path: Path, scheduler: str
+) -> None:
+    p = dataset.to_dask_array("id").map_blocks(fail_in_the_second_chunk, dtype=np.float64)
+    place = r"chunk 1: .*in\.parquet, rows 301 to 600: computing p raised ZeroDivisionError: by \\x1b nothing"
+    with pytest.raises(FunctionError, match=place) as caught:
+        dataset.write({"p": p}, str(tmp_path / "out"), scheduler=scheduler, workers=1)
+    cause = caught.value.__cause__
+    assert type(cause) is ZeroDivisionError
+    told = "".join(traceback.format_exception(cause))
+    assert "fail_in_the_second_chunk" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_cause_that_cannot_leave_its_process_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    p = dataset.to_dask_array("id").map_blocks(fail_and_cannot_travel, dtype=np.float64)
+    with pytest.raises(FunctionError, match="rows 301 to 600: computing p raised UnpicklableError: ab") as caught:
+        dataset.write({"p": p}, str(tmp_path / "out"), scheduler="processes", workers=1)
+    assert "fail_and_cannot_travel" in "".join(caught.value.__notes__)
+
+
+def test_rows_are_counted_in_the_file_that_they_are_in(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, rows in enumerate((7, 2, 3)):
+        lines = [f"{10 * number + row}\n" for row in range(rows)]
+        (tmp_path / "in" / f"{number}.csv").write_text("x\n" + "".join(lines))
+    dataset = pipeline.open_dataset(tmp_path / "in", chunk_size="6B")
+    places = RowPlaces(dataset.plan, dataset.files, dataset._counted.rows)
+    told = [places.of(chunk) for chunk, rows in enumerate(places.rows) if rows]
+    assert told == [
+        "chunk 0: 0.csv, rows 1 to 2", "chunk 1: 0.csv, rows 3 to 5", "chunk 2: 0.csv, rows 6 to 7",
+        "chunk 3: 1.csv, rows 1 to 2", "chunk 5: 2.csv, rows 1 to 2", "chunk 6: 2.csv, rows 3 to 3",
+    ]  # fmt: skip
+    whole = pipeline.open_dataset(tmp_path / "in")
+    assert RowPlaces(whole.plan, whole.files, whole._counted.rows).of(0) == "chunk 0: 0.csv and 2 more files, 12 rows"
 
 
 def test_columns_that_are_not_numbers_are_a_type_error(dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""A program that runs as many chunks as each of its arguments says, and prints what the garbage collector found."""
+"""A program that runs passes of chunks, as each of its arguments says, and prints what the garbage collector did."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from tests.contracts.tasks import no_op
 BALLAST = 400_000
 
 
-def collections_of_a_run(chunks: int) -> list[int]:
-    """Return how many objects each collection of the oldest generation found, in a process that holds many objects."""
+def collections_of_a_run(passes: int, chunks: int) -> list[tuple[bool, int]]:
+    """Return of each collection of the oldest generation whether it searched old objects too, and how many it found.
+
+    The process holds many old objects.
+    """
     found = []
 
     def note(phase: str, of: dict[str, int]) -> None:
         if (phase, of["generation"]) == ("stop", 2):
-            found.append(of["collected"])
+            found.append((gc.get_freeze_count() < BALLAST, of["collected"]))
 
     ballast: list[list[int]] = [[] for _ in range(BALLAST)]
     gc.collect()
     frozen = gc.get_freeze_count()
-    supply = Supply.of(chunks)
     with open_scheduler("sync", workers=1, wave=128) as scheduler:
         gc.callbacks.append(note)
         try:
-            scheduler.run(no_op, supply.take, supply.done)
+            for _ in range(passes):
+                supply = Supply.of(chunks)
+                scheduler.run(no_op, supply.take, supply.done)
+                assert len(supply.delivered) == chunks
         finally:
             gc.callbacks.remove(note)
-    assert len(supply.delivered) == chunks
     assert len(ballast) == BALLAST
     assert gc.get_freeze_count() == frozen == 0
     return found
@@ -39,4 +43,4 @@ def collections_of_a_run(chunks: int) -> list[int]:
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        print(json.dumps(collections_of_a_run(int(argument))))
+        print(json.dumps(collections_of_a_run(*map(int, argument.split("x")))))

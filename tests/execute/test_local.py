@@ -151,23 +151,31 @@ def test_nobody_waits_for_a_run_that_is_abandoned(name: str, tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def collections_of_runs() -> list[list[int]]:
-    """What the collector found in runs of one wave and of 300, in a process that has set nothing aside."""
+def collections_of_runs() -> list[list[tuple[bool, int]]]:
+    """What the collector did in runs of one wave, of 300 and of 5 times 2, in a process that has set nothing aside."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "tests.execute.garbage", str(128), str(128 * 300)]
+    command = [sys.executable, "-m", "tests.execute.garbage", "1x128", f"1x{128 * 300}", f"5x{128 * 2}"]
     done = subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=60, stdout=subprocess.PIPE)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_garbage_of_many_waves_is_collected_while_they_run_however_much_the_process_holds(
-    collections_of_runs: list[list[int]],
+    collections_of_runs: list[list[tuple[bool, int]]],
 ) -> None:
     # A wave leaves few cycles; without setting aside what is old, none of them would be found in so many waves.
-    assert sum(collections_of_runs[1][2:]) > 500
+    assert sum(collected for _, collected in collections_of_runs[1]) > 500
 
 
-def test_a_run_of_one_wave_searches_for_no_garbage(collections_of_runs: list[list[int]]) -> None:
+def test_a_run_of_one_wave_searches_for_no_garbage(collections_of_runs: list[list[tuple[bool, int]]]) -> None:
     assert collections_of_runs[0] == []
+
+
+def test_no_pass_of_a_job_searches_all_objects_of_the_process(
+    collections_of_runs: list[list[tuple[bool, int]]],
+) -> None:
+    _, once, passes = collections_of_runs
+    assert passes
+    assert not any(old for old, _ in (*once, *passes))
 
 
 def test_objects_that_the_process_has_set_aside_stay_there() -> None:

@@ -111,7 +111,7 @@ def test_open_dataset_takes_the_options_as_keywords(german: Bench) -> None:
         np.testing.assert_array_equal(
             x.compute(scheduler="sync"), [[1000.5, 1234.5], [-0.25, 0.75], [np.nan] * 2, [np.nan] * 2]
         )
-    dataset.write({"p": dataset.to_dask_array("x")[:, 0]}, german.out, keep="k", scheduler="sync")
+    dataset.write({"p": dataset.to_dask_array("x")}, german.out, keep="k", scheduler="sync")
     assert german.table()["p"].to_pylist()[:2] == [1000.5, -0.25]
     with pytest.raises(TypeError, match="no option 'decimals'; did you mean \"decimal\""):
         pipeline.open_dataset(german.inputs, decimals=",")  # type: ignore[call-arg]

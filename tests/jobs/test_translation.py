@@ -38,6 +38,7 @@ def raising(monkeypatch, cli):
 CODES = {
     errors.LogitstreamError: 1, errors.UsageError: 2, errors.DataError: 65, errors.ModelError: 65,
     errors.SchemaError: 65, errors.BadCellsError: 65, errors.InputChangedError: 65, errors.InputMissingError: 66,
+    errors.FunctionError: 65,
     errors.UnavailableError: 69, errors.BalanceError: 70, errors.MemoryBudgetError: 71, errors.OutputError: 73,
     errors.NewerOutputError: 73, errors.StorageError: 74, errors.TransientError: 74, errors.TemporaryError: 75,
     errors.PermissionDeniedError: 77, errors.ConfigurationError: 78, errors.ThresholdError: 3,

@@ -18,14 +18,18 @@ from pipeline.evaluation.calibrating.summing import ExactParts
 from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.measures import measures
 from pipeline.evaluation.results import BinaryMeasures
+from pipeline.fitting import telling
 from pipeline.fitting.outcome.profiles import data_digest
+from pipeline.fitting.report import PassDone
 from pipeline.kernels.blas import one_thread
+from pipeline.logs import log_notes, logged
 from pipeline.models import LogisticModel, write_new_file
 from pipeline.models.blocks import arithmetic_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.model import NetworkModel
 from pipeline.models.store import write_new_files
 from pipeline.scan import open_scan
+from pipeline.types.report import Event, log_text
 from pipeline.units import format_count
 
 AnyModel = LogisticModel | NetworkModel
@@ -43,10 +47,16 @@ def calibrated(wishes: CalibrationWishes, model: AnyModel, observe: ObservePasse
     with one_thread():
         prepared = prepare_calibration(wishes)
         with open_scan(prepared.scan, prepared.settings()) as scan:
-            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, observe or _nobody)
+            tell = logged("calibrate", observe or _nobody, _log_text)
+            passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, tell)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)
+    log_notes("calibrate", report.notes, report.warnings)
     return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+
+
+def _log_text(event: PassDone | Event) -> str:
+    return telling.log_text(event) if isinstance(event, PassDone) else log_text(event)
 
 
 def _nobody(_: object) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pipeline import memory
+from pipeline import memory, process
 from pipeline.errors import MemoryBudgetError, OutputError
 from pipeline.fitting.asking.planning import needs_places
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit
@@ -34,9 +34,10 @@ from pipeline.fitting.passes.resources import FitMemory, divide_memory
 from pipeline.fitting.passes.scanning import beside, open_holding
 from pipeline.fitting.passes.state import FitState, fit_digest, has_state, open_state
 from pipeline.fitting.report import EpochDone, NetworkPlan, NetworkReport, PassDone
-from pipeline.fitting.telling import FitTeller, Observe
+from pipeline.fitting.telling import FitTeller, Observe, log_text
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.kernels.blas import blas_tag, one_thread
+from pipeline.logs import logged
 from pipeline.models.network.model import NetworkModel, weights_beside
 from pipeline.models.network.weights import weights_file
 from pipeline.models.store import write_new_files
@@ -56,7 +57,7 @@ def run(job: NetworkJob, observe: Observe | None = None) -> NetworkReport:
     LogitstreamError
         Nothing was written. ``ThresholdError`` if the loss is not finite any more.
     """
-    return NetworkRun(job, FitTeller(observe or _nobody)).report()
+    return NetworkRun(job, FitTeller(logged("fit", observe or _nobody, log_text))).report()
 
 
 def _nobody(_: PassDone | EpochDone | Noted) -> None:
@@ -129,7 +130,7 @@ class NetworkRun:
 
     def report(self) -> NetworkReport:
         """Carry it out."""
-        with one_thread():
+        with process.job(), one_thread():
             prepared = prepare_network(self.job)
             _, expected = expected_network_memory(prepared, self.job.learning)
             prepared = replace(prepared, scan=expected.first)

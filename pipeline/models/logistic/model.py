@@ -10,13 +10,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.models.in_memory import RowModel, is_dask
+from pipeline.models.in_memory import RowModel
 from pipeline.models.logistic.feature import Coefficient, Feature
 from pipeline.models.logistic.file import VERSIONS, ModelFile
 from pipeline.models.logistic.output import Column
 from pipeline.models.logistic.parsing import parse
 from pipeline.models.logistic.score import ScoreBlock
 from pipeline.models.store import read_file, write_file
+from pipeline.types.lazy import is_dask
 from pipeline.types.tabular import Summary
 
 
@@ -29,7 +30,8 @@ class LogisticModel(RowModel):
     Rows may be an Arrow table or record batch, a dataframe (anything with ``__arrow_c_stream__``), or a mapping from
     column names to arrays: columns are found by their names, and others are ignored. Rows may also be a NumPy array of
     shape (rows, columns) with the columns in the order of ``columns`` (of objects if there are categorical features),
-    or a Dask array of that shape, split by rows only, which gives a Dask array.
+    or a Dask array of that shape, split by rows only, which gives a Dask array. A Dask dataframe gives a lazy series,
+    or a frame where there are several columns, with its index.
 
     Null and floating NaN are missing values, for which the policies of the model decide. A row that they send to the
     quarantine has no score here. Scores are bit for bit those of :func:`pipeline.score`.
@@ -179,7 +181,7 @@ class LogisticModel(RowModel):
         ValueError
             The model has classes. Others as in :meth:`probability`.
         """
-        return self._decided(data, self.contributions, "contributions", len(self.contribution_names))
+        return self._decided(data, self.contributions, "contributions", self.contribution_names)
 
     def points_by_feature(self, data: Any) -> Any:
         """Return the points of the offset and each feature, in the order of ``contribution_names``.
@@ -189,7 +191,7 @@ class LogisticModel(RowModel):
         ndarray of float64, shape (rows, terms)
             As in :meth:`points`.
         """
-        return self._decided(data, self.points_by_feature, "points_by_feature", len(self.contribution_names))
+        return self._decided(data, self.points_by_feature, "points_by_feature", self.contribution_names)
 
     def reasons(self, data: Any, count: int | None = None) -> Any:
         """Return the codes of the features that lower (or raise) the raw prediction most, the first reason first.
@@ -206,13 +208,13 @@ class LogisticModel(RowModel):
             ``None`` where fewer features lower it, and in rows without a score. Errors as in :meth:`probability`.
         """
         if is_dask(data):
-            return self._reasons_by_blocks(self.reasons, data, count)
+            return self._reasons_by_blocks(self.reasons, data, count, 0)
         return self._reason_columns(data, count)[:, :: self._columns_of_a_reason]
 
     def reason_texts(self, data: Any, count: int | None = None) -> Any:
         """Return the texts of the reasons, as :meth:`reasons` returns their codes; ``None`` for one without a text."""
         if is_dask(data):
-            return self._reasons_by_blocks(self.reason_texts, data, count)
+            return self._reasons_by_blocks(self.reason_texts, data, count, self._columns_of_a_reason - 1)
         codes = self.reasons(data, count)
         if self._columns_of_a_reason == 1:
             return np.full_like(codes, None)
@@ -242,10 +244,11 @@ class LogisticModel(RowModel):
         """Return what makes the columns of one word of ``output.columns`` from Arrow columns."""
         return ScoreBlock(self.file, (column,), self._threshold)
 
-    def _reasons_by_blocks(self, method: Callable[..., Any], data: Any, count: int | None) -> Any:
+    def _reasons_by_blocks(self, method: Callable[..., Any], data: Any, count: int | None, first: int) -> Any:
         self._check("reasons")
-        made = len(replace(self.block("reasons"), reasons=count).fields())
-        return self._by_blocks(partial(method, count=count), data, made // self._columns_of_a_reason, np.dtype(object))
+        names = [field.name for field in replace(self.block("reasons"), reasons=count).fields()]
+        made = names[first :: self._columns_of_a_reason]
+        return self._by_blocks(partial(method, count=count), data, made, np.dtype(object))
 
     @property
     def _columns_of_a_reason(self) -> int:
