@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
+from tests.contracts.cluster import Cluster, start_cluster
 from tests.security import unpickling
 
 # How long an example takes says more about the machine than about the code.
@@ -121,6 +122,16 @@ def one_blas_thread() -> Iterator[None]:
     """Give BLAS one thread, as the command does: a second one keeps a core busy while it waits for work."""
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two workers of one thread, started once a session, before the leak check of any test counts processes.
+
+    Whoever uses it leaves it with both of its workers. A module whose tests want another one has its own.
+    """
+    with start_cluster(tmp_path_factory.mktemp("cluster"), "--no-nanny") as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ from pipeline.sklearn import LogisticRegression
 pytestmark = pytest.mark.slow
 
 ROWS, CLASSES = make_classification(40_000, 6, n_informative=5, n_redundant=1, flip_y=0.2, random_state=3)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with start_cluster(tmp_path_factory.mktemp("cluster"), "--no-nanny") as running:
-        yield running
 
 
 def collections(mark: Path | None = None) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from pipeline.fitting.report import PassDone
 from pipeline.memory import current_bytes
 from pipeline.models import load_model
 from pipeline.types.report import PassBegun
-from tests.contracts.cluster import start_scheduler, wait_for_workers
+from tests.contracts.cluster import Cluster
 from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_file, sigmoid
 from tests.seeds import seeds
 
@@ -208,7 +208,7 @@ def test_the_bits_do_not_depend_on_workers_or_scheduler(how: dict[str, Any], met
 
 
 @pytest.mark.slow
-def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path) -> None:
+def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path, cluster: Cluster) -> None:
     z, y = drawn_rows(16, 450_000)
     data, model = rows_file(tmp_path, z, y, group=20_000), model_of_raw(tmp_path)
 
@@ -220,9 +220,7 @@ def test_a_cluster_and_less_memory_change_no_bit(tmp_path: Path) -> None:
 
     alone = found(workers=1, scheduler="sync")
     assert found(workers=1, scheduler="sync", memory=current_bytes() + (450 << 20)) == alone
-    with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
-        wait_for_workers(running, 2)
-        assert found(scheduler=running.address) == alone
+    assert found(scheduler=cluster.address) == alone
 
 
 @pytest.mark.slow
