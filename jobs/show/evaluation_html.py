@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from jobs.show.evaluations import ShownTable, facts_of, group_tables, measure_tables, titled
+from jobs.show.evaluation_tables import ShownTable, facts_of, group_tables, measure_tables, titled
 from jobs.show.html import Params, ran
 from jobs.show.measured_html import DrawnModel, calibration_drawing, rank_drawings, score_drawing
 from pipeline.evaluation.curves import curves

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline as logitstream
-from jobs.show.evaluations import evaluate_options, measure_tables
+from jobs.show.evaluation_tables import measure_tables
+from jobs.show.evaluations import evaluate_options
 from pipeline.errors import StorageError
 from pipeline.options import OPTIONS, EvaluateOptions
 from tests.jobs.conftest import parsed
