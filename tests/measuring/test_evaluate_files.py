@@ -35,7 +35,7 @@ from pipeline.evaluation.statefile import read_state, to_bytes
 from pipeline.measuring.evaluations import evaluation_job
 from pipeline.options import completed
 from pipeline.types.report import PassBegun, PassReached
-from tests.contracts.cluster import start_scheduler, wait_for_workers
+from tests.contracts.cluster import Cluster
 from tests.measuring.observed import ROWS, model_file, observed
 from tests.models.network.networks import columns, drawn, layers, written
 
@@ -190,7 +190,7 @@ def test_an_observer_is_told_how_far_the_pass_is(tmp_path: Path, kind: str) -> N
 
 
 @pytest.mark.slow
-def test_two_workers_of_a_cluster_give_the_bits_of_one_process(tmp_path: Path) -> None:
+def test_two_workers_of_a_cluster_give_the_bits_of_one_process(tmp_path: Path, cluster: Cluster) -> None:
     (tmp_path / "in").mkdir()
     table = observed(6_000).append_column("long", pa.array([f"{row % 60:0200d}" for row in range(6_000)]))
     pq.write_table(table.slice(0, 4_000), tmp_path / "in" / "a.parquet", row_group_size=500)
@@ -206,9 +206,7 @@ def test_two_workers_of_a_cluster_give_the_bits_of_one_process(tmp_path: Path) -
         return document(report), (tmp_path / "state").read_bytes()
 
     alone, told = found(workers=1, scheduler="sync"), list[Any]()
-    with start_scheduler(tmp_path) as running, running.worker("--no-nanny"), running.worker("--no-nanny"):
-        wait_for_workers(running, 2)
-        assert found(scheduler=running.address, observe=told.append) == alone
+    assert found(scheduler=cluster.address, observe=told.append) == alone
     assert told[-1].rows == 6_000
 
 
