@@ -39,6 +39,7 @@ ROWS: list[tuple[Any, Any, str, dict[str, Any], str, str]] = [
         "--method platt",
     ),
     (Z, 1 - ABOVE, "beta", {}, "do not rise with the target, or fewer than three of them differ", "--method platt"),
+    (np.sign(Z), MIXED, "beta", {}, "do not rise with the target, or fewer than three of them differ", "--method platt"),
     (Z, 1 - ABOVE, "isotonic", {}, "do not rise with the target: all would have one probability", "check the target"),
     (Z * 0 + 2, MIXED, "platt", {}, "raw predictions of the rows to fit are all equal", "check the target"),
     (Z * 0 + 2, MIXED, "isotonic", {}, "all would have one probability", "check the target"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -79,6 +81,27 @@ def test_two_models_stand_beside_each_other(cli, data, tmp_path):
     assert [each["name"] for each in found["models"]] == list(map(str, models))
     third = cli("evaluate", data, "--target", "y", *(word for _ in range(3) for word in ("-m", models[0])))
     assert (third.code, "at most two models are compared" in third.err) == (2, True)
+
+
+def test_models_of_several_classes_are_shown_alone_and_beside_each_other(cli, tmp_path):
+    table = observed(300)
+    pq.write_table(table.append_column("kind", pc.cast(pc.bit_wise_and(table["month"], 3), "string")), tmp_path / "in")
+    features = [{"column": "x0", "kind": "numeric", "coefficient": [0.5, 0.1, -0.2, 0.0]}]
+    several = {"classes": ["0", "1", "2", "3"], "features": features}
+    first, second = (
+        model_file(tmp_path, f"{name}.json", intercept=[each, 0.0, 0.0, 0.0], **several)
+        for name, each in (("a", 0.0), ("b", 9.0))
+    )
+    command = ("evaluate", tmp_path / "in", "--target", "kind", "-m", first)
+    for more, headers in (((), ["measure", "value"]), (("-m", second), ["measure", str(first), str(second)])):
+        found = json.loads(cli(*command, *more, "--json").out)
+        lines = cli(*command, *more).out.splitlines()
+        (head,) = [line for line in lines if line.startswith("measure")]
+        assert re.split(" {2,}", head)[: len(headers)] == headers
+        (row,) = [line.split() for line in lines if line.startswith("accuracy")]
+        values = [found[of]["accuracy"] for of in ("measures", "challenger") if found[of]]
+        assert row[1 : len(headers)] == [f"{value:.6g}" for value in values]
+        assert sum(line.startswith("Each class against the others") for line in lines) == len(values)
 
 
 def test_bounds_are_shown_of_two_models_too(data, tmp_path):
