@@ -374,6 +374,24 @@ def test_levels_that_the_model_does_not_know_are_told(tmp_path: Path, workers: i
     assert report.measures.auc == 0.5
 
 
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [("csv", "they look like missing values: --null -, and --quoted-null"), ("parquet", "write nulls instead")],
+)
+def test_spellings_of_a_missing_value_are_told_with_what_helps_for_the_kind_of_file(
+    tmp_path: Path, kind: str, advice: str
+) -> None:
+    table = pa.table({"c": ["-"] * 150 + ["a"] * 50, "y": [True, False] * 100})
+    if kind == "csv":
+        pa.csv.write_csv(table, tmp_path / "in.csv", pa.csv.WriteOptions(quoting_style="none"))
+    else:
+        pq.write_table(table, tmp_path / "in.parquet")
+    features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"}]
+    model = model_file(tmp_path, features=features, version=1)
+    (warning,) = logitstream.evaluate(tmp_path / f"in.{kind}", target="y", model=model).warnings
+    assert advice in warning
+
+
 def test_two_models_are_compared_on_the_same_rows(data: Path, tmp_path: Path) -> None:
     second = model_file(tmp_path, "second.json", intercept=0.6)
     third = model_file(tmp_path, "third.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -101,7 +102,18 @@ def test_models_of_several_classes_are_shown_alone_and_beside_each_other(cli, tm
         (row,) = [line.split() for line in lines if line.startswith("accuracy")]
         values = [found[of]["accuracy"] for of in ("measures", "challenger") if found[of]]
         assert row[1 : len(headers)] == [f"{value:.6g}" for value in values]
-        assert sum(line.startswith("Each class against the others") for line in lines) == len(values)
+        for title in ("Each class against the others", "Rows by class and by what is predicted"):
+            assert sum(line.startswith(title) for line in lines) == len(values)
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(12, True), (13, False)])
+def test_a_confusion_matrix_is_shown_of_few_classes(tmp_path, classes, shown):
+    names = [str(each) for each in range(classes)]
+    pq.write_table(pa.table({"x0": [0.0] * classes, "kind": names}), tmp_path / "in")
+    features = [{"column": "x0", "kind": "numeric", "coefficient": [1.0] * classes}]
+    model = model_file(tmp_path, classes=names, features=features, intercept=[0.0] * classes)
+    tables = measure_tables(logitstream.evaluate(tmp_path / "in", target="kind", model=model))
+    assert any(table.title.startswith("Rows by class and by what is predicted") for table in tables) == shown
 
 
 def test_bounds_are_shown_of_two_models_too(data, tmp_path):
