@@ -74,6 +74,13 @@ def test_the_measures_of_a_column_are_those_of_scikit_learn(tmp_path: Path, kind
     }  # fmt: skip
 
 
+def test_costs_are_a_mapping_or_a_text(data: Path) -> None:
+    given: tuple[Any, ...] = ({"fp": 1, "fn": 5}, "fp=1,fn=5", "fp=1,fn=1")
+    found, same, other = (logitstream.evaluate(data, target="y", probability="p", costs=costs) for costs in given)
+    assert found.measures.best == same.measures.best
+    assert found.measures.best.cost != other.measures.best.cost
+
+
 def test_a_model_is_measured_by_its_raw_predictions(data: Path, tmp_path: Path) -> None:
     report = logitstream.evaluate(data, target="y", model=model_file(tmp_path))
     table = observed()
@@ -533,6 +540,7 @@ def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
         ({"probability": "p", "thresholds": [1.5]}, UsageError, "the threshold 1.5 is not between 0 and 1"),
         ({"probability": "p", "thresholds": "half"}, TypeError, "thresholds is the str 'half'"),
         ({"probability": "p", "costs": "fp=1"}, UsageError, "does not say what a false positive"),
+        ({"probability": "p", "costs": [1, 5]}, TypeError, 'costs is .*; write costs={"fp": 1, "fn": 5}'),
         ({"probability": "p", "bins": 1}, UsageError, "bins is 1: it must be at least 2"),
         ({"probability": "p", "threshold": 0.5}, TypeError, "did you mean"),
         ({"probability": "nothing"}, SchemaError, "has no column 'nothing'"),
