@@ -35,6 +35,12 @@ def test_points_are_those_of_scikit_learn(name: str, weighted: bool) -> None:
     assert len(found.edges) == len(found.positives) + 1
 
 
+def test_precision_is_drawn_from_the_first_positive_on() -> None:
+    found = curves(state_of(np.array([0, 1, 1, 0]), np.array([0.1, 0.5, 0.6, 0.9])))
+    assert found is not None
+    assert (found.reached, found.precision) == ((0.5, 1.0), (0.5, pytest.approx(2 / 3)))
+
+
 def test_there_are_no_curves_of_one_class_or_of_several() -> None:
     assert curves(state_of(np.ones(9), np.linspace(0.1, 0.9, 9))) is None
     assert curves(EvaluationState.empty(StateShape(classes=3))) is None

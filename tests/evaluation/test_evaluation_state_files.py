@@ -72,6 +72,15 @@ def test_a_state_takes_no_more_than_was_projected() -> None:
             assert arrays <= totals_bytes(state.terms, 20_000)
 
 
+def test_pairs_of_two_models_take_no_more_than_was_projected() -> None:
+    terms = EvaluationTerms("y", ("false", "true"), ("d", "e"))
+    chunk = ChunkTotals(terms)
+    models = tuple(np.random.default_rng(0).random((2, 20_000)))
+    chunk.add(UsedRows((None, None), models, models, np.arange(20_000) % 2, None, ()))
+    arrays = chunk.done().whole.to_arrays()
+    assert sum(each.nbytes for each in arrays.values()) <= totals_bytes(terms, 20_000)
+
+
 @pytest.mark.parametrize(("classes", "thresholds"), [(2, 9_000), (300, 0)])
 def test_counts_by_class_and_by_threshold_take_no_more_than_was_projected(classes: int, thresholds: int) -> None:
     shares = tuple(np.linspace(0.0, 1.0, thresholds).tolist())

@@ -78,6 +78,13 @@ def test_the_measures_of_a_column_are_those_of_scikit_learn(tmp_path: Path, kind
     }  # fmt: skip
 
 
+def test_costs_are_a_mapping_or_a_text(data: Path) -> None:
+    given: tuple[Any, ...] = ({"fp": 1, "fn": 5}, "fp=1,fn=5", "fp=1,fn=1")
+    found, same, other = (logitstream.evaluate(data, target="y", probability="p", costs=costs) for costs in given)
+    assert found.measures.best == same.measures.best
+    assert found.measures.best.cost != other.measures.best.cost
+
+
 def test_a_model_is_measured_by_its_raw_predictions(data: Path, tmp_path: Path) -> None:
     report = logitstream.evaluate(data, target="y", model=model_file(tmp_path))
     table = observed()
@@ -418,6 +425,24 @@ def test_levels_that_the_model_does_not_know_are_told(tmp_path: Path, workers: i
     assert report.measures.auc == 0.5
 
 
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [("csv", "they look like missing values: --null -, and --quoted-null"), ("parquet", "write nulls instead")],
+)
+def test_spellings_of_a_missing_value_are_told_with_what_helps_for_the_kind_of_file(
+    tmp_path: Path, kind: str, advice: str
+) -> None:
+    table = pa.table({"c": ["-"] * 150 + ["a"] * 50, "y": [True, False] * 100})
+    if kind == "csv":
+        pa.csv.write_csv(table, tmp_path / "in.csv", pa.csv.WriteOptions(quoting_style="none"))
+    else:
+        pq.write_table(table, tmp_path / "in.parquet")
+    features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"}]
+    model = model_file(tmp_path, features=features, version=1)
+    (warning,) = logitstream.evaluate(tmp_path / f"in.{kind}", target="y", model=model).warnings
+    assert advice in warning
+
+
 def test_two_models_are_compared_on_the_same_rows(data: Path, tmp_path: Path) -> None:
     second = model_file(tmp_path, "second.json", intercept=0.6)
     third = model_file(tmp_path, "third.json", features=[{"column": "x0", "kind": "numeric", "coefficient": 0.3}])
@@ -621,6 +646,7 @@ def test_names_of_groups_stay_within_the_memory(tmp_path: Path, letters: int, fi
         ({"probability": "p", "thresholds": [1.5]}, UsageError, "the threshold 1.5 is not between 0 and 1"),
         ({"probability": "p", "thresholds": "half"}, TypeError, "thresholds is the str 'half'"),
         ({"probability": "p", "costs": "fp=1"}, UsageError, "does not say what a false positive"),
+        ({"probability": "p", "costs": [1, 5]}, TypeError, 'costs is .*; write costs={"fp": 1, "fn": 5}'),
         ({"probability": "p", "bins": 1}, UsageError, "bins is 1: it must be at least 2"),
         ({"probability": "p", "threshold": 0.5}, TypeError, "did you mean"),
         ({"probability": "nothing"}, SchemaError, "has no column 'nothing'"),

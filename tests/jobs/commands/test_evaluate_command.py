@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -117,6 +119,38 @@ def test_dropped_rows_are_told_with_the_reasons(cli, tmp_path):
     rows = json.loads(cli("evaluate", tmp_path / "in.csv", *named, "--json").out)["rows"]
     assert rows["read"] == sum(rows[name] for name in ("used", "not_held_out", "dropped", "bad", "without_target"))
     assert rows["dropped"] == rows["set_aside"] + rows["without_score"] == 2
+
+
+def test_models_of_several_classes_are_shown_alone_and_beside_each_other(cli, tmp_path):
+    table = observed(300)
+    pq.write_table(table.append_column("kind", pc.cast(pc.bit_wise_and(table["month"], 3), "string")), tmp_path / "in")
+    features = [{"column": "x0", "kind": "numeric", "coefficient": [0.5, 0.1, -0.2, 0.0]}]
+    several = {"classes": ["0", "1", "2", "3"], "features": features}
+    first, second = (
+        model_file(tmp_path, f"{name}.json", intercept=[each, 0.0, 0.0, 0.0], **several)
+        for name, each in (("a", 0.0), ("b", 9.0))
+    )
+    command = ("evaluate", tmp_path / "in", "--target", "kind", "-m", first)
+    for more, headers in (((), ["measure", "value"]), (("-m", second), ["measure", str(first), str(second)])):
+        found = json.loads(cli(*command, *more, "--json").out)
+        lines = cli(*command, *more).out.splitlines()
+        (head,) = [line for line in lines if line.startswith("measure")]
+        assert re.split(" {2,}", head)[: len(headers)] == headers
+        (row,) = [line.split() for line in lines if line.startswith("accuracy")]
+        values = [found[of]["accuracy"] for of in ("measures", "challenger") if found[of]]
+        assert row[1 : len(headers)] == [f"{value:.6g}" for value in values]
+        for title in ("Each class against the others", "Rows by class and by what is predicted"):
+            assert sum(line.startswith(title) for line in lines) == len(values)
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(12, True), (13, False)])
+def test_a_confusion_matrix_is_shown_of_few_classes(tmp_path, classes, shown):
+    names = [str(each) for each in range(classes)]
+    pq.write_table(pa.table({"x0": [0.0] * classes, "kind": names}), tmp_path / "in")
+    features = [{"column": "x0", "kind": "numeric", "coefficient": [1.0] * classes}]
+    model = model_file(tmp_path, classes=names, features=features, intercept=[0.0] * classes)
+    tables = measure_tables(logitstream.evaluate(tmp_path / "in", target="kind", model=model))
+    assert any(table.title.startswith("Rows by class and by what is predicted") for table in tables) == shown
 
 
 def test_bounds_are_shown_of_two_models_too(data, tmp_path):
