@@ -153,6 +153,9 @@ def own_error(block: np.ndarray) -> np.ndarray:
 def test_two_jobs_at_once_on_a_cluster_and_one_inside_an_event_loop(
     cluster: Cluster, inputs: Path, tmp_path: Path
 ) -> None:
+    # Dask's own defaults first: what is set before they are there takes them along when it is put back.
+    import distributed  # noqa: F401
+
     expected = score(inputs, tmp_path / "alone")
     with dask.config.set({"distributed.comm.retry.count": 7}):
         score(inputs, tmp_path / "first", scheduler=cluster.address)
