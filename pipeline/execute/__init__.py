@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from pipeline.errors import UsageError
+from pipeline.execute.access import ClusterAccess
 from pipeline.execute.address import check_address
 from pipeline.execute.deaths import Named
 from pipeline.types.work import Scheduler
@@ -76,7 +77,8 @@ def open_scheduler(
     if name.startswith("tcp://"):
         from pipeline.execute.cluster import open_cluster  # noqa: PLC0415
 
-        return open_cluster(name, wave=wave, insecure=insecure)
+        check_address(name, insecure=insecure)
+        return open_cluster(ClusterAccess(name, chosen_by="--scheduler"), wave=wave)
     raise _unknown(name)
 
 

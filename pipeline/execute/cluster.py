@@ -31,7 +31,7 @@ from distributed.comm.core import CommClosedError
 from distributed.versions import VersionMismatchWarning
 
 from pipeline.errors import Abandoned, ConfigurationError, UnavailableError
-from pipeline.execute.address import check_address
+from pipeline.execute.access import ClusterAccess
 from pipeline.execute.deaths import name_of
 from pipeline.execute.plugin import SharedContent
 from pipeline.execute.telling import Told
@@ -54,30 +54,26 @@ _LOST = (OSError, CommClosedError, FutureCancelledError, AttributeError, ValueEr
 
 
 @contextmanager
-def open_cluster(address: str, *, wave: int, insecure: bool) -> Iterator[Scheduler]:
+def open_cluster(access: ClusterAccess, *, wave: int) -> Iterator[Scheduler]:
     """Connect to a scheduler, compare its workers with this process, and yield it; the connection ends with the block.
 
     Inside the block distributed's log lines are suppressed: what matters in them is raised as an error.
 
     Raises
     ------
-    UsageError
-        This is not the address of a scheduler.
     ConfigurationError
-        The address is not on this machine and ``insecure`` is not set, or the scheduler or a worker has other versions
-        than this process.
+        The scheduler or a worker has other versions than this process.
     UnavailableError
         The scheduler does not answer within 10 seconds, or has no worker within 30.
     """
-    check_address(address, insecure=insecure)
     # If the scheduler is lost, the run ends at once, whatever the user's configuration says about retries.
     with (
         dask.config.set({"distributed.comm.retry.count": 0}),
         _held_back_logs(),
         _event_loop() as loop,
-        _connected(address, loop) as client,
+        _connected(access, loop) as client,
     ):
-        yield ClusterScheduler(address, client, loop, wave)
+        yield ClusterScheduler(access.address, client, loop, wave)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +278,11 @@ def _ask(loop: asyncio.AbstractEventLoop, question: Coroutine[Any, Any, T]) -> T
 
 
 @contextmanager
-def _connected(address: str, loop: asyncio.AbstractEventLoop) -> Iterator[Client]:
-    client = _ask(loop, _connect(address))
+def _connected(access: ClusterAccess, loop: asyncio.AbstractEventLoop) -> Iterator[Client]:
+    client = _ask(loop, _connect(access))
     patience = CLOSE_SECONDS
     try:
-        _ask(loop, _meet_workers(address, client))
+        _ask(loop, _meet_workers(access.address, client))
         yield client
     except Abandoned:
         patience = MOMENT_SECONDS
@@ -295,11 +291,19 @@ def _connected(address: str, loop: asyncio.AbstractEventLoop) -> Iterator[Client
         _ask(loop, _close(client, patience))
 
 
-async def _connect(address: str) -> Client:
+async def _connect(access: ClusterAccess) -> Client:
+    address = access.address
     with warnings.catch_warnings():
         # check_versions raises this as an error, with a remedy.
         warnings.simplefilter("ignore", VersionMismatchWarning)
-        client = Client(address, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False, name="logitstream")
+        client = Client(
+            address,
+            asynchronous=True,
+            timeout=CONNECT_SECONDS,
+            set_as_default=False,
+            name="logitstream",
+            security=access.security,
+        )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client
