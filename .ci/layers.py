@@ -64,7 +64,7 @@ BELOW = (*GROUND, "plan", "memory")
 # Of level 5 without the readers: what scan alone may use.
 MEANS = (*BELOW, "registry", "kernels", "models", "sinks", "execute", "publish", "report")
 BY_VALUE = "distributed.protocol.pickle"
-ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster")
+ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster.opening")
 
 ROOMS = {
     ENTRY: Room(91, late=("jobs.cli",)),

@@ -14,10 +14,20 @@ from pipeline.errors import UsageError
 from pipeline.execute.access import ClusterAccess
 from pipeline.execute.address import check_address
 from pipeline.execute.deaths import Named
+from pipeline.execute.labels import Label
+from pipeline.execute.terms import USUAL_TERMS, ClusterPatience, ClusterTerms, WorkerNeeds
 from pipeline.types.work import Scheduler
 from pipeline.units import quoted
 
-__all__ = ["Named", "check_scheduler", "open_scheduler"]
+__all__ = [
+    "ClusterPatience",
+    "ClusterTerms",
+    "Label",
+    "Named",
+    "WorkerNeeds",
+    "check_scheduler",
+    "open_scheduler",
+]
 
 LOCAL = ("sync", "threads")
 
@@ -37,7 +47,13 @@ def check_scheduler(name: str, *, insecure: bool) -> None:
 
 
 def open_scheduler(
-    name: str, *, workers: int, wave: int, insecure: bool = False, share_bytes: int | None = None
+    name: str,
+    *,
+    workers: int,
+    wave: int,
+    insecure: bool = False,
+    share_bytes: int | None = None,
+    terms: ClusterTerms = USUAL_TERMS,
 ) -> AbstractContextManager[Scheduler]:
     """Return a scheduler that is ready for work inside the ``with`` block.
 
@@ -55,6 +71,8 @@ def open_scheduler(
     share_bytes : int or None
         Memory that a task may take in a process of ``processes``, on top of what the process takes when idle. A task
         that takes 64 MiB more ends with a ``MemoryBudgetError``. ``None`` sets no limit.
+    terms : ClusterTerms
+        How a cluster is used: how long one waits for it, and what its workers need.
 
     Raises
     ------
@@ -63,7 +81,7 @@ def open_scheduler(
     ConfigurationError
         The address is neither on this machine nor encrypted, or a worker has other versions than this process.
     UnavailableError
-        No scheduler answers at the address, or it has no workers.
+        No scheduler answers at the address.
     """
     # Each branch imports only what it needs: distributed costs a quarter of a second and many threads.
     if name in LOCAL:
@@ -75,10 +93,10 @@ def open_scheduler(
 
         return open_processes(workers=workers, wave=wave, share_bytes=share_bytes)
     if name.startswith("tcp://"):
-        from pipeline.execute.cluster import open_cluster  # noqa: PLC0415
+        from pipeline.execute.cluster.opening import open_cluster  # noqa: PLC0415
 
         check_address(name, insecure=insecure)
-        return open_cluster(ClusterAccess(name, chosen_by="--scheduler"), wave=wave)
+        return open_cluster(ClusterAccess(name, chosen_by="--scheduler"), wave=wave, terms=terms)
     raise _unknown(name)
 
 
