@@ -20,6 +20,7 @@ from pipeline.types.work import Scheduler
 from pipeline.units import quoted
 
 __all__ = [
+    "USUAL_TERMS",
     "ClusterPatience",
     "ClusterTerms",
     "Label",

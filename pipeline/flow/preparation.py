@@ -335,6 +335,7 @@ def _how(job: Job) -> HowToScan:
         insecure=job.insecure,
         retries=job.conduct.retries,
         bad_rows=job.max_bad.rows,
+        command=job.command,
     )
 
 

@@ -105,6 +105,7 @@ def inspect(
         workers=workers,
         scheduler="threads" if scheduler is None else scheduler,
         insecure=insecure,
+        command="inspect",
     )
     if full:
         check_scheduler(how.scheduler, insecure=insecure)
