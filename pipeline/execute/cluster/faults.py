@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distributed import KilledWorker
 
-from pipeline.errors import ConfigurationError, LogitstreamError, TemporaryError, UnavailableError
+from pipeline.errors import ConfigurationError, TemporaryError, UnavailableError
 from pipeline.units import escape, format_seconds
 
 
@@ -53,9 +53,3 @@ def unknown_module(error: ImportError) -> ConfigurationError:
         f"the cluster cannot load the task: {escape(str(error))}",
         "install logitstream, and the modules of your functions, for the scheduler and every worker",
     )
-
-
-def on_worker(address: str, error: LogitstreamError) -> LogitstreamError:
-    """Return an error of a worker's first task, with the worker named."""
-    error.message = f"worker {address}: {error.message}"
-    return error

@@ -15,7 +15,6 @@ from typing import Generic
 from distributed import Worker, get_worker
 
 from pipeline.errors import LogitstreamError, MemoryBudgetError
-from pipeline.execute.cluster import faults
 from pipeline.execute.cluster.versions import Versions, check_own
 from pipeline.execute.labels import probe
 from pipeline.execute.terms import WorkerNeeds
@@ -70,7 +69,8 @@ class Met(Generic[Item, Result]):
             _check_memory(worker, self.needs)
             probe(self.task, item)
         except LogitstreamError as error:
-            raise faults.on_worker(worker.address, error) from error
+            error.message = f"worker {worker.address}: {error.message}"
+            raise
 
 
 def _check_memory(worker: Worker, needs: WorkerNeeds) -> None:
