@@ -32,6 +32,7 @@ from pipeline.choices import (
     parse_if_running,
 )
 from pipeline.errors import UsageError
+from pipeline.execute import choose_scheduler
 from pipeline.models import (
     KINDS,
     Model,
@@ -204,6 +205,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
     asked = completed(options)
     _check_types(asked)
     _check_values(asked)
+    scheduler, cluster = choose_scheduler(asked)
     return Job(
         inputs=paths_of(inputs),
         output=os.fspath(output),
@@ -220,8 +222,8 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         limit=asked["limit"],
         memory=memory_of(asked["memory"]),
         workers=asked["workers"],
-        scheduler=asked["scheduler"],
-        insecure=asked["insecure"],
+        scheduler=scheduler,
+        cluster=cluster,
         arithmetic=flow.arithmetic_of(block, asked["precision"]),
         max_bad=BadLimit(*parse_bad_limit(str(asked["max_bad"]))),
         fingerprint=asked["fingerprint"],

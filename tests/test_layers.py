@@ -82,7 +82,7 @@ def test_the_table_itself_goes_down() -> None:
         (
             "pipeline/plan.py",
             "import os\nfrom pipeline.flow import run",
-            "plan may use canonical, causes, choices, disk, errors, formats, types, units",
+            "plan may use canonical, causes, choices, disk, errors, formats, schedulers, types, units",
         ),
         ("pipeline/plan.py", "import os\nimport jobs.cli", "pipeline never imports jobs"),
         ("pipeline/types/job.py", "import os\nimport pyarrow as pa", "types may use numpy"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-WAIT_WORKERS = 300.0
-SCHEDULER_TIMEOUT = 60.0
+from pipeline.schedulers import SCHEDULER_TIMEOUT, WAIT_WORKERS
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline.execute import USUAL_TERMS, ClusterTerms, open_scheduler
+from pipeline.execute import USUAL_TERMS, ClusterPatience, ClusterTerms, open_scheduler, running_cluster
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -211,19 +211,25 @@ def open_scan(
         As :func:`pipeline.execute.open_scheduler`.
     """
     how, resources = prepared.how, prepared.resources
-    opened = open_scheduler(
-        how.scheduler,
-        workers=resources.workers,
-        wave=resources.wave,
-        insecure=how.insecure,
-        share_bytes=prepared.worker_share,
-        terms=ClusterTerms(needs=prepared.worker_needs, check=check, note=note),
-    )
     with ExitStack() as stack:
         stack.enter_context(_remembering)
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
+        name, cluster = stack.enter_context(running_cluster(how.scheduler, how.cluster, workers=resources.workers))
+        opened = open_scheduler(
+            name,
+            workers=resources.workers,
+            wave=resources.wave,
+            cluster=cluster,
+            share_bytes=prepared.worker_share,
+            terms=ClusterTerms(
+                patience=ClusterPatience(cluster.wait_workers, cluster.scheduler_timeout),
+                needs=prepared.worker_needs,
+                check=check,
+                note=note,
+            ),
+        )
         scheduler = stack.enter_context(opened)
         job: StagedJob | SharedJob
         if staged is None:
