@@ -23,6 +23,7 @@ from distributed.security import Security
 
 from pipeline import disk
 from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
+from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
 from pipeline.execute.reporting import reported
 from pipeline.execute.securing import access_of, check_access
 from pipeline.schedulers import ClusterWishes, StartedCluster
@@ -47,6 +48,8 @@ def started_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Itera
     """
     with ExitStack() as stack:
         if cluster.start is not None:
+            # Of two clusters in this process, the one that ends first would let the other one's end be logged.
+            stack.enter_context(DISTRIBUTED_QUIET)
             make = _of_class if cluster.start.maker else _on_this_machine
             running = stack.enter_context(make(cluster.start, workers))
             name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
