@@ -159,7 +159,7 @@ def listed(output: Path) -> list[int]:
     return [int(name.split("-")[1]) for name in names]
 
 
-def check_same(output: Path, local: Path) -> None:
+def check_same(output: Path, local: Path, scheduler: str = "sync") -> None:
     """Only what was observed differs from a local run, and nothing is left of its staging."""
     names = {path.name for path in local.iterdir()}
     assert {path.name for path in output.iterdir()} == names
@@ -167,7 +167,7 @@ def check_same(output: Path, local: Path) -> None:
         assert (output / name).read_bytes() == (local / name).read_bytes(), name
     ours, theirs = (json.loads((folder / "_manifest.json").read_text()) for folder in (output, local))
     assert ours.pop("observed")["scheduler"].startswith("tcp://")
-    assert theirs.pop("observed")["scheduler"] == "sync"
+    assert theirs.pop("observed")["scheduler"] == scheduler
     assert ours == theirs
     assert listed(output) == list(range(len(names) - 2))
     assert not list((home_of(output) / "jobs").iterdir())
