@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline.execute import USUAL_TERMS, ClusterPatience, ClusterTerms, open_scheduler, running_cluster
+from pipeline.execute import USUAL_TERMS, ClusterTerms, open_scheduler, patience_of, running_cluster
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -224,7 +224,7 @@ def open_scan(
             cluster=cluster,
             share_bytes=prepared.worker_share,
             terms=ClusterTerms(
-                patience=ClusterPatience(cluster.wait_workers, cluster.scheduler_timeout),
+                patience=patience_of(cluster),
                 needs=prepared.worker_needs,
                 check=check,
                 note=note,
