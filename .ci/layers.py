@@ -59,12 +59,19 @@ COMPUTED = "a computed name"
 # Known to type checkers alone.
 STUBS = "_typeshed"
 
-GROUND = ("errors", "units", "choices", "causes", "canonical", "formats", "logs", "process", "types", "disk")
+GROUND = (
+    *("errors", "units", "choices", "causes", "canonical", "formats"),
+    *("logs", "process", "schedulers", "types", "disk"),
+)
 BELOW = (*GROUND, "plan", "memory")
 # Of level 5 without the readers: what scan alone may use.
 MEANS = (*BELOW, "registry", "kernels", "models", "sinks", "execute", "publish", "report")
 BY_VALUE = "distributed.protocol.pickle"
-ENGINES = ("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster")
+ENGINES = (
+    *("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster.opening"),
+    "pipeline.execute.cluster.outlook",
+    *("pipeline.execute.starting", "pipeline.execute.configured", "pipeline.execute.certificates"),
+)
 
 ROOMS = {
     ENTRY: Room(91, late=("jobs.cli",)),
@@ -140,13 +147,14 @@ ROOMS = {
     ),
     "report": Room(50, (), BELOW),
     "kernels": Room(40, ("numpy", "threadpoolctl"), ("registry", *GROUND)),
-    "options": Room(32, (), GROUND),
+    "options": Room(32, (), GROUND, typing=("distributed",)),
     "memory": Room(31, ("numpy", "psutil"), ("plan", *GROUND)),
     "plan": Room(30, ("numpy",), GROUND),
     "grammar": Room(21, (), ("errors", "units", "registry")),
-    "types": Room(23, ("numpy",), ("errors", "units", "choices", "causes"), typing=("pyarrow",)),
+    "types": Room(23, ("numpy",), ("errors", "units", "choices", "causes", "schedulers"), typing=("pyarrow",)),
     "causes": Room(22, (), ("choices", "units")),
     "disk": Room(20, (), ("errors", "units")),
+    "schedulers": Room(20, (), ("errors", "units")),
     "registry": Room(20, (), ("units",)),
     "choices": Room(20, (), ("errors", "units")),
     "units": Room(11, (), ("errors",)),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pipeline.choices import ABSENT, FORMAT
 from pipeline.errors import UsageError
-from pipeline.execute import check_scheduler
+from pipeline.execute import choose_scheduler
 from pipeline.options import ReadOptions
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
@@ -119,11 +119,12 @@ def check_reading(asked: Mapping[str, Any]) -> None:
         at_least(1, name, asked[name])
     at_least(0, "retries", asked["retries"])
     ABSENT.check(asked["absent"])
-    check_scheduler(asked["scheduler"], insecure=asked["insecure"])
 
 
-def reading_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+def reading_of(asked: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Return how the inputs of such a job are read, and with what, by the names that all of these jobs have for it.
+
+    ``command`` is what the job does, for whoever watches a cluster.
 
     Raises
     ------
@@ -132,13 +133,15 @@ def reading_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     chunk_size, max_bad = str(asked["chunk_size"]), BadLimit(*parse_bad_limit(str(asked["max_bad"])))
     parse_chunk_size(chunk_size)
+    scheduler, cluster = choose_scheduler(asked)
     how = HowToScan(
         memory=memory_of(asked["memory"]),
         workers=asked["workers"],
-        scheduler=asked["scheduler"],
-        insecure=asked["insecure"],
+        scheduler=scheduler,
+        cluster=cluster,
         retries=asked["retries"],
         bad_rows=max_bad.rows,
+        command=command,
     )
     csv = csv_of(asked)  # type: ignore[arg-type]
     read = {"absent": asked["absent"], "limit": asked["limit"], "chunk_size": chunk_size}

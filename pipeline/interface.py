@@ -32,6 +32,7 @@ from pipeline.choices import (
     parse_if_running,
 )
 from pipeline.errors import UsageError
+from pipeline.execute import choose_scheduler
 from pipeline.models import (
     KINDS,
     Model,
@@ -173,6 +174,7 @@ def score_job(
         max_unseen=_share_limits("max_unseen", asked["max_unseen"]),
         max_missing=_share_limits("max_missing", asked["max_missing"]),
         sample_rows=asked["sample_rows"],
+        command="score",
     )
 
 
@@ -187,7 +189,7 @@ def transform_job(
     block = TransformBlock(
         tuple(parse_application(text) for text in texts), float32=asked["float32"], precision=asked["precision"]
     )
-    return make_job(paths, output, block, options)
+    return replace(make_job(paths, output, block, options), command="transform")
 
 
 def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction, options: JobOptions) -> Job:
@@ -203,6 +205,7 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
     asked = completed(options)
     _check_types(asked)
     _check_values(asked)
+    scheduler, cluster = choose_scheduler(asked)
     return Job(
         inputs=paths_of(inputs),
         output=os.fspath(output),
@@ -219,8 +222,8 @@ def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction
         limit=asked["limit"],
         memory=memory_of(asked["memory"]),
         workers=asked["workers"],
-        scheduler=asked["scheduler"],
-        insecure=asked["insecure"],
+        scheduler=scheduler,
+        cluster=cluster,
         arithmetic=flow.arithmetic_of(block, asked["precision"]),
         max_bad=BadLimit(*parse_bad_limit(str(asked["max_bad"]))),
         fingerprint=asked["fingerprint"],

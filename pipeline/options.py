@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from types import MappingProxyType, NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NewType, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.choices import (
     Absent,
@@ -29,8 +29,15 @@ from pipeline.choices import (
 from pipeline.units import nearest
 
 if TYPE_CHECKING:
+    from distributed import Client
+    from distributed.deploy.cluster import Cluster
+
     from pipeline.types.report import Observer
+
+    Scheduler = str | Client | Cluster | None
 else:
+    # As help shows them; loading distributed takes half a second.
+    Scheduler = str | NewType("Client", object) | NewType("Cluster", object) | None
     # The command line needs this module for its help, which must not load numpy.
     Observer = Callable[[Any], None]
 
@@ -69,7 +76,28 @@ class ReadOptions(TypedDict, total=False):
     types: Mapping[str, str]
 
 
-class JobOptions(ConductOptions, ReadOptions, total=False):
+class SchedulerOptions(TypedDict, total=False):
+    """Options that say where chunks are computed; they never change a byte of a result."""
+
+    scheduler: Scheduler
+    insecure: bool
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    cluster: str | None
+    cluster_options: str | None
+    adapt: str | None
+    dashboard: bool
+    performance_report: str | None
+    wait_workers: float | str | None
+    scheduler_timeout: float | str | None
+
+
+class InspectOptions(ReadOptions, SchedulerOptions, total=False):
+    """Options of :func:`pipeline.inspect` that other functions have, too; those of schedulers are for ``full``."""
+
+
+class JobOptions(ConductOptions, ReadOptions, SchedulerOptions, total=False):
     """Options of every job."""
 
     keep: str | Sequence[str]
@@ -82,8 +110,6 @@ class JobOptions(ConductOptions, ReadOptions, total=False):
     chunk_size: int | str
     workers: int | None
     memory: int | str | None
-    scheduler: str
-    insecure: bool
     precision: Precision
     format: Format | None
     compression: str | None
@@ -103,7 +129,7 @@ class ScoreOptions(JobOptions, total=False):
     sample_rows: int | None
 
 
-class RowsOptions(ReadOptions, total=False):
+class RowsOptions(ReadOptions, SchedulerOptions, total=False):
     """Options of every job that learns from rows or measures them."""
 
     absent: Absent
@@ -112,8 +138,6 @@ class RowsOptions(ReadOptions, total=False):
     chunk_size: int | str
     workers: int | None
     memory: int | str | None
-    scheduler: str
-    insecure: bool
     retries: int
 
 
@@ -186,15 +210,13 @@ class CalibrateOptions(RowsOptions, total=False):
     observe: Callable[[Any], None] | None
 
 
-class WriteOptions(ConductOptions, total=False):
+class WriteOptions(ConductOptions, SchedulerOptions, total=False):
     """Options of :meth:`pipeline.Dataset.write`: how the inputs are read and cut was decided when they were opened."""
 
     keep: str | Sequence[str]
     rename: Mapping[str, str]
     workers: int | None
     memory: int | str | None
-    scheduler: str
-    insecure: bool
     format: Format | None
     compression: str | None
     if_exists: IfExists
@@ -473,13 +495,41 @@ OPTIONS: Mapping[str, Option] = {
         "time, for the folder of the output (without one, of temporary files); or ``none`` to read the inputs again.",
     ),
     "scheduler": Option(
-        "threads",
-        "``threads``, ``processes``, ``sync`` (one chunk after the other) or the address of a Dask scheduler "
-        "(``tcp://HOST:PORT``).",
+        None,
+        "``threads``, ``processes``, ``sync`` (one chunk after the other); ``local`` or "
+        "``local:processes=4,threads=1``, a Dask cluster on this machine for this run; ``client``, that of the active "
+        "Dask client; or the address (``tcp://HOST:PORT``, ``tls://HOST:PORT``) or the scheduler file of a cluster. By "
+        "default that of ``DASK_SCHEDULER_ADDRESS`` or of Dask's configuration, else that of the active client, else "
+        "``threads``.",
     ),
     "insecure": Option(
         False,
         "Allow a scheduler on another machine, although anyone who reaches its port can run code on its workers.",
+    ),
+    "tls_ca": Option(
+        None, "The certificate of the authority that both ends of a ``tls://`` address trust, a PEM file."
+    ),
+    "tls_cert": Option(None, "The certificate to connect with, a PEM file."),
+    "tls_key": Option(None, "The key of that certificate, a PEM file without a password."),
+    "cluster": Option(
+        None,
+        "Start a cluster of this class (``MODULE:CLASS``), and end it with the run: ``dask_jobqueue:SLURMCluster``.",
+    ),
+    "cluster_options": Option(None, "A TOML file with the arguments of that class."),
+    "adapt": Option(
+        None, "Let the cluster that is started have as many workers as the work needs, within a range (``0..40``)."
+    ),
+    "dashboard": Option(False, "Show Dask's dashboard of a ``local`` cluster, on this machine."),
+    "performance_report": Option(
+        None, "Write what the cluster did to this file, as a page for a browser, when the run has ended."
+    ),
+    "wait_workers": Option(
+        None,
+        "How long to wait for a worker of a cluster that has none (``90s``, ``30m``); by default 5 minutes.",
+    ),
+    "scheduler_timeout": Option(
+        None,
+        "How long the scheduler of a cluster may not answer before the run ends; by default 60 seconds.",
     ),
     "precision": Option(
         "fast",

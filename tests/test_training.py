@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.job import DataWishes, FitJob, MeansWishes, ModelWishes, SolveWishes
 from pipeline.fitting.asking.terms import AllTerm, CategoryTerm, NumberTerm, ProductTerm
+from pipeline.schedulers import ClusterWishes
 from pipeline.training import fit_job
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit
@@ -50,7 +51,7 @@ def test_every_option_gets_where_it_belongs() -> None:
         SolveWishes(
             "owlqn", 0.5, 1.0, 20, 5, "20%", "id", one_standard_error=True, effects=True,
         ),
-        MeansWishes("1000B", 2, "sync", insecure=True, retries=0, scratch="tmp"),
+        MeansWishes("1000B", 2, "sync", ClusterWishes("option", insecure=True), retries=0, scratch="tmp"),
         "m.json", "replace", allow_unconverged=True,
     )  # fmt: skip
 
@@ -181,7 +182,6 @@ def test_with_all_numeric_columns_names_are_known_later() -> None:
         ({"folds": 2.5}, "folds is the float 2.5; write a whole number"),
         ({"l2": None}, "l2 is None; leave it out, or write l2=0.0"),
         ({"iterations": None}, "iterations is None; leave it out, or write iterations=1000"),
-        ({"scheduler": None}, "scheduler is None; leave it out, or write scheduler='threads'"),
         ({"weight": 3}, "weight is the int 3; write a text"),
         ({"control": 3}, "control is the int 3, not names of columns"),
         ({"control": [3]}, r"control is the list \[3\], not names of columns"),

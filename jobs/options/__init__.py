@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jobs.options import completion, values
+from jobs.options.cluster import CLUSTER
 from jobs.options.command import CSV, HOW, OUTPUT, TALK, WHAT, Decorator, JobArgument, load_config, option
 from pipeline.choices import (
     ABSENT,
@@ -350,17 +351,13 @@ scheduler = option(
     "--scheduler",
     section=HOW,
     type=values.WHERE,
-    shell_complete=completion.words("threads", "processes", "sync", "tcp://"),
-    default="threads",
-    show_default=True,
+    shell_complete=completion.words(
+        *("threads", "processes", "sync", "local", "local:processes=", "client", "tcp://", "tls://")
+    ),
+    is_path=True,
+    words=values.SchedulerNames(),
     metavar="WHERE",
     help=meaning("scheduler"),
-)
-insecure = option(
-    "--insecure",
-    section=HOW,
-    is_flag=True,
-    help=meaning("insecure"),
 )
 precision = option(
     "--precision",
@@ -484,8 +481,8 @@ progress = option(
 )
 
 READ = (delimiter, quote, escape, null, quoted_null, decimal, thousands, encoding, columns, skip_lines, comment, typed)
-READING = (chunk_size, workers, memory, scheduler, insecure)
-RUN = (chunk_size, workers, memory, scheduler, precision, insecure)
+READING = (chunk_size, workers, memory, scheduler, *CLUSTER)
+RUN = (chunk_size, workers, memory, scheduler, precision, *CLUSTER)
 CONDUCT = (retries, no_resume, no_reuse, if_running, deadline, grace)
 WRITE = (output, format_, compression, if_exists, allow_empty, keep_versions, durability)
 SAY = (config_file, dry_run, json_, verbose, progress)

@@ -6,6 +6,7 @@ import click
 
 from jobs import options
 from jobs.options import completion, values
+from jobs.options.cluster import CLUSTER
 from jobs.options.command import FITTING, WHAT, option
 from pipeline.choices import METHOD
 from pipeline.options import OF_A_CALIBRATION, meaning
@@ -57,7 +58,7 @@ CALIBRATE = (
     options.chunk_size_with(help=meaning("chunk_size", OF_A_CALIBRATION)),
     options.workers,
     options.memory_with(help=meaning("memory", OF_A_CALIBRATION)),
-    *(options.scheduler, options.insecure, options.retries),
+    *(options.scheduler, *CLUSTER, options.retries),
     options.output_to("FILE", "The model file to write.  [default: none, the calibration is only shown]"),
     options.if_exists_with(help=meaning("if_exists", OF_A_CALIBRATION)),
     options.html_to("what ran, rows, the calibration, measures and curves before and after."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import combinations
 from typing import Any, TypeVar
@@ -29,8 +29,8 @@ from pipeline.units import escape
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
-WHAT, FITTING, CSV, HOW, OUTPUT, TALK = "What", "Fitting", "CSV", "How", "Output", "Talk"
-SECTIONS = (WHAT, FITTING, CSV, HOW, OUTPUT, TALK)
+WHAT, FITTING, CSV, HOW, CLUSTER, OUTPUT, TALK = "What", "Fitting", "CSV", "How", "Cluster", "Output", "Talk"
+SECTIONS = (WHAT, FITTING, CSV, HOW, CLUSTER, OUTPUT, TALK)
 
 _CONFIG_FILE = "logitstream.config"
 _REWRITE = " Write the file with another --delimiter first."
@@ -57,7 +57,7 @@ class JobOption(click.Option):
     """An option that knows its group in ``--help`` and where its value came from."""
 
     def __init__(
-        self, *args: Any, section: str, is_path: bool = False, words: Sequence[str] = (), **attributes: Any
+        self, *args: Any, section: str, is_path: bool = False, words: Container[str] = (), **attributes: Any
     ) -> None:
         super().__init__(*args, **({"shell_complete": completion.files} if is_path else {}) | attributes)
         self.section = section

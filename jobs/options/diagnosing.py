@@ -6,6 +6,7 @@ import click
 
 from jobs import options
 from jobs.options import completion, values
+from jobs.options.cluster import CLUSTER
 from jobs.options.command import WHAT, option
 from pipeline.choices import INITIALISATION
 from pipeline.options import OF_GRADIENTS, meaning
@@ -79,7 +80,7 @@ _ROWS = (
 )
 _RUN = (
     options.chunk_size_with(help=meaning("chunk_size", OF_GRADIENTS)),
-    *(options.workers, options.memory, options.scheduler, options.insecure, options.retries),
+    *(options.workers, options.memory, options.scheduler, *CLUSTER, options.retries),
 )
 
 GRADIENTS = (

@@ -9,6 +9,7 @@ import click
 
 from jobs import options
 from jobs.options import completion, values
+from jobs.options.cluster import CLUSTER
 from jobs.options.command import FITTING, HOW, OUTPUT, WHAT, Decorator, option
 from pipeline.choices import BALANCED, INITIALISATION, MISSING, OPTIMIZER, SOLVER, listed
 from pipeline.options import DEFAULTS_OF_A_NETWORK, OF_A_FIT, OF_A_NETWORK, OPTIONS, meaning
@@ -213,7 +214,7 @@ _COLUMNS = (min_count, max_levels, control, sign, no_intercept, strict)
 _PENALTY = (l1, l2, path, folds, holdout, key, one_standard_error)
 _SOLVER = (solver, learning_rate, iterations, robust, robust_groups, effects)
 _READ = (options.absent, limit, max_bad, options.fingerprint, *options.READ)
-_RUN = (chunk_size, options.workers, memory, scratch, options.scheduler, options.insecure, options.retries)
+_RUN = (chunk_size, options.workers, memory, scratch, options.scheduler, *CLUSTER, options.retries)
 _WRITE = (output, plot, html, if_exists, allow_unconverged)
 _SAY = (options.config_file, options.dry_run, options.json_, options.all_digits)
 

@@ -8,6 +8,7 @@ import click
 
 from jobs import options
 from jobs.options import completion, values
+from jobs.options.cluster import CLUSTER
 from jobs.options.command import OUTPUT, WHAT, option
 from pipeline.choices import ROWS, parse_costs, parse_limits
 from pipeline.options import OF_AN_EVALUATION, OPTIONS, meaning
@@ -122,7 +123,7 @@ _ROWS = (
 )
 _RUN = (
     options.chunk_size_with(help=meaning("chunk_size", OF_AN_EVALUATION)),
-    *(options.workers, options.memory, options.scheduler, options.precision, options.insecure, options.retries),
+    *(options.workers, options.memory, options.scheduler, options.precision, *CLUSTER, options.retries),
 )
 
 EVALUATE = (

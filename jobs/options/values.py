@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import click
 
 from pipeline.choices import parse_class_weight, parse_if_running, parse_missing_rule, parse_sign
 from pipeline.errors import UsageError
+from pipeline.schedulers import kind_of, parse_maker, parse_range
 from pipeline.units import parse_bad_limit, parse_bytes, parse_chunk_size, parse_seconds, parse_share_limit
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 else:
     ParamType = click.ParamType
 
-_CLUSTER = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
-_HERE = ("threads", "processes", "sync")
 _SPELLED = {r"\t": "\t", "tab": "\t"}
 
 
@@ -237,7 +235,7 @@ class Quantity(ParamType):
 
 
 class Behaviour(ParamType):
-    """A choice that may include a time (``wait=10m``) and that ``parse`` accepts. It stays text."""
+    """A choice that may include more (``wait=10m``, ``local:processes=4``), which ``parse`` accepts. It stays text."""
 
     name = "choice"
 
@@ -309,17 +307,14 @@ class Real(ParamType):
         return " and ".join([*ends, *([f"below {self._below:g}"] if self._below < math.inf else [])])
 
 
-class Where(ParamType):
-    """Where chunks are computed: ``threads``, ``processes``, ``sync`` or the address of a Dask scheduler."""
+class SchedulerNames:
+    """Every value of ``--scheduler`` but the path of a file."""
 
-    name = "where"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text."""
-        if value not in _HERE and _CLUSTER.fullmatch(value) is None:
-            known = f"{', '.join(_HERE)} or the address of a scheduler (tcp://HOST:PORT)"
-            self.fail(f"{value!r} is not {known}.", param, ctx)
-        return value
+    def __contains__(self, text: object) -> bool:
+        try:
+            return kind_of(str(text)) != "file"
+        except UsageError:
+            return True
 
 
 TEXT = Text()
@@ -350,4 +345,6 @@ FEATURES = FeatureText()
 RULES = Pairs(parse_missing_rule)
 SIGNS = Pairs(parse_sign)
 CLASS_WEIGHTS = Pairs(parse_class_weight)
-WHERE = Where()
+WHERE = Behaviour(kind_of)
+ADAPT = Behaviour(parse_range)
+CLUSTER_CLASS = Behaviour(parse_maker)

@@ -74,7 +74,7 @@ def _of_pandas(function: OfArray, x: Any, along: int | None) -> Any:
 
 def _plain(x: Any) -> tuple[Any, Any]:
     """Return the values of a series of pandas with NaN for null, and where a nullable type has null."""
-    if isinstance(x.dtype, np.dtype) or getattr(x.dtype, "kind", "O") not in "fiub":
+    if not hasattr(x.dtype, "numpy_dtype") or x.dtype.kind not in "fiub":
         return np.asarray(x), None
     dtype = np.dtype(np.float32 if x.dtype.kind == "f" and x.dtype.itemsize == 4 else np.float64)
     return x.to_numpy(dtype=dtype, na_value=np.nan), np.asarray(x.isna())

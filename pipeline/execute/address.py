@@ -10,25 +10,29 @@ from pipeline.errors import ConfigurationError, UnavailableError, UsageError
 from pipeline.units import escape, quoted
 
 _OPEN_PORT = (
-    "bind the cluster to this machine (dask scheduler --host 127.0.0.1) and connect through a tunnel (ssh -L). Use"
-    " --insecure only in a network that you trust: anyone who reaches the port can run code as the user of the workers"
+    "start the cluster with certificates, and write tls://; or bind it to this machine (dask scheduler --host"
+    " 127.0.0.1) and connect through a tunnel (ssh -L). Use --insecure only in a network that you trust: anyone who"
+    " reaches the port can run code as the user of the workers"
 )
 
 
 def check_address(address: str, *, insecure: bool) -> None:
-    """Refuse an address that is not ``tcp://host:port``, or that is not on this machine, unless ``insecure``.
+    """Refuse an address that no scheduler can have, and an unencrypted one beyond this machine, unless ``insecure``.
 
     Raises
     ------
     UsageError
-        It has another form.
+        It is neither ``tcp://host:port`` nor ``tls://host:port`` nor ``inproc://...``.
     ConfigurationError
-        An address of the host is not a loopback address.
+        An address of the host of ``tcp://`` is not a loopback address.
     UnavailableError
         The host is unknown.
     """
+    if address.startswith("inproc://"):
+        return
     host, port = _host_and_port(address)
-    if not insecure and not all(map(_is_loopback, _resolve(host, port))):
+    found = _resolve(host, port)
+    if not (insecure or address.startswith("tls://") or all(map(_is_loopback, found))):
         raise ConfigurationError(
             f"{escape(address)} is not on this machine, and a plain tcp connection is not encrypted", _OPEN_PORT
         )
@@ -40,8 +44,11 @@ def _host_and_port(address: str) -> tuple[str, int]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or not port or address.lower() not in {f"tcp://{host}:{port}", f"tcp://[{host}]:{port}"}:
-        raise UsageError(f"{quoted(address)} is not the address of a scheduler", "write tcp://host:port")
+    scheme, _, rest = address.lower().partition("://")
+    if scheme not in {"tcp", "tls"} or not host or not port or rest not in {f"{host}:{port}", f"[{host}]:{port}"}:
+        raise UsageError(
+            f"{quoted(address)} is not the address of a scheduler", "write tcp://host:port or tls://host:port"
+        )
     return host, port
 
 

@@ -174,6 +174,7 @@ class Preparation:
             fields=tuple((f.name, str(f.type), f.nullable) for f in self.schema),
             resources=scan.resources,
             scheduler=self.job.scheduler,
+            chosen_by=self.job.cluster.chosen_by,
             notes=self.notes,
             csv=asdict(self.job.csv),
             lacking=self.fit.lacking,
@@ -332,9 +333,10 @@ def _how(job: Job) -> HowToScan:
         memory=job.memory,
         workers=job.workers,
         scheduler=job.scheduler,
-        insecure=job.insecure,
+        cluster=job.cluster,
         retries=job.conduct.retries,
         bad_rows=job.max_bad.rows,
+        command=job.command,
     )
 
 

@@ -33,7 +33,7 @@ def check_request(job: Job) -> None:
     IF_EXISTS.check(job.if_exists)
     extension(job.format, job.compression)
     _check_file_name(job)
-    check_scheduler(job.scheduler, insecure=job.insecure)
+    check_scheduler(job.scheduler, cluster=job.cluster)
     check_limits(job)
 
 

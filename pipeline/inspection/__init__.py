@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Unpack
+from typing import Unpack, cast
 
 from pipeline.errors import UsageError
-from pipeline.execute import check_scheduler
+from pipeline.execute import choose_scheduler
 from pipeline.inspection.contents import Reading
 from pipeline.inspection.data import inspect_data
 from pipeline.inspection.findings import (
@@ -24,9 +24,10 @@ from pipeline.inspection.findings import (
     Value,
 )
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
-from pipeline.options import ReadOptions, check_names, documented
+from pipeline.options import InspectOptions, ReadOptions, SchedulerOptions, check_names, completed, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
+from pipeline.schedulers import ClusterWishes
 from pipeline.types.inputs import CsvOptions
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-@documented(ReadOptions)
+@documented(InspectOptions)
 def inspect(
     path: str | os.PathLike[str],
     *,
@@ -50,9 +51,7 @@ def inspect(
     chunk_size: int | str | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
-    scheduler: str | None = None,
-    insecure: bool = False,
-    **options: Unpack[ReadOptions],
+    **options: Unpack[InspectOptions],
 ) -> DataInspection | QuarantineInspection:
     """Return what is in data, whether inputs or an output, or in a quarantine.
 
@@ -74,11 +73,7 @@ def inspect(
         With ``full``: one a core unless given.
     memory : int or str, optional
         With ``full``: bytes, or text such as ``"2GiB"``; half of what is free unless given.
-    scheduler : str, optional
-        With ``full``: ``threads`` unless given, ``processes``, ``sync`` or the address of a cluster.
-    insecure : bool
-        Whether to use an unencrypted cluster address outside of this machine.
-    **options : ReadOptions
+    **options : InspectOptions
 
     Raises
     ------
@@ -89,33 +84,34 @@ def inspect(
     UsageError, PermissionDeniedError, StorageError
         As for any input; or an option cannot be used, or needs ``full``, or a type is for a column that no file has.
     """
-    check_names(options, ReadOptions)
+    check_names(options, InspectOptions)
     name = os.fspath(path)
-    given = {"chunk_size": chunk_size, "workers": workers, "memory": memory, "scheduler": scheduler}
+    where = {name: options.pop(name) for name in SchedulerOptions.__annotations__ if name in options}  # type: ignore[misc]
+    given = {"chunk_size": chunk_size, "workers": workers, "memory": memory, **where}
     files = quarantine_files(name)
     if files is not None or not full:
-        _refuse(given, insecure=insecure, remedy="leave it out" if files is not None else "leave it out, or add --full")
+        _refuse(given, remedy="leave it out" if files is not None else "leave it out, or add --full")
     if files is not None:
         return inspect_quarantine(name, files)
     for option, value in {"workers": workers, "memory": memory}.items():
         if isinstance(value, int) and value < 1:
             raise UsageError(f"{option} is {value}: it must be at least 1", "give 1 or more")
+    scheduler, cluster = choose_scheduler(completed(where)) if full else ("threads", ClusterWishes())
     how = HowToScan(
         memory=f"{memory}B" if isinstance(memory, int) else memory,
         workers=workers,
-        scheduler="threads" if scheduler is None else scheduler,
-        insecure=insecure,
+        scheduler=scheduler,
+        cluster=cluster,
+        command="inspect",
     )
-    if full:
-        check_scheduler(how.scheduler, insecure=insecure)
-    csv = CsvOptions.given(**options)
+    csv = CsvOptions.given(**cast("ReadOptions", options))
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)
     return inspect_data(name, full=full, reading=Reading(csv, rows, how))
 
 
-def _refuse(given: Mapping[str, object], *, insecure: bool, remedy: str) -> None:
-    for option, value in {**given, "insecure": insecure or None}.items():
-        if value is not None:
+def _refuse(given: Mapping[str, object], *, remedy: str) -> None:
+    for option, value in given.items():
+        if value is not None and value is not False:
             raise UsageError(
                 f"--{option.replace('_', '-')} is only for data that is read with --full",
                 remedy,

@@ -138,7 +138,7 @@ class RowModel(Tabular, ABC):
         -------
         ndarray of float64, shape (rows,)
             NaN for rows without a score: by the policies ``null`` and ``quarantine``, or because the arithmetic ends in
-            NaN. A Dask array for a Dask array.
+            NaN. A Dask array for a Dask array, a Dask series for a Dask dataframe.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class RowModel(Tabular, ABC):
         Returns
         -------
         ndarray of float64, shape (rows,), with classes (rows, classes)
-            NaN and errors as in :meth:`probability`. A Dask array for a Dask array.
+            NaN and errors as in :meth:`probability`. Lazy for Dask rows, too.
         """
         classes = self._content.classes
         if is_dask(data):

@@ -4,9 +4,10 @@ Each has ``schema_version`` and ``kind``. Within one schema version keys are add
 another meaning. Sizes are bytes, durations seconds, counts whole numbers, times ISO 8601 in UTC.
 
 ``kind: "plan"``
-    ``job_id``, ``output``, ``scheduler``; ``inputs``, the number of files; with ``-v`` also ``files``, each with
-    ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups`` and ``absent``, the columns that it
-    lacks; ``rows``, ``rows_estimated``,
+    ``job_id``, ``output``, ``scheduler``, ``chosen_by`` (``option``, ``file``, ``object``, ``environment``,
+    ``configuration``, ``active client``, ``task`` or ``default``); ``inputs``, the number of files; with ``-v``
+    also ``files``, each with ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups`` and
+    ``absent``, the columns that it lacks; ``rows``, ``rows_estimated``,
     ``bytes_to_read``, ``chunks``, ``chunk_rows``, ``row_group_rows``; ``fields`` of the output, each with ``name``,
     ``type`` (of Arrow), ``nullable``; ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether Arrow
     decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``absent``, what
@@ -58,6 +59,7 @@ def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
         "job_id": plan.job_id,
         "output": plan.output,
         "scheduler": plan.scheduler,
+        "chosen_by": plan.chosen_by,
         "inputs": len(plan.files),
         **({"files": _files(plan)} if with_files else {}),
         "rows": plan.rows,

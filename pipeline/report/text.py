@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from pipeline.schedulers import CHOSEN_BY, is_cluster
 from pipeline.types.report import FileSummary, PlanSummary, Report, event_facts
 from pipeline.units import escape, format_bytes, format_count, format_seconds
 
@@ -36,7 +37,11 @@ def outcome_lines(report: Report) -> list[str]:
     counted = "; ".join(f"{what}: {counts}" for what, counts in event_facts(report.totals.events))
     lines = [counted] if counted else []
     lines += (f"note: {escape(note, 1000)}" for note in report.notes)
-    return [*lines, f"started {_utc(report.started_unix)}, finished {_utc(report.finished_unix)}", account(report)]
+    lines += (
+        f"scheduler: {_scheduler(report.plan)}",
+        f"started {_utc(report.started_unix)}, finished {_utc(report.finished_unix)}",
+    )
+    return [*lines, account(report)]
 
 
 def plan_lines(plan: PlanSummary) -> list[str]:
@@ -47,6 +52,7 @@ def plan_lines(plan: PlanSummary) -> list[str]:
         ("inputs", f"{_many(len(plan.files), 'file')}, {rows} rows, {format_bytes(plan.bytes_to_read)} to read"),
         ("output", escape(plan.output)),
         ("chunks", f"{format_count(plan.chunks)}, chunk size {format_count(plan.chunk_rows)} rows"),
+        ("scheduler", _scheduler(plan)),
         ("workers", _workers(plan)),
         ("batch", f"{format_count(_batch_rows(plan))} rows at a time inside a chunk"),
         ("memory", f"{format_bytes(resources.projected_bytes)} of the {format_bytes(resources.allowed_bytes)} allowed"),
@@ -83,9 +89,13 @@ def file_rows(files: Sequence[FileSummary]) -> list[tuple[str, str, str, str, st
     ]
 
 
+def _scheduler(plan: PlanSummary) -> str:
+    return f"{escape(plan.scheduler)}, {CHOSEN_BY[plan.chosen_by]}"
+
+
 def _workers(plan: PlanSummary) -> str:
     if _on_cluster(plan):
-        return f"the workers of the cluster {escape(plan.scheduler)}"
+        return "those of the cluster"
     text = f"{format_count(plan.resources.workers)}, on {escape(plan.scheduler)}"
     return f"{text}; columns are decoded on more threads" if plan.resources.column_threads else text
 
@@ -97,7 +107,7 @@ def _batch_rows(plan: PlanSummary) -> int:
 
 
 def _on_cluster(plan: PlanSummary) -> bool:
-    return plan.scheduler.startswith("tcp://")
+    return is_cluster(plan.scheduler)
 
 
 def _rows(rows: int, estimated: bool) -> str:

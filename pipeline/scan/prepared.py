@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.execute import WorkerNeeds
 from pipeline.memory import Demand
 from pipeline.plan import Plan, identity_of
 from pipeline.scan.agenda import unknown_begins
@@ -17,12 +18,14 @@ from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_wid
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import JobFile, Needs
 from pipeline.scan.shapes import ColumnNumbers, shape_of
+from pipeline.schedulers import ClusterWishes
 from pipeline.sources import THREADED_ROWS
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers
 from pipeline.types.report import FileSummary, Resources
 from pipeline.units import parse_bytes
 
 _CLUSTER_WAVE = 1_024
+_NO_WISHES = ClusterWishes()
 # Chunks for each worker that a chunk of a CSV may be ahead of the oldest unconfirmed one.
 AHEAD = 4
 
@@ -38,21 +41,24 @@ class HowToScan:
     workers : int or None
         As many as there are cores this process may use, unless given.
     scheduler : str
-        ``threads``, ``sync``, ``processes`` or a cluster address.
-    insecure : bool
-        Whether an unencrypted cluster address beyond this machine is used all the same.
+        ``threads``, ``sync``, ``processes``, a cluster address, or the name of a cluster that the run starts.
+    cluster : ClusterWishes
+        How a cluster is reached, or started.
     retries : int
         How often a chunk is retried after an error that may be temporary.
     bad_rows : int or None
         More bad rows than this in one chunk end it.
+    command : str
+        What the whole run does, for whoever watches a cluster.
     """
 
     memory: str | None = None
     workers: int | None = None
     scheduler: str = "threads"
-    insecure: bool = False
+    cluster: ClusterWishes = _NO_WISHES
     retries: int = 3
     bad_rows: int | None = None
+    command: str = "scan"
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,11 @@ class PreparedScan:
         resources = self.resources
         room = self.demand.worker_room(resources.allowed_bytes, resources.workers)
         return max(0, int(room + self.demand.step_bytes))
+
+    @property
+    def worker_needs(self) -> WorkerNeeds:
+        """What a process that works for a cluster takes, and each of its threads besides."""
+        return WorkerNeeds(self.demand.process_bytes, self.demand.thread_bytes(self.resources.batch_rows))
 
     def ahead(self, workers: int) -> int:
         """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.
@@ -258,6 +269,11 @@ def _resources(
         # Arrow has one pool for the whole process. It is used unless it has more threads than were asked for.
         spare = how.scheduler == "threads" and found.workers < pa.cpu_count() <= most
         return replace(found, column_threads=spare and any(map(_pays_threads, files)))
+    start = how.cluster.start
+    if start is not None and not start.maker:
+        # Its processes share the memory of this machine, however many there are.
+        found = memory.choose_resources(demand, allowed, start.limited(most), chunks)
+        return replace(found, wave=max(1, min(_CLUSTER_WAVE, chunks)))
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 

@@ -36,6 +36,7 @@ from pipeline.choices import (
     parse_sign,
 )
 from pipeline.errors import UsageError
+from pipeline.execute import choose_scheduler
 from pipeline.fitting import running
 from pipeline.fitting.asking.checking import check_columns
 from pipeline.fitting.asking.formula import parse_terms
@@ -89,7 +90,6 @@ _YES_OR_NO = (
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "memory": ((str, int), 'write memory="4GiB"'),
     "scratch": ((str, os.PathLike), 'write the path of a folder, "auto" or "none"'),
-    "scheduler": ((str,), 'write scheduler="threads"'),
     "encoding": ((str,), 'write encoding="cp1252"'),
 }
 
@@ -229,11 +229,12 @@ def _data_wishes(paths: tuple[str, ...], asked: FitOptions) -> DataWishes:
 
 
 def _means_wishes(asked: FitOptions) -> MeansWishes:
+    scheduler, cluster = choose_scheduler(asked)
     return MeansWishes(
         memory=memory_of(asked["memory"]),
         workers=asked["workers"],
-        scheduler=asked["scheduler"],
-        insecure=asked["insecure"],
+        scheduler=scheduler,
+        cluster=cluster,
         retries=asked["retries"],
         scratch=os.fspath(asked["scratch"]),
     )
@@ -355,7 +356,7 @@ def _plain(asked: FitOptions) -> FitOptions:
 def _check_types(asked: FitOptions) -> None:
     check_columns_types(asked["types"])
     given: Mapping[str, object] = dict(asked)
-    for name in (*_WHOLE, *_REAL, *_NOT_NEGATIVE, "scratch", "scheduler"):
+    for name in (*_WHOLE, *_REAL, *_NOT_NEGATIVE, "scratch"):
         default = OPTIONS[name].default
         if given[name] is None and default is not None:
             raise TypeError(f"{name} is None; leave it out, or write {name}={default!r}")

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, IfRunning
+from pipeline.schedulers import ClusterWishes
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions
 
 # The default format of CSV files.
 _PLAIN_CSV = CsvOptions()
+_NO_WISHES = ClusterWishes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class Job:
     workers : int or None
         As many as there are cores this process may use, unless given.
     scheduler : str
-        ``threads``, ``sync``, ``processes`` or a cluster address.
+        ``threads``, ``sync``, ``processes``, a cluster address, or the name of a cluster that the run starts.
+    cluster : ClusterWishes
     arithmetic : str
         The tag of the arithmetic that decides the bits of the scores.
     max_bad : BadLimit
@@ -111,6 +114,8 @@ class Job:
     fingerprint : {"ends", "full"}
         Whether the identity of an input holds a digest of all of its bytes.
     conduct : Conduct
+    command : str
+        What the run does, for whoever watches a cluster.
     """
 
     inputs: tuple[str, ...]
@@ -129,7 +134,7 @@ class Job:
     memory: str | None = None
     workers: int | None = None
     scheduler: str = "threads"
-    insecure: bool = False
+    cluster: ClusterWishes = _NO_WISHES
     arithmetic: str = ""
     max_bad: BadLimit = BadLimit()
     max_unseen: ShareLimits = ShareLimits()
@@ -137,3 +142,4 @@ class Job:
     sample_rows: int | None = None
     fingerprint: Fingerprint = "ends"
     conduct: Conduct = Conduct()
+    command: str = "write"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.choices import Absent, Done, Format
 from pipeline.errors import LogitstreamError
+from pipeline.schedulers import CHOSEN_BY, ChosenBy
 from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
@@ -150,6 +151,7 @@ class PlanSummary(Tabular):
     fields: tuple[tuple[str, str, bool], ...]
     resources: Resources
     scheduler: str
+    chosen_by: ChosenBy = "option"
     notes: tuple[str, ...] = ()
     csv: Mapping[str, object] = field(default_factory=dict)
     lacking: tuple[Lacking, ...] = ()
@@ -165,7 +167,7 @@ class PlanSummary(Tabular):
             ("inputs", f"{files}, {about}{format_count(self.rows)} rows, {format_bytes(self.bytes_to_read)} to read"),
             ("output", self.output),
             ("chunks", f"{format_count(self.chunks)} of about {format_count(self.chunk_rows)} rows"),
-            ("workers", f"{format_count(resources.workers)} on {self.scheduler}"),
+            ("workers", f"{format_count(resources.workers)} on {self.scheduler}, {CHOSEN_BY[self.chosen_by]}"),
             ("memory", memory),
             *(("note", note) for note in (*resources.notes, *self.notes)),
             *(("warning", warning.text) for warning in self.warnings),

@@ -40,8 +40,8 @@ def test_a_plain_connection_beyond_this_machine_is_refused_with_what_it_means(ad
         "tcp://127.0.0.1:8786/path",
         "tcp://user@127.0.0.1:8786",
         "tcp://[::1:8786",
-        "tls://127.0.0.1:8786",
-        "inproc://127.0.0.1:8786",
+        "tls://127.0.0.1",
+        "ucx://127.0.0.1:8786",
     ],
 )
 @pytest.mark.parametrize("insecure", [True, False])

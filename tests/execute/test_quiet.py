@@ -8,7 +8,7 @@ import warnings
 import dask.config
 from distributed.versions import VersionMismatchWarning
 
-from pipeline.execute.quiet import DISTRIBUTED_QUIET
+from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
 
 RETRIES = "distributed.comm.retry.count"
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +25,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import pipeline
 from tests.contracts.cluster import Cluster, start_cluster
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS, CHUNK_ROWS = 600, 100
 MODEL = pipeline.LogisticModel.from_json(
     '{"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": 0.5,'
@@ -143,6 +147,30 @@ def test_jobs_run_inside_an_event_loop_and_beside_it(inputs: Path, tmp_path: Pat
     assert asyncio.run(main()) == [expected] * 3
 
 
+TWO_CLUSTERS = """
+import sys, pipeline
+from concurrent.futures import ThreadPoolExecutor
+from tests.flow.test_manners import MODEL, CHUNK_ROWS
+
+def run(name):
+    local = {"chunk_size": CHUNK_ROWS, "scheduler": "local[processes=1]"}
+    return pipeline.score(sys.argv[1], MODEL, f"{sys.argv[2]}/{name}", **local)
+
+if __name__ == "__main__":
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, ("one", "other")))
+"""
+
+
+@pytest.mark.slow
+def test_two_runs_that_start_a_cluster_each_print_nothing(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="cryptography is not installed (extra cluster)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", TWO_CLUSTERS, str(inputs), str(tmp_path)]
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, timeout=120, cwd=ROOT)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
 def own_error(block: np.ndarray) -> np.ndarray:
     if block.size:
         raise ZeroDivisionError("mine")
@@ -153,6 +181,9 @@ def own_error(block: np.ndarray) -> np.ndarray:
 def test_two_jobs_at_once_on_a_cluster_and_one_inside_an_event_loop(
     cluster: Cluster, inputs: Path, tmp_path: Path
 ) -> None:
+    # Dask's own defaults first: what is set before they are there takes them along when it is put back.
+    import distributed  # noqa: F401
+
     expected = score(inputs, tmp_path / "alone")
     with dask.config.set({"distributed.comm.retry.count": 7}):
         score(inputs, tmp_path / "first", scheduler=cluster.address)

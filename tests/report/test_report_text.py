@@ -69,7 +69,9 @@ def test_if_nothing_was_done_the_account_is_of_the_published_output():
 
 def test_a_cluster_has_its_own_workers_and_the_memory_of_its_largest_process():
     plan = replace(PLAN, scheduler="tcp://127.0.0.1:8786")
-    assert "workers     the workers of the cluster tcp://127.0.0.1:8786" in plan_lines(plan)
+    assert {"scheduler   tcp://127.0.0.1:8786, as asked", "workers     those of the cluster"} <= {*plan_lines(plan)}
+    found = replace(plan, chosen_by="environment")
+    assert "scheduler   tcp://127.0.0.1:8786, from DASK_SCHEDULER_ADDRESS" in plan_lines(found)
     assert "; peak memory 250 MiB (largest process); " in account(replace(REPORT, plan=plan))
 
 
@@ -92,6 +94,7 @@ def test_counts_notes_and_times_come_before_the_account():
     assert outcome_lines(REPORT) == [
         "infinite values: distance 1; missing values: dep_delay 499",
         "note: a note",
+        "scheduler: threads, as asked",
         "started 2013-01-01T05:15:00Z, finished 2013-01-01T05:15:02Z",
         account(REPORT),
     ]
@@ -114,6 +117,7 @@ def test_the_plan_is_aligned_and_marks_estimates():
         "inputs      2 files, ~20,000 rows, 5 MiB to read",
         "output      scores",
         "chunks      2, chunk size 1,048,576 rows",
+        "scheduler   threads, as asked",
         "workers     2, on threads",
         "batch       20,000 rows at a time inside a chunk",
         "memory      300 MiB of the 512 MiB allowed",

@@ -8,10 +8,12 @@ from typing import Literal
 
 from pipeline.choices import Absent, Fingerprint, IfExists, MissingRule, MissingTarget, SolverName
 from pipeline.fitting.asking.terms import AllTerm, AnyTerm, Term
+from pipeline.schedulers import ClusterWishes
 from pipeline.types.inputs import CsvOptions
 from pipeline.types.job import BadLimit
 
 _PLAIN_CSV = CsvOptions()
+_NO_WISHES = ClusterWishes()
 _NO_BAD_ROWS = BadLimit()
 
 
@@ -38,7 +40,7 @@ class MeansWishes:
     memory: str | None = None
     workers: int | None = None
     scheduler: str = "threads"
-    insecure: bool = False
+    cluster: ClusterWishes = _NO_WISHES
     retries: int = 3
     scratch: str = "auto"
 

@@ -401,7 +401,8 @@ def _how(job: FitJob) -> HowToScan:
         memory=means.memory,
         workers=means.workers,
         scheduler=means.scheduler,
-        insecure=means.insecure,
+        cluster=means.cluster,
         retries=means.retries,
         bad_rows=job.data.max_bad.rows,
+        command="fit",
     )

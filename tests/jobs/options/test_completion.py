@@ -83,7 +83,7 @@ def test_words_of_other_lists(complete):
     assert complete("logitstream diagnose initialisation --initialisation ") == plain("normal", "glorot", "he")
     assert complete("logitstream diagnose initialisation --function s") == plain("sigmoid", "softplus", "silu")
     assert complete("logitstream score --fingerprint f") == plain(*(w for w in FINGERPRINT.words if w[0] == "f"))
-    assert complete("logitstream score --scheduler t") == [*plain("threads"), *parts("tcp://")]
+    assert complete("logitstream score --scheduler t") == [*plain("threads"), *parts("tcp://", "tls://")]
     assert complete("logitstream score --if-running w") == [*plain("wait"), *parts("wait=")]
     assert complete("logitstream score --workers ") == []
 

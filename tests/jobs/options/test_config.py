@@ -188,7 +188,10 @@ def test_a_path_in_a_file_starts_from_the_folder_of_the_file(tmp_path, monkeypat
 FAULTS = {
     "[score]\nwokers = 3\n": ("[score] wokers is not known", "did you mean workers?"),
     "[score]\nchunk_size = 3\n": ("[score] chunk_size is not known", "did you mean chunk-size?"),
-    "[score]\nconfig = 'other.toml'\n": ("[score] config is not known", "choose absent, allow-empty, chunk-size,"),
+    "[score]\nconfig = 'other.toml'\n": (
+        "[score] config is not known",
+        "choose absent, adapt, allow-empty, chunk-size,",
+    ),
     "[score]\nna-values = 'NA'\n": ("[score] na-values is not known", "did you mean null?"),
     "[scores]\nworkers = 3\n": ("table [scores] is not known", "did you mean score?"),
     "workers = 3\n": ("workers is not known", "choose calibrate, evaluate, fit, fit-network, score or transform"),

@@ -26,10 +26,24 @@ MISTAKES = {
     ("--chunk-size", "0"): "invalid value for '--chunk-size': '0' is not a chunk size: it must be at least 1",
     ("--chunk-size", "3 parsecs"): "invalid value for '--chunk-size': '3 parsecs' is not a chunk size: write rows "
     "(500000) or bytes (64MiB)",
-    ("--scheduler", "slurm"): "invalid value for '--scheduler': 'slurm' is not threads, processes, sync or the address "
-    "of a scheduler (tcp://HOST:PORT)",
-    ("--scheduler", "tcp://host"): "invalid value for '--scheduler': 'tcp://host' is not threads, processes, sync or "
-    "the address of a scheduler (tcp://HOST:PORT)",
+    (
+        "--scheduler",
+        "slurm",
+    ): "invalid value for '--scheduler': there is no scheduler 'slurm': write threads, processes, "
+    "sync, local, client, an address (tcp://HOST:PORT, tls://HOST:PORT) or the path of a scheduler file "
+    "(scheduler.json)",
+    ("--scheduler", "localhost:8786"): "invalid value for '--scheduler': 'localhost:8786' lacks the protocol of the "
+    "scheduler: write tcp://localhost:8786 or tls://localhost:8786",
+    ("--scheduler", "local:cores=4"): "invalid value for '--scheduler': 'local:cores=4': 'cores=4' cannot be used: "
+    "write local, local:processes=4 or local:processes=4,threads=1",
+    (
+        "--adapt",
+        "40",
+    ): "invalid value for '--adapt': '40' is not a range of workers: write the least and the most, such as 0..40",
+    ("--cluster", "LocalCluster"): "invalid value for '--cluster': 'LocalCluster' is not the name of a class: write "
+    "MODULE:CLASS",
+    ("--scheduler", "tcp://host"): "invalid value for '--scheduler': 'tcp://host' is not the address of a scheduler: "
+    "write tcp://HOST:PORT or tls://HOST:PORT",
     ("--retries", "-1"): "invalid value for '--retries': '-1' is not a whole number of at least 0",
     ("--retries", "some"): "invalid value for '--retries': 'some' is not a whole number of at least 0",
     ("--keep-versions", "-1"): "invalid value for '--keep-versions': '-1' is not a whole number of at least 0",

@@ -13,8 +13,12 @@ from distributed.versions import VersionMismatchWarning
 from pipeline.process import SharedChange
 
 _NOTHING = logging.CRITICAL + 1
-# If the scheduler is lost, the run ends at once, whatever the user's configuration says about retries.
-_FIXED = {"distributed.comm.retry.count": 0}
+_SETTINGS = {
+    # If the scheduler is lost, the run ends at once, whatever the user's configuration says about retries.
+    "distributed.comm.retry.count": 0,
+    # Otherwise the source of this package is searched and sent with every submission.
+    "distributed.diagnostics.computations.nframes": 0,
+}
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def _held_back_warnings() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_FIXED))
+        stack.enter_context(dask.config.set(_SETTINGS))
         stack.enter_context(_held_back_logs())
         stack.enter_context(_held_back_warnings())
         yield

@@ -1,0 +1,28 @@
+"""How a cluster is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed.security import Security
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """Where the scheduler of a cluster listens, and with what one connects to it.
+
+    Attributes
+    ----------
+    address : str
+        ``tcp://host:port``, ``tls://host:port`` or ``inproc://...``; it was checked already.
+    security : Security or None
+        Certificates of the connection; ``None`` for those of Dask's configuration.
+    chosen_by : str
+        What named this cluster, for plans and reports: ``--scheduler``, ``DASK_SCHEDULER_ADDRESS``.
+    """
+
+    address: str
+    security: Security | None = field(default=None, repr=False)
+    chosen_by: str = ""

@@ -1,0 +1,92 @@
+"""Dask's report of what a cluster did during a run: a page for a browser, made by the scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distributed import Client
+from distributed.metrics import time
+
+from pipeline import disk
+from pipeline.errors import ConfigurationError, UnavailableError
+from pipeline.execute.access import ClusterAccess
+from pipeline.units import escape
+
+_CONNECT_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+@contextmanager
+def reported(access: ClusterAccess, path: str) -> Iterator[None]:
+    """Write what the cluster did in the block to a file, if the block ends well.
+
+    Raises
+    ------
+    UnavailableError
+        The scheduler does not answer.
+    ConfigurationError
+        The scheduler lacks bokeh.
+    LogitstreamError
+        The file cannot be written.
+    """
+    start, samples = time(), _ask(_begin(access), access)
+    yield
+    page = _ask(_end(access, start, samples), access)
+    with disk.door("write", Path(path)):
+        disk.write_file(Path(path), page.encode())
+
+
+def _ask(question: Coroutine[Any, Any, T], access: ClusterAccess) -> T:
+    """Return an answer of the scheduler to a thread that may have an event loop of its own."""
+    with ThreadPoolExecutor(1, thread_name_prefix="logitstream-report") as pool:
+        try:
+            return pool.submit(asyncio.run, question).result()
+        except ImportError as error:
+            raise ConfigurationError(
+                f"the scheduler at {access.address} cannot write a performance report: {escape(str(error), 300)}",
+                "install bokeh for the scheduler: pip install 'logitstream[cluster]'",
+            ) from error
+        except OSError as error:
+            raise UnavailableError(
+                f"the scheduler at {access.address} does not answer: {escape(str(error), 300)}",
+                "start it, or correct the address",
+            ) from error
+
+
+def _connected_to(access: ClusterAccess) -> Client:
+    return Client(
+        access.address,
+        asynchronous=True,
+        timeout=_CONNECT_SECONDS,
+        set_as_default=False,
+        name="logitstream-report",
+        security=access.security,
+    )
+
+
+async def _begin(access: ClusterAccess) -> int:
+    """Let the scheduler keep what tasks do from now on; return how often it has looked at its own load."""
+    async with _connected_to(access) as client:
+        running: Any = client
+        await running.get_task_stream(start=0, stop=0)
+        count: int = await running.run_on_scheduler(samples_so_far)
+        return count
+
+
+async def _end(access: ClusterAccess, start: float, samples: int) -> str:
+    async with _connected_to(access) as client:
+        scheduler: Any = client.scheduler
+        page: str = await scheduler.performance_report(start=start, last_count=samples, code="", mode="inline")
+        return page
+
+
+def samples_so_far(dask_scheduler: Any) -> int:
+    """Return how often a scheduler has looked at its own load; runs there."""
+    count: int = dask_scheduler.monitor.count
+    return count

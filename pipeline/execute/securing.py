@@ -1,0 +1,101 @@
+"""With what one connects to a cluster: addresses and certificates that can be used, before anything is connected."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from importlib.util import find_spec
+from typing import Any
+
+from pipeline.errors import ConfigurationError
+from pipeline.execute.access import ClusterAccess
+from pipeline.execute.address import check_address
+from pipeline.execute.settings import setting
+from pipeline.schedulers import CHOSEN_BY, ClusterWishes, TlsFiles
+from pipeline.units import escape, quoted
+
+_EXTRA = "pip install 'logitstream[cluster]'"
+_OPTIONS = "--tls-ca, --tls-cert and --tls-key"
+
+
+def check_access(address: str, cluster: ClusterWishes) -> None:
+    """Refuse, without connecting, an address or certificates that cannot be used.
+
+    An address whose connection the caller has made already is taken as it is.
+
+    Raises
+    ------
+    UsageError, UnavailableError
+        As :func:`pipeline.execute.address.check_address`.
+    ConfigurationError
+        The connection would not be encrypted although it has to be, or there is no certificate for one that is.
+    """
+    if cluster.trusted:
+        return
+    check_address(address, insecure=cluster.insecure)
+    if address.startswith("tls://"):
+        _check_certificates(address, cluster)
+    elif address.startswith("tcp://") and setting("distributed.comm.require-encryption"):
+        raise ConfigurationError(
+            f"{escape(address)} is not encrypted, and Dask's configuration requires encryption",
+            "write the tls:// address of the cluster",
+        )
+
+
+def access_of(address: str, cluster: ClusterWishes) -> ClusterAccess:
+    """Return how a cluster is reached, with the certificates of the options, if there are any."""
+    security: Any = cluster.security
+    if security is None and cluster.tls is not None:
+        from pipeline.execute.certificates import security_of  # noqa: PLC0415 - loads distributed
+
+        security = security_of(cluster.tls)
+    return ClusterAccess(address, security, CHOSEN_BY[cluster.chosen_by])
+
+
+def check_extra(package: str, what: str) -> None:
+    """Refuse an option that needs a package of the extra ``cluster`` where it is not installed.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the package and the extra.
+    """
+    if find_spec(package) is None:
+        raise ConfigurationError(f"{what} needs the package {package}, which is not installed", _EXTRA)
+
+
+def _check_certificates(address: str, cluster: ClusterWishes) -> None:
+    if cluster.security is not None or setting("distributed.client.security-loader"):
+        return
+    files, where = cluster.tls, _OPTIONS
+    if files is None:
+        values = [setting(f"distributed.comm.tls.{key}") for key in ("ca-file", "client.cert", "client.key")]
+        ca, certificate, key = ("" if value is None else os.fspath(value) for value in values)
+        files, where = TlsFiles(ca, certificate, key), "distributed.comm.tls in Dask's configuration"
+    if not (files.ca and files.certificate):
+        raise ConfigurationError(
+            f"{escape(address)} asks for a certificate, and none is known",
+            f"give {_OPTIONS}, or set distributed.comm.tls in Dask's configuration",
+        )
+    # Dask takes the text of a certificate for the path of one.
+    if not any("\n" in text for text in (files.ca, files.certificate, files.key)):
+        _load(files, where)
+
+
+def _load(files: TlsFiles, where: str) -> None:
+    for path in filter(None, (files.ca, files.certificate, files.key)):
+        if not os.access(path, os.R_OK):
+            raise ConfigurationError(f"{where}: {quoted(path)} cannot be read", "correct the path")
+    try:
+        context = ssl.create_default_context(cafile=files.ca)
+        context.load_cert_chain(files.certificate, files.key or None, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        names = ", ".join(quoted(path) for path in (files.ca, files.certificate, files.key) if path)
+        raise ConfigurationError(
+            f"{where}: {names} are not an authority, a certificate and its key: {escape(str(error))}",
+            "name PEM files that belong together, with a key that needs no password",
+        ) from error
+
+
+def _no_password() -> str:
+    return ""

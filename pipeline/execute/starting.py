@@ -1,0 +1,170 @@
+"""Clusters that a run starts and ends: one of processes on this machine, or one of somebody's class.
+
+On this machine everything listens on 127.0.0.1, the HTTP servers of scheduler and workers too, and all connections
+have certificates that exist in memory alone, so that other users of the machine cannot connect.
+"""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+import tempfile
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import dask.config
+from distributed import Nanny, Scheduler
+from distributed.deploy.spec import SpecCluster
+from distributed.security import Security
+
+from pipeline import disk
+from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
+from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
+from pipeline.execute.reporting import reported
+from pipeline.execute.securing import access_of, check_access
+from pipeline.schedulers import ClusterWishes, StartedCluster
+from pipeline.units import escape, quoted
+
+_HOST = "127.0.0.1"
+_CLOSE_SECONDS = 10.0
+# Dask's configuration is that of the process: it is changed while a cluster is made, by one run at a time.
+_MAKING = threading.Lock()
+
+
+@contextmanager
+def started_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Iterator[tuple[str, ClusterWishes]]:
+    """Start the cluster that is wanted, if one is; yield its address, and how it is reached; end it with the block.
+
+    Raises
+    ------
+    ConfigurationError
+        The class or its options cannot be used, or its scheduler is not reached in a way that is allowed.
+    UnavailableError
+        The cluster does not start.
+    """
+    with ExitStack() as stack:
+        if cluster.start is not None:
+            # Of two clusters in this process, the one that ends first would let the other one's end be logged.
+            stack.enter_context(DISTRIBUTED_QUIET)
+            make = _of_class if cluster.start.maker else _on_this_machine
+            running = stack.enter_context(make(cluster.start, workers))
+            name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
+            check_access(name, cluster)
+        if cluster.performance_report is not None:
+            stack.enter_context(reported(access_of(name, cluster), cluster.performance_report))
+        yield name, replace(cluster, performance_report=None)
+
+
+@contextmanager
+def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
+    threads = min(start.threads or 1, workers)
+    processes = -(-workers // threads)
+    with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as scratch:
+        security = Security.temporary()
+        scheduler = _server(security, dashboard=start.dashboard)
+        worker = {**scheduler, "nthreads": threads, "memory_limit": 0, "local_directory": scratch}
+        # Whoever may connect to this machine could read the pages of its HTTP server.
+        no_pages: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}}}}
+        worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, no_pages)}
+        # A worker process would print what a run says in its own words.
+        worker["silence_logs"] = logging.CRITICAL
+        spec = {"cls": Nanny, "options": worker}
+        pages: dict[str, list[str]] = {} if start.dashboard else {"distributed.scheduler.http.routes": []}
+        with _MAKING, dask.config.set(pages):
+            made = _made(
+                SpecCluster,
+                scheduler={"cls": Scheduler, "options": scheduler},
+                worker=spec,
+                workers={} if start.adapt else dict.fromkeys(range(processes), spec),
+                security=security,
+                silence_logs=logging.CRITICAL,
+                name="logitstream",
+            )
+        with _ended(made):
+            _adapt(made, start)
+            yield made
+
+
+def _server(security: Security, *, dashboard: bool) -> dict[str, Any]:
+    return {
+        "host": _HOST,
+        "port": 0,
+        "protocol": "tls://",
+        "security": security,
+        "dashboard": dashboard,
+        "dashboard_address": f"{_HOST}:0",
+    }
+
+
+@contextmanager
+def _of_class(start: StartedCluster, workers: int) -> Iterator[Any]:  # noqa: ARG001 - its options say how many
+    maker = _class_of(start.maker)
+    made = _made(maker, **_arguments_in(start.options))
+    with _ended(made):
+        if not isinstance(getattr(made, "scheduler_address", None), str):
+            raise ConfigurationError(
+                f"{escape(start.maker)} makes no cluster: it has no scheduler_address", "name a class of Dask clusters"
+            )
+        _adapt(made, start)
+        yield made
+
+
+def _class_of(maker: str) -> Any:
+    try:
+        found = pkgutil.resolve_name(maker)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{quoted(maker)} cannot be loaded: {escape(str(error))}", "install it, or correct --cluster"
+        ) from error
+    if not callable(found):
+        raise ConfigurationError(f"{quoted(maker)} is not a class", "correct --cluster")
+    return found
+
+
+def _arguments_in(path: str | None) -> dict[str, Any]:
+    try:
+        return {} if path is None else tomllib.loads(disk.read_file(path).decode())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"{quoted(path or '')} cannot be read: {escape(reason)}", "write TOML") from error
+
+
+def _made(maker: Any, **arguments: Any) -> Any:
+    try:
+        return maker(**arguments)
+    except LogitstreamError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{maker.__name__} does not take its arguments: {escape(str(error), 300)}", "correct --cluster-options"
+        ) from error
+    except Exception as error:
+        raise UnavailableError(
+            f"the cluster does not start: {escape(f'{type(error).__name__}: {error}', 300)}",
+            'if a script starts it, its work has to stand below if __name__ == "__main__":',
+        ) from error
+
+
+def _adapt(made: Any, start: StartedCluster) -> None:
+    if start.adapt is None:
+        return
+    try:
+        made.adapt(minimum=start.adapt[0], maximum=start.adapt[1])
+    except (AttributeError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"{escape(start.maker)} cannot adapt: {escape(str(error))}", "leave --adapt out"
+        ) from error
+
+
+@contextmanager
+def _ended(made: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # A cluster that cannot be closed any more has ended.
+        with suppress(Exception):
+            made.close()
