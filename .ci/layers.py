@@ -65,8 +65,8 @@ BELOW = (*GROUND, "plan", "memory")
 MEANS = (*BELOW, "registry", "kernels", "models", "sinks", "execute", "publish", "report")
 BY_VALUE = "distributed.protocol.pickle"
 ENGINES = (
-    *("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster", "pipeline.execute.starting"),
-    *("pipeline.execute.configured", "pipeline.execute.certificates"),
+    *("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster.opening"),
+    *("pipeline.execute.starting", "pipeline.execute.configured", "pipeline.execute.certificates"),
 )
 
 ROOMS = {

@@ -121,8 +121,10 @@ def check_reading(asked: Mapping[str, Any]) -> None:
     ABSENT.check(asked["absent"])
 
 
-def reading_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+def reading_of(asked: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Return how the inputs of such a job are read, and with what, by the names that all of these jobs have for it.
+
+    ``command`` is what the job does, for whoever watches a cluster.
 
     Raises
     ------
@@ -139,6 +141,7 @@ def reading_of(asked: Mapping[str, Any]) -> dict[str, Any]:
         cluster=cluster,
         retries=asked["retries"],
         bad_rows=max_bad.rows,
+        command=command,
     )
     csv = csv_of(asked)  # type: ignore[arg-type]
     read = {"absent": asked["absent"], "limit": asked["limit"], "chunk_size": chunk_size}

@@ -174,6 +174,7 @@ def score_job(
         max_unseen=_share_limits("max_unseen", asked["max_unseen"]),
         max_missing=_share_limits("max_missing", asked["max_missing"]),
         sample_rows=asked["sample_rows"],
+        command="score",
     )
 
 
@@ -188,7 +189,7 @@ def transform_job(
     block = TransformBlock(
         tuple(parse_application(text) for text in texts), float32=asked["float32"], precision=asked["precision"]
     )
-    return make_job(paths, output, block, options)
+    return replace(make_job(paths, output, block, options), command="transform")
 
 
 def make_job(inputs: Paths, output: str | os.PathLike[str], block: BlockFunction, options: JobOptions) -> Job:

@@ -152,10 +152,14 @@ class Demand:
         fixed = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows)
         return int((self.worker_room(allowed_bytes, workers) - fixed) / ROW_GROUP_FACTOR)
 
+    def thread_bytes(self, batch_rows: int) -> int:
+        """Return the bytes that work on one chunk takes: readers + batch + row group + payloads."""
+        fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes + self.payload_bytes + self.step_bytes
+        return fixed + self.batch_bytes(batch_rows)
+
     def projected_bytes(self, workers: int, batch_rows: int) -> int:
         """Return the expected peak of a run: base + workers x (readers + batch + row group + payloads)."""
-        each = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows) + self.row_group_bytes
-        each += self.payload_bytes + self.step_bytes
+        each = self.thread_bytes(batch_rows)
         if not self.threads_share_process:
             each += self.process_bytes
         return self.own_bytes + workers * each

@@ -89,6 +89,8 @@ class SchedulerOptions(TypedDict, total=False):
     adapt: str | None
     dashboard: bool
     performance_report: str | None
+    wait_workers: float | str | None
+    scheduler_timeout: float | str | None
 
 
 class InspectOptions(ReadOptions, SchedulerOptions, total=False):
@@ -519,6 +521,14 @@ OPTIONS: Mapping[str, Option] = {
     "dashboard": Option(False, "Show Dask's dashboard of a ``local`` cluster, on this machine."),
     "performance_report": Option(
         None, "Write what the cluster did to this file, as a page for a browser, when the run has ended."
+    ),
+    "wait_workers": Option(
+        None,
+        "How long to wait for a worker of a cluster that has none (``90s``, ``30m``); by default 5 minutes.",
+    ),
+    "scheduler_timeout": Option(
+        None,
+        "How long the scheduler of a cluster may not answer before the run ends; by default 60 seconds.",
     ),
     "precision": Option(
         "fast",

@@ -28,6 +28,10 @@ HERE: Final = ("threads", "processes", "sync")
 LOCAL: Final = "local"
 ACTIVE: Final = "client"
 
+# Seconds, unless options say otherwise.
+WAIT_WORKERS: Final = 300.0
+SCHEDULER_TIMEOUT: Final = 60.0
+
 _REMEDY = (
     "write threads, processes, sync, local, client, an address (tcp://HOST:PORT, tls://HOST:PORT) or the path of a"
     " scheduler file (scheduler.json)"
@@ -100,6 +104,10 @@ class ClusterWishes:
         The cluster to start; ``None`` if it is running already.
     performance_report : str or None
         The file for Dask's report.
+    wait_workers : float
+        How many seconds there may be no worker while work waits.
+    scheduler_timeout : float
+        How many seconds the scheduler may not answer.
     """
 
     chosen_by: ChosenBy = "default"
@@ -109,6 +117,8 @@ class ClusterWishes:
     tls: TlsFiles | None = None
     start: StartedCluster | None = None
     performance_report: str | None = None
+    wait_workers: float = WAIT_WORKERS
+    scheduler_timeout: float = SCHEDULER_TIMEOUT
 
 
 def is_cluster(name: str) -> bool:

@@ -69,7 +69,7 @@ def diagnose_gradients(
     block = score_block(network, ScoreRequest(decimal=asked["decimal"]))
     assert isinstance(block, NetworkBlock)
     layers = gradient_layers(network.file, network_of(network.file, network.path))
-    read = reading_of(asked)
+    read = reading_of(asked, "diagnose")
     wishes = GradientWishes(inputs=paths, block=block, target=target, missing_target=asked["missing_target"], **read)
     found = measure_gradients(wishes, layers)
     return _report(target, network.file, layers, found)

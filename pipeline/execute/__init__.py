@@ -16,12 +16,25 @@ from typing import Any
 from pipeline.errors import UsageError
 from pipeline.execute.choosing import find_scheduler
 from pipeline.execute.deaths import Named
+from pipeline.execute.labels import Label
 from pipeline.execute.securing import access_of, check_access, check_extra, check_folder
+from pipeline.execute.terms import USUAL_TERMS, ClusterPatience, ClusterTerms, WorkerNeeds
 from pipeline.schedulers import ClusterWishes, is_cluster, kind_of
 from pipeline.types.work import Scheduler
 from pipeline.units import quoted
 
-__all__ = ["Named", "check_scheduler", "choose_scheduler", "open_scheduler", "running_cluster"]
+__all__ = [
+    "USUAL_TERMS",
+    "ClusterPatience",
+    "ClusterTerms",
+    "Label",
+    "Named",
+    "WorkerNeeds",
+    "check_scheduler",
+    "choose_scheduler",
+    "open_scheduler",
+    "running_cluster",
+]
 
 LOCAL = ("sync", "threads")
 _NO_WISHES = ClusterWishes()
@@ -104,6 +117,7 @@ def open_scheduler(
     wave: int,
     cluster: ClusterWishes = _NO_WISHES,
     share_bytes: int | None = None,
+    terms: ClusterTerms = USUAL_TERMS,
 ) -> AbstractContextManager[Scheduler]:
     """Return a scheduler that is ready for work inside the ``with`` block.
 
@@ -121,6 +135,8 @@ def open_scheduler(
     share_bytes : int or None
         Memory that a task may take in a process of ``processes``, on top of what the process takes when idle. A task
         that takes 64 MiB more ends with a ``MemoryBudgetError``. ``None`` sets no limit.
+    terms : ClusterTerms
+        How a cluster is used: how long one waits for it, and what its workers need.
 
     Raises
     ------
@@ -130,7 +146,7 @@ def open_scheduler(
         The address is neither on this machine nor encrypted, there is no certificate for it, or a worker has other
         versions than this process.
     UnavailableError
-        No scheduler answers at the address, or it has no workers.
+        No scheduler answers at the address.
     """
     # Each branch imports only what it needs: distributed costs a quarter of a second and many threads.
     if name in LOCAL:
@@ -143,10 +159,10 @@ def open_scheduler(
         return open_processes(workers=workers, wave=wave, share_bytes=share_bytes)
     if cluster.start is not None or not (cluster.trusted or kind_of(name) == "address"):
         raise _unknown(name)
-    from pipeline.execute.cluster import open_cluster  # noqa: PLC0415
+    from pipeline.execute.cluster.opening import open_cluster  # noqa: PLC0415
 
     check_access(name, cluster)
-    return open_cluster(access_of(name, cluster), wave=wave)
+    return open_cluster(access_of(name, cluster), wave=wave, terms=terms)
 
 
 def _unknown(name: str) -> UsageError:

@@ -18,6 +18,8 @@ from pipeline.errors import ConfigurationError, UnavailableError, UsageError
 from pipeline.execute.settings import setting
 from pipeline.execute.surroundings import active_client, check_surroundings, in_task
 from pipeline.schedulers import (
+    SCHEDULER_TIMEOUT,
+    WAIT_WORKERS,
     ChosenBy,
     ClusterWishes,
     StartedCluster,
@@ -28,7 +30,7 @@ from pipeline.schedulers import (
     parse_maker,
     parse_range,
 )
-from pipeline.units import escape, quoted
+from pipeline.units import escape, parse_seconds, quoted
 
 _VARIABLE = "DASK_SCHEDULER_ADDRESS"
 _TLS = ("tls_ca", "tls_cert", "tls_key")
@@ -73,8 +75,11 @@ def find_scheduler(asked: Mapping[str, Any]) -> tuple[str, ClusterWishes]:
         tls=_tls_of(asked),
         start=_start_of(found, asked),
         performance_report=asked["performance_report"],
+        wait_workers=_seconds_of(asked["wait_workers"], WAIT_WORKERS),
+        scheduler_timeout=_seconds_of(asked["scheduler_timeout"], SCHEDULER_TIMEOUT),
     )
     _check_effect(found.name, wishes)
+    _check_patience(found.name, asked)
     return found.name, wishes
 
 
@@ -192,6 +197,21 @@ def _check_effect(name: str, wishes: ClusterWishes) -> None:
             f"--performance-report is Dask's report of a cluster, and there is none with {escape(name)}",
             "leave it out, or add --scheduler local",
         )
+
+
+def _seconds_of(asked: float | str | None, usual: float) -> float:
+    if asked is None:
+        return usual
+    return parse_seconds(asked if isinstance(asked, str) else f"{asked:f}")
+
+
+def _check_patience(name: str, asked: Mapping[str, Any]) -> None:
+    """Refuse to wait for a cluster where there is none."""
+    for option in ("wait_workers", "scheduler_timeout"):
+        if asked[option] is not None and not is_cluster(name):
+            raise UsageError(
+                f"--{option.replace('_', '-')} is for a cluster, and there is none with {escape(name)}", "leave it out"
+            )
 
 
 def _address_in(path: str) -> str:

@@ -336,6 +336,7 @@ def _how(job: Job) -> HowToScan:
         cluster=job.cluster,
         retries=job.conduct.retries,
         bad_rows=job.max_bad.rows,
+        command=job.command,
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.flow.manifest import CODEC, format_version, observed, spelled_in, 
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.receipts import entry_of, part_of, resumed, reused
 from pipeline.flow.sample import sampled
-from pipeline.flow.write import write
+from pipeline.flow.write import WriteStep
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
 from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, exceeds, open_scan
@@ -207,8 +207,9 @@ class _Try:
         path, digest = staging.write_job(preparation.scan.job_file(settings).to_bytes())
         if carried_over < len(preparation.plan):
             told = None if self.observe is _unobserved else ledger.reach
-            with open_scan(preparation.scan, staged=StagedJob(str(path), digest)) as scan:
-                scan.run(write, agenda, take=self._taking(agenda, ledger), told=told)
+            staged = StagedJob(str(path), digest)
+            with open_scan(preparation.scan, staged=staged, check=self.clock.check, note=self._note) as scan:
+                scan.run(WriteStep(), agenda, take=self._taking(agenda, ledger), told=told)
         if not agenda.complete:
             staging.sync()
             self.clock.check()
@@ -216,6 +217,9 @@ class _Try:
         if preparation.job.fingerprint == "full":
             self._compare_inputs()
         return ledger
+
+    def _note(self, text: str) -> None:
+        self.observe(Noted(text))
 
     def _carried_over(self, ledger: Ledger) -> Iterator[tuple[Receipt, Done]]:
         """Yield the receipts of what need not be computed, each to be booked before the next one is asked for."""

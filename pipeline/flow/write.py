@@ -19,7 +19,7 @@ from pipeline.errors import BadCellsError, BalanceError, ConfigurationError
 from pipeline.models.blocks import arithmetic_of, of_file
 from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
-from pipeline.scan import Batch, ChunkContext, missing_and_nan, worker
+from pipeline.scan import Batch, ChunkContext, JobFile, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, as_batch, extension, open_sink
 from pipeline.types.blocks import BlockFunction, HasArithmetic, Values
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
@@ -85,23 +85,40 @@ class WriteSettings:
         return cls(**{**settings, "schema": schema})
 
 
-def write(context: ChunkContext) -> Receipt:
-    """Write the part of a chunk, and its quarantine, as attempts in staging: the step of a job.
+@dataclass(frozen=True, slots=True)
+class WriteStep:
+    """Writes the part of a chunk, and its quarantine, as attempts in staging: the step of a job.
 
     Each call writes new files under names never used before. What it wrote before an error is never used.
-
-    Raises
-    ------
-    ConfigurationError
-        The arithmetic of this worker is not the one that the job was planned for.
     """
-    settings = context.once("settings", WriteSettings.of)
-    attempts = context.once("attempts", _attempts)
-    return _written(context, settings, partial(attempts.open, context.chunk.index))
+
+    def __call__(self, context: ChunkContext) -> Receipt:
+        """Write them, and return the receipt.
+
+        Raises
+        ------
+        ConfigurationError
+            The arithmetic of this worker is not the one that the job was planned for.
+        """
+        settings = context.once("settings", WriteSettings.of)
+        attempts = context.once("attempts", _attempts)
+        return _written(context, settings, partial(attempts.open, context.chunk.index))
+
+    def probe(self, job: JobFile, chunk: int) -> None:
+        """Write and sync a file in staging, which no receipt ever names.
+
+        Raises
+        ------
+        LogitstreamError
+            It cannot be written.
+        """
+        with job.once("attempts", _attempts).open(chunk, "probe") as attempt:
+            attempt.file.write(worker().encode())
+            attempt.finish(0)
 
 
 def digest_again(context: ChunkContext) -> Receipt:
-    """Do everything that :func:`write` does except keep the bytes; their digests say what it would write."""
+    """Do everything that :class:`WriteStep` does except keep the bytes; their digests say what it would write."""
     return _written(context, context.once("settings", WriteSettings.of), _digested)
 
 

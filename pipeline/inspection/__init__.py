@@ -102,6 +102,7 @@ def inspect(
         workers=workers,
         scheduler=scheduler,
         cluster=cluster,
+        command="inspect",
     )
     csv = CsvOptions.given(**cast("ReadOptions", options))
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)

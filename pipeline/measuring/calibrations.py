@@ -93,7 +93,7 @@ def calibrate(
         method=word,
         output=model_output_of(output),
         **{name: asked[name] for name in _AS_ASKED},
-        **reading_of(asked),
+        **reading_of(asked, "calibrate"),
     )
     return calibrated(wishes, found, observe)
 

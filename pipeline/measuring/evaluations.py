@@ -188,7 +188,7 @@ def evaluation_job(
         full_fingerprint=asked["fingerprint"] == "full",
         precision=asked["precision"],
         fitted=held.fitted,
-        **reading_of(asked),
+        **reading_of(asked, "evaluate"),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import BalanceError
+from pipeline.execute import Label
 from pipeline.plan import Plan
 from pipeline.scan.task import ChunkTask
 from pipeline.scan.tree import ReduceTree
@@ -68,6 +69,14 @@ class BlockTask(Generic[Payload]):
         if len(block.works) == 1:
             return self.task.name_of(block.works[0])
         return f"{block}, from {self.task.name_of(block.works[0])}"
+
+    def label_of(self, block: WorkBlock, /) -> Label:
+        """Return the label of the first chunk of a block."""
+        return self.task.label_of(block.works[0])
+
+    def probe(self, block: WorkBlock, /) -> None:
+        """Try what the first chunk of a block needs, as :meth:`ChunkTask.probe` does."""
+        self.task.probe(block.works[0])
 
 
 class BlockAgenda(Generic[Payload]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,6 +43,15 @@ class Step(Protocol[Payload_co]):
 
     def __call__(self, context: ChunkContext, /) -> Outcome[Payload_co]:
         """Read the chunk and return its outcome."""
+        ...
+
+
+@runtime_checkable
+class ProbingStep(Protocol):
+    """A step that can try, before its first chunk in a process, what it needs besides the inputs."""
+
+    def probe(self, job: JobFile, chunk: int, /) -> None:
+        """Try it, and raise the error of what is lacking."""
         ...
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.execute import WorkerNeeds
 from pipeline.memory import Demand
 from pipeline.plan import Plan, identity_of
 from pipeline.scan.agenda import unknown_begins
@@ -47,6 +48,8 @@ class HowToScan:
         How often a chunk is retried after an error that may be temporary.
     bad_rows : int or None
         More bad rows than this in one chunk end it.
+    command : str
+        What the whole run does, for whoever watches a cluster.
     """
 
     memory: str | None = None
@@ -55,6 +58,7 @@ class HowToScan:
     cluster: ClusterWishes = _NO_WISHES
     retries: int = 3
     bad_rows: int | None = None
+    command: str = "scan"
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,11 @@ class PreparedScan:
         """Bytes that the budget leaves to one worker, on top of what a process takes before any row is read."""
         resources = self.resources
         return max(0, int(self.demand.worker_room(resources.allowed_bytes, resources.workers)))
+
+    @property
+    def worker_needs(self) -> WorkerNeeds:
+        """What a process that works for a cluster takes, and each of its threads besides."""
+        return WorkerNeeds(self.demand.process_bytes, self.demand.thread_bytes(self.resources.batch_rows))
 
     def ahead(self, workers: int) -> int:
         """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pipeline.execute import open_scheduler, running_cluster
+from pipeline.execute import USUAL_TERMS, ClusterPatience, ClusterTerms, open_scheduler, running_cluster
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -38,6 +38,9 @@ class Scan:
     prepared: PreparedScan
     job: StagedJob | SharedJob
     scheduler: Scheduler
+
+    def _task(self, step: Step[Payload], parameters: str) -> ChunkTask[Payload]:
+        return ChunkTask(step, self.job, parameters, self.prepared.how.command)
 
     def agenda(self, confirmed: Callable[[Outcome[Payload]], None], *, bounded: bool = False) -> Agenda[Payload]:
         """Return the agenda of one pass; ``bounded`` where outcomes have payloads that must not pile up."""
@@ -72,7 +75,7 @@ class Scan:
             The first error of a chunk.
         """
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
-            self.scheduler.run(ChunkTask(step, self.job, digest), take or agenda.take, agenda.deliver, told)
+            self.scheduler.run(self._task(step, digest), take or agenda.take, agenda.deliver, told)
 
     def reduce(
         self,
@@ -141,7 +144,7 @@ class Scan:
 
         agenda = BlockAgenda(plan, begins, level, confirm)
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
-            task = BlockTask(ChunkTask(step, self.job, digest), combine)
+            task = BlockTask(self._task(step, digest), combine)
             self.scheduler.run(task, agenda.take, agenda.deliver)
         agenda.require_complete()
         return tree.total()
@@ -198,7 +201,12 @@ def on_one_cluster(prepared: PreparedScan) -> Iterator[PreparedScan]:
 
 @contextmanager
 def open_scan(
-    prepared: PreparedScan, settings: Mapping[str, Any] | None = None, *, staged: StagedJob | None = None
+    prepared: PreparedScan,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    staged: StagedJob | None = None,
+    check: Callable[[], None] = USUAL_TERMS.check,
+    note: Callable[[str], None] = USUAL_TERMS.note,
 ) -> Iterator[Scan]:
     """Open a scheduler for a prepared scan; the end of the block frees everything in this process.
 
@@ -209,6 +217,10 @@ def open_scan(
         What the step needs, as JSON; it travels with the job file, once to each worker.
     staged : StagedJob, optional
         The job file, with its settings, where it is in staging. Without it the bytes travel through the scheduler.
+    check : callable
+        Called again and again while a cluster is waited for; raises what ends the run.
+    note : callable
+        Told what a person should know about a cluster.
 
     Raises
     ------
@@ -227,6 +239,12 @@ def open_scan(
             wave=prepared.resources.wave,
             cluster=prepared.how.cluster,
             share_bytes=prepared.worker_share,
+            terms=ClusterTerms(
+                patience=ClusterPatience(prepared.how.cluster.wait_workers, prepared.how.cluster.scheduler_timeout),
+                needs=prepared.worker_needs,
+                check=check,
+                note=note,
+            ),
         )
         scheduler = stack.enter_context(opened)
         job: StagedJob | SharedJob

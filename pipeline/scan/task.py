@@ -16,9 +16,11 @@ from typing import Generic, TypeVar
 
 from pipeline import memory
 from pipeline.errors import TransientError
-from pipeline.scan.context import Attempted, BatchTooLargeError, ChunkContext, Step
+from pipeline.execute import Label
+from pipeline.scan.context import Attempted, BatchTooLargeError, ChunkContext, ProbingStep, Step
 from pipeline.scan.held import held
 from pipeline.scan.jobfile import JobFile, SharedJob, StagedJob
+from pipeline.sources import check_reached
 from pipeline.types.work import Outcome, Work
 from pipeline.units import escape
 
@@ -42,11 +44,14 @@ class ChunkTask(Generic[Payload]):
         Where the job file is.
     parameters : str
         The digest of the parameters of this pass; empty where it has none.
+    command : str
+        What the whole run does, for whoever watches a cluster: ``score``.
     """
 
     step: Step[Payload]
     job: StagedJob | SharedJob
     parameters: str = ""
+    command: str = "scan"
 
     def __call__(self, work: Work) -> Outcome[Payload]:
         """Carry out the step."""
@@ -67,6 +72,27 @@ class ChunkTask(Generic[Payload]):
             return f"chunk {work.chunk}: {shown}"
         unit = "row groups" if job.files[first.file][0].format == "parquet" else "bytes"
         return f"chunk {work.chunk}: {shown}, {unit} {first.start:,} to {first.stop - 1:,}"
+
+    def label_of(self, work: Work, /) -> Label:
+        """Return what a piece of work is called where a person watches a cluster."""
+        job = self.job.read()
+        file, _ = job.files[int(job.plan.slice_file[job.plan.offsets[work.chunk]])]
+        return Label(self.command, work.chunk, escape(file.path, 1000))
+
+    def probe(self, work: Work, /) -> None:
+        """Read both ends of the first file of a piece of work, and let the step try what it needs.
+
+        Raises
+        ------
+        ConfigurationError
+            The file is not there, or is another one.
+        LogitstreamError
+            The step cannot be carried out in this process.
+        """
+        job = self.job.read()
+        check_reached(*job.files[int(job.plan.slice_file[job.plan.offsets[work.chunk]])])
+        if isinstance(self.step, ProbingStep):
+            self.step.probe(job, work.chunk)
 
     def _in_memory(self, job: JobFile, work: Work, *, last: bool) -> Outcome[Payload]:
         """Carry out the step; if a batch proves too large, carry it out again with smaller ones."""

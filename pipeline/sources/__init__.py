@@ -9,6 +9,7 @@ from pipeline.sources.csv.source import CsvSource
 from pipeline.sources.discovery import Discovery, discover
 from pipeline.sources.parquet.footer import forget_footers
 from pipeline.sources.parquet.source import THREADED_ROWS, ParquetSource
+from pipeline.sources.reaching import check_reached
 from pipeline.sources.row_text import row_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "CsvSource",
     "Discovery",
     "ParquetSource",
+    "check_reached",
     "content_digest",
     "discover",
     "forget_footers",

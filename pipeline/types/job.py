@@ -114,6 +114,8 @@ class Job:
     fingerprint : {"ends", "full"}
         Whether the identity of an input holds a digest of all of its bytes.
     conduct : Conduct
+    command : str
+        What the run does, for whoever watches a cluster.
     """
 
     inputs: tuple[str, ...]
@@ -140,3 +142,4 @@ class Job:
     sample_rows: int | None = None
     fingerprint: Fingerprint = "ends"
     conduct: Conduct = Conduct()
+    command: str = "write"

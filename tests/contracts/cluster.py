@@ -26,10 +26,12 @@ class Cluster:
     scheduler: subprocess.Popen[bytes]
 
     @contextmanager
-    def worker(self, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(
+        self, *options: str, environment: Mapping[str, str] | None = None, memory: str = "0"
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker of one thread, under a nanny unless an option says otherwise."""
         arguments = ["worker", self.address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", *options]
-        with _dask([*arguments, "--memory-limit", "0"], self.folder, environment or {}) as process:
+        with _dask([*arguments, "--memory-limit", memory], self.folder, environment or {}) as process:
             yield process
 
 

@@ -22,7 +22,7 @@ from numpy._core import _multiarray_umath as umath
 import pipeline
 from jobs.cli import run as run_command
 from pipeline.errors import BadCellsError
-from pipeline.execute import cluster as cluster_module
+from pipeline.execute.cluster import opening
 from pipeline.types.report import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
@@ -377,7 +377,7 @@ def test_a_scheduler_beyond_this_machine_needs_insecure(
 def test_an_unreachable_scheduler(
     flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(opening, "CONNECT_SECONDS", 0.5)
     line = [
         "score",
         flights,

@@ -19,7 +19,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import ConfigurationError, UnavailableError
-from pipeline.execute import cluster as cluster_module
+from pipeline.execute.cluster import opening
 from tests.contracts.certificates import Certificates, greeting, make_certificates
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
@@ -90,7 +90,7 @@ def test_a_peer_without_a_certificate_or_with_that_of_another_authority_is_refus
 def test_a_run_with_certificates_of_another_authority_does_not_begin(
     encrypted: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(opening, "CONNECT_SECONDS", 2.0)
     strange = make_certificates(tmp_path)
     with pytest.raises(UnavailableError, match="no Dask scheduler answers"):
         score(tmp_path / "out", scheduler=encrypted.address, **strange.options)
@@ -175,6 +175,7 @@ def test_the_report_of_a_local_cluster_is_written_once_for_all_passes_of_a_fit(t
     more = ("--scheduler", "local:processes=1", "--dashboard", "--performance-report", page)
     code, said = ended(command(*words, "--output", tmp_path / "there.json", *more))
     assert code == 0, said
+    assert "Warning" not in said
     assert ended(command(*words, "--output", tmp_path / "here.json"))[0] == 0
     assert (tmp_path / "there.json").read_bytes() == (tmp_path / "here.json").read_bytes()
     text = page.read_text()

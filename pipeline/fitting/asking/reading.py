@@ -404,4 +404,5 @@ def _how(job: FitJob) -> HowToScan:
         cluster=means.cluster,
         retries=means.retries,
         bad_rows=job.data.max_bad.rows,
+        command="fit",
     )

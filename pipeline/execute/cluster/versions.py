@@ -6,16 +6,14 @@ dask, distributed and Python.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Generic, cast
+from typing import Any, cast
 
-from distributed import Client, get_worker
+from distributed import Client
 from distributed.versions import get_versions
 
 from pipeline.errors import ConfigurationError
-from pipeline.types.work import Item, Result
 
 PACKAGES = ("dask", "distributed", "logitstream", "numpy", "pyarrow")
 
@@ -46,21 +44,16 @@ async def check_versions(client: Client) -> None:
         raise _refusal(differing)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked(Generic[Item, Result]):
-    """A task that first checks whether the worker has the versions of the process that sent it.
+def check_own(address: str, theirs: Versions) -> None:
+    """Compare this process, the worker at an address, with the process that sent a task.
 
-    A worker may join a cluster at any time, also after :func:`check_versions`.
+    Raises
+    ------
+    ConfigurationError
+        Versions differ.
     """
-
-    task: Callable[[Item], Result]
-    versions: Versions
-
-    def __call__(self, item: Item) -> Result:
-        """Execute the task, or raise a ``ConfigurationError`` that names this worker."""
-        if versions() != self.versions:
-            raise _refusal([_difference(f"worker {get_worker().address}", versions(), self.versions)])
-        return self.task(item)
+    if versions() != theirs:
+        raise _refusal([_difference(f"worker {address}", versions(), theirs)])
 
 
 def _pick(answer: Mapping[str, Any]) -> Versions:

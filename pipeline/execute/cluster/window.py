@@ -1,0 +1,177 @@
+"""The tasks under way in a run.
+
+There are twice as many as the cluster has threads; where tasks are short, as many as the cluster does in
+a quarter of a second.
+Each future is released as soon as its result has arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Generic
+
+import distributed
+from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import NoWorkerError
+
+from pipeline.execute.cluster import faults
+from pipeline.execute.cluster.keys import Key
+from pipeline.execute.cluster.link import ClusterLink
+from pipeline.execute.cluster.loop import TICK
+from pipeline.execute.cluster.meeting import Met
+from pipeline.execute.deaths import name_of
+from pipeline.execute.labels import label_of
+from pipeline.types.work import Item, Result
+
+# Without a worker two tasks wait: the first one shows an adaptive cluster that workers are wanted.
+_LEAST = 2
+_AHEAD_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class DoneRate:
+    """How many tasks were done a second, counted anew each second."""
+
+    done: int = 0
+    since: float = field(default_factory=time.monotonic)
+    rate: float = 0.0
+
+    def count(self) -> None:
+        """Note that a task was done."""
+        self.done += 1
+        seconds = time.monotonic() - self.since
+        if seconds >= 1.0:
+            self.rate, self.done, self.since = self.done / seconds, 0, self.since + seconds
+
+
+@dataclass(slots=True)
+class TaskWindow(Generic[Item, Result]):
+    """The tasks under way. ``_send`` and what it starts run in the thread of the loop, everything else in the caller's.
+
+    Attributes
+    ----------
+    link : ClusterLink
+    task : Met
+    wave : int
+        The most tasks that may be under way.
+    """
+
+    link: ClusterLink
+    task: Met[Item, Result]
+    wave: int
+    under_way: set[Future[Result]] = field(default_factory=set)
+    sent: dict[Key, distributed.Future[Any]] = field(default_factory=dict)
+    waiting: set[asyncio.Future[None]] = field(default_factory=set)
+    ended: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
+    pace: DoneRate = field(default_factory=DoneRate)
+    opened: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Let :meth:`result` raise the loss of the scheduler."""
+        self.link.lost.add_done_callback(self.ended.put)
+
+    def fill(self, take: Callable[[int], Sequence[Item]]) -> bool:
+        """Send as many items as there is room for; return whether any is under way."""
+        size = min(self.wave, max(_LEAST, 2 * self.link.pulse.threads, int(_AHEAD_SECONDS * self.pace.rate)))
+        room = size - len(self.under_way)
+        # Many small messages would keep the scheduler busier than the tasks.
+        if room > 0 and (room >= size // 4 or not self.under_way):
+            self._take(take(room))
+        return bool(self.under_way)
+
+    def _take(self, items: Sequence[Item]) -> None:
+        pairs: list[tuple[Item, Future[Result]]] = [(item, Future()) for item in items]
+        for _, promise in pairs:
+            self.under_way.add(promise)
+            promise.add_done_callback(self.ended.put)
+        if pairs:
+            self.link.loop.call_soon_threadsafe(self._send, pairs)
+
+    def result(self) -> Result:
+        """Wait until a task has ended and return its result, or raise its error or what ends the run."""
+        while True:
+            try:
+                promise = self.ended.get(timeout=TICK)
+            except Empty:
+                self._wait_on()
+                continue
+            self.under_way.discard(promise)
+            result: Result = promise.result()
+            self.pace.count()
+            self.link.tell()
+            return result
+
+    def _wait_on(self) -> None:
+        """Raise what ends a run that cannot go on by itself."""
+        pulse, patience = self.link.pulse, self.link.terms.patience
+        if pulse.workers:
+            self.link.tell()
+            return
+        # Nothing that is under way can finish.
+        self.link.attend()
+        if time.monotonic() - max(pulse.seen, self.opened) > patience.wait_workers:
+            raise faults.no_workers(self.link.address, patience.wait_workers)
+
+    def abandon(self) -> None:
+        """Drop the tasks under way; after a successful run there are none."""
+        self.link.loop.call_soon_threadsafe(self._release_all)
+
+    def _release_all(self) -> None:
+        # Cancelling the coroutines that wait would cancel a transfer of results that the client shares between all of
+        # them, and every later one would wait for it.
+        for future in list(self.sent.values()):
+            future.release()
+
+    def _send(self, pairs: Sequence[tuple[Item, Future[Result]]]) -> None:
+        items = [item for item, _ in pairs]
+        try:
+            keys = [self.link.keys.key(label_of(self.task.task, item), self.link.run) for item in items]
+            futures = self.link.client.map(self.task, items, key=keys, pure=False, retries=0)
+        except BaseException as error:  # noqa: BLE001 - the caller waits for these promises
+            for _, promise in pairs:
+                promise.set_exception(error)
+            return
+        for (item, promise), key, future in zip(pairs, keys, futures, strict=True):
+            self.sent[key] = future
+            waiting = asyncio.ensure_future(self._deliver(item, key, promise))
+            # The loop alone would not keep it.
+            self.waiting.add(waiting)
+            waiting.add_done_callback(self.waiting.discard)
+
+    async def _deliver(self, item: Item, key: Key, promise: Future[Result]) -> None:
+        future = self.sent[key]
+        try:
+            with self._translated(item):
+                result = await future
+        except BaseException as error:  # noqa: BLE001 - the caller waits for this promise
+            promise.set_exception(error)
+        else:
+            promise.set_result(result)
+        finally:
+            del self.sent[key]
+            future.release()
+
+    @contextmanager
+    def _translated(self, item: Item) -> Iterator[None]:
+        """Turn errors of Dask into logitstream's; errors of the task pass unchanged."""
+        try:
+            yield
+        except KilledWorker as error:
+            memory = self.link.memory.get(error.last_worker.address, "")
+            raise faults.killed(name_of(self.task.task, item), error, memory) from error
+        except NoWorkerError as error:
+            raise faults.no_workers(self.link.address, error.timeout) from error
+        except (FutureCancelledError, CommClosedError) as error:
+            raise faults.lost(self.link.address) from error
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, ImportError):
+                raise
+            raise faults.unknown_module(error.__cause__) from error

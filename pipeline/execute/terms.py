@@ -1,0 +1,63 @@
+"""How a run uses a cluster: how long it waits, what its workers need, and what it asks and tells meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.schedulers import SCHEDULER_TIMEOUT, WAIT_WORKERS
+
+
+def _nothing() -> None:
+    """Do not end what waits."""
+
+
+def _unheard(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPatience:
+    """How long a run waits for a cluster, in seconds.
+
+    Attributes
+    ----------
+    wait_workers : float
+        How long there may be no worker while work waits.
+    silence : float
+        How long the scheduler may not answer.
+    """
+
+    wait_workers: float = WAIT_WORKERS
+    silence: float = SCHEDULER_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerNeeds:
+    """Memory of a worker, in bytes: before any row is read, and for each of its threads. Zeros need no memory."""
+
+    process_bytes: int = 0
+    thread_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTerms:
+    """How a run uses a cluster.
+
+    Attributes
+    ----------
+    patience : ClusterPatience
+    needs : WorkerNeeds
+    check : callable
+        Called, on the calling thread, whenever the run waits for the cluster; raises what ends the run.
+    note : callable
+        Told, on the calling thread, what a person should know about the cluster, in a sentence.
+    """
+
+    patience: ClusterPatience = ClusterPatience()
+    needs: WorkerNeeds = WorkerNeeds()
+    check: Callable[[], None] = field(default=_nothing, compare=False)
+    note: Callable[[str], None] = field(default=_unheard, compare=False)
+
+
+USUAL_TERMS = ClusterTerms()
