@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,3 +184,21 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
         path.write_text("no certificate\n")
     with pytest.raises(ConfigurationError, match="are not an authority, a certificate and its key"):
         chosen(scheduler="tls://127.0.0.1:1", **files)
+
+
+def test_options_of_another_type_say_what_to_write() -> None:
+    for options in ({"insecure": 1}, {"dashboard": "yes"}, {"cluster": 3}, {"adapt": (0, 3)}, {"tls_ca": True}):
+        (name,) = options
+        with pytest.raises(TypeError, match=rf"^{name} is the "):
+            chosen(**options)
+
+
+def test_dask_is_not_loaded_where_no_cluster_is_used() -> None:
+    code = (
+        "import sys; from pipeline.interface import score_job as j; j('a.csv', sys.argv[1], 'o'); print(*sys.modules)"
+    )
+    model = Path(__file__).resolve().parents[2] / "sample_data" / "delay_model.json"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+    line = [sys.executable, "-c", code, str(model)]
+    found = subprocess.run(line, capture_output=True, text=True, env=environment, check=True)
+    assert not {"dask", "distributed"} & set(found.stdout.split())

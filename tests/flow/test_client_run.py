@@ -144,3 +144,5 @@ def test_a_fit_runs_on_a_client(home: Home) -> None:
         for scheduler in ("sync", home.client)
     ]
     assert fitted[0].model.digest() == fitted[1].model.digest()
+    note = f"scheduler: {home.address}, of the Client or Cluster that was passed"
+    assert [note in report.notes for report in fitted] == [False, True]
