@@ -183,6 +183,13 @@ def test_the_report_of_a_local_cluster_is_written_once_for_all_passes_of_a_fit(t
     assert '<script src="http' not in text
 
 
+def test_a_local_cluster_adapts_from_no_worker_at_all(expected: dict[str, bytes | None], tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="the extra cluster is not installed")
+    code, said = ended(command(*JOB, "--output", tmp_path / "out", "--scheduler", "local", "--adapt", "0..1"))
+    assert code == 0, said
+    assert parts(tmp_path / "out") == expected
+
+
 def test_a_class_of_clusters_is_started_adapts_and_ends(expected: dict[str, bytes | None], tmp_path: Path) -> None:
     options = tmp_path / "options.toml"
     options.write_text('n_workers = 1\nthreads_per_worker = 1\nprocesses = false\ndashboard_address = "127.0.0.1:0"\n')
