@@ -85,7 +85,9 @@ class Reader:
         script = self.folder / ".venv" / "bin" / "logitstream"
         if not script.exists():
             script.parent.mkdir(parents=True, exist_ok=True)
-            script.write_text(f"#!{sys.executable}\nfrom jobs.logitstream import main\nmain()\n")
+            script.write_text(
+                f"#!{sys.executable}\nfrom jobs.logitstream import main\nif __name__ == '__main__':\n    main()\n"
+            )
             script.chmod(0o755)
         return script
 
@@ -129,12 +131,13 @@ class Reader:
 
     def start_clusters(self, page: Path) -> None:
         """Run the commands of a page that start clusters, each in a process of its own."""
+        with_extras = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
         for block in blocks(page):
             if block.name:
                 (self.folder / block.name).write_text(block.body, encoding="utf-8")
             if is_starting(block):
                 for line in block.commands:
-                    assert self.run(line).stderr.count("Traceback") == 0
+                    assert "Traceback" not in self.run(line, self.environment | {"PYTHONPATH": with_extras}).stderr
 
     def score_on_the_cluster(self, page: Path, number: int = 0) -> None:
         """Start the scheduler and the workers of a block of a page, on a free port, and run the command behind them."""
