@@ -157,7 +157,7 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan,
     most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
     costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
     scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
-    return job, scan, (*found.notes, *surveyed.notes)
+    return job, scan, (*found.notes, *surveyed.notes, *scan.how.notes)
 
 
 def _is_time(name: str, files: Sequence[FileFacts], csv: CsvOptions) -> bool:
