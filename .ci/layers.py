@@ -66,6 +66,7 @@ MEANS = (*BELOW, "registry", "kernels", "models", "sinks", "execute", "publish",
 BY_VALUE = "distributed.protocol.pickle"
 ENGINES = (
     *("pipeline.execute.local", "pipeline.execute.processes", "pipeline.execute.cluster.opening"),
+    "pipeline.execute.cluster.outlook",
     *("pipeline.execute.starting", "pipeline.execute.configured", "pipeline.execute.certificates"),
 )
 

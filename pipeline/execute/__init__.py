@@ -33,7 +33,9 @@ __all__ = [
     "check_scheduler",
     "choose_scheduler",
     "open_scheduler",
+    "patience_of",
     "running_cluster",
+    "scheduler_notes",
 ]
 
 LOCAL = ("sync", "threads")
@@ -163,6 +165,26 @@ def open_scheduler(
 
     check_access(name, cluster)
     return open_cluster(access_of(name, cluster), wave=wave, terms=terms)
+
+
+def scheduler_notes(name: str, cluster: ClusterWishes) -> tuple[str, ...]:
+    """Return what a plan says about a cluster that is running already; nothing of any other scheduler.
+
+    Raises
+    ------
+    ConfigurationError, UnavailableError
+        As :func:`open_scheduler`.
+    """
+    if not is_cluster(name) or cluster.start is not None:
+        return ()
+    from pipeline.execute.cluster.outlook import cluster_notes  # noqa: PLC0415 - loads distributed
+
+    return cluster_notes(access_of(name, cluster), ClusterTerms(patience_of(cluster)))
+
+
+def patience_of(cluster: ClusterWishes) -> ClusterPatience:
+    """Return how long a run waits for a cluster."""
+    return ClusterPatience(cluster.wait_workers, cluster.scheduler_timeout)
 
 
 def _unknown(name: str) -> UsageError:

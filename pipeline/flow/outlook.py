@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import disk
+from pipeline.execute import scheduler_notes
 from pipeline.flow.preparation import Preparation, check_free_space, prepare
 from pipeline.flow.sample import sampled
 from pipeline.publish import LOCAL, MANIFEST
@@ -17,7 +18,8 @@ from pipeline.units import escape, format_count
 def plan(job: Job) -> PlanSummary:
     """Return what a run would do, or raise what it would raise before work; nothing is written.
 
-    Footers, headers and the ends of files are read, but no rows, except those of a sample that the job asks for.
+    Footers, headers and the ends of files are read, but no rows, except those of a sample that the job asks for. A
+    cluster that is running already is asked for its workers.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def plan(job: Job) -> PlanSummary:
     done = min(chunks, LOCAL.chunks_done(Path(job.output), preparation.job_id)) if job.conduct.resume else 0
     check_free_space(preparation, done=done)
     sample = sampled(preparation)
-    notes = list(sample.notes)
+    notes = [*sample.notes, *scheduler_notes(job.scheduler, job.cluster)]
     if done:
         of = f"{format_count(done)} of {format_count(chunks)} chunks"
         notes.append(f"an earlier run finished {of}: the next run resumes there")

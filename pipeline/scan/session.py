@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pipeline.execute import USUAL_TERMS, ClusterPatience, ClusterTerms, open_scheduler, running_cluster
+from pipeline.execute import USUAL_TERMS, ClusterTerms, open_scheduler, patience_of, running_cluster
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -240,7 +240,7 @@ def open_scan(
             cluster=prepared.how.cluster,
             share_bytes=prepared.worker_share,
             terms=ClusterTerms(
-                patience=ClusterPatience(prepared.how.cluster.wait_workers, prepared.how.cluster.scheduler_timeout),
+                patience=patience_of(prepared.how.cluster),
                 needs=prepared.worker_needs,
                 check=check,
                 note=note,

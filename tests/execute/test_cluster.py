@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.errors import Abandoned, ConfigurationError, TemporaryError, UnavailableError
 from pipeline.execute import ClusterPatience, ClusterTerms, open_scheduler
-from pipeline.execute.cluster import opening, pulse
+from pipeline.execute.cluster import connecting, pulse
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Scheduler, Work
 from tests.contracts.cluster import ROOT, Cluster, start_cluster, start_scheduler, wait_for_workers
@@ -48,7 +48,7 @@ def slow(work: Work) -> Receipt:
 
 
 def long(work: Work) -> Receipt:
-    time.sleep(0.2)
+    time.sleep(0.6)
     return receipt(work.chunk)
 
 
@@ -77,7 +77,7 @@ def test_contract(cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads_if_they_take_long(cluster: Cluster) -> None:
-    supply = Supply.of(16)
+    supply = Supply.of(8)
     workers = set()
 
     def done(made: Receipt) -> None:
@@ -89,7 +89,7 @@ def test_tasks_run_on_every_worker_and_the_window_is_twice_their_threads_if_they
         scheduler.run(long, supply.take, done)
     assert len(workers) == 2
     assert supply.largest == 4
-    assert supply.delivered == dict.fromkeys(range(16), 1)
+    assert supply.delivered == dict.fromkeys(range(8), 1)
 
 
 def test_nothing_stays_on_the_scheduler_and_what_was_set_is_restored(cluster: Cluster) -> None:
@@ -181,7 +181,7 @@ def test_deaths(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: p
     with start_cluster(tmp_path, "--nanny", environment=one_death_allowed) as mortal:
         _a_worker_killed_in_mid_run_loses_no_receipt(mortal)
         _a_chunk_that_kills_every_worker_is_named(mortal)
-        monkeypatch.setattr(opening, "CLOSE_SECONDS", 0.3)  # a client without a scheduler takes two to close
+        monkeypatch.setattr(connecting, "CLOSE_SECONDS", 0.3)  # a client without a scheduler takes two to close
         _a_lost_scheduler_ends_the_run_at_once(mortal)
     assert not caplog.records
     assert not loop_threads()
@@ -236,7 +236,7 @@ def test_without_workers_a_run_does_not_begin_and_does_not_go_on(
 @pytest.mark.parametrize("listens", [True, False])
 def test_no_scheduler_at_the_address(listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """No server, or a server that never answers."""
-    monkeypatch.setattr(opening, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.3)
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
         if listens:

@@ -22,7 +22,7 @@ from numpy._core import _multiarray_umath as umath
 import pipeline
 from jobs.cli import run as run_command
 from pipeline.errors import BadCellsError
-from pipeline.execute.cluster import opening
+from pipeline.execute.cluster import connecting
 from pipeline.types.report import Event, Progressed
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
@@ -159,7 +159,7 @@ def listed(output: Path) -> list[int]:
     return [int(name.split("-")[1]) for name in names]
 
 
-def check_same(output: Path, local: Path) -> None:
+def check_same(output: Path, local: Path, scheduler: str = "sync") -> None:
     """Only what was observed differs from a local run, and nothing is left of its staging."""
     names = {path.name for path in local.iterdir()}
     assert {path.name for path in output.iterdir()} == names
@@ -167,7 +167,7 @@ def check_same(output: Path, local: Path) -> None:
         assert (output / name).read_bytes() == (local / name).read_bytes(), name
     ours, theirs = (json.loads((folder / "_manifest.json").read_text()) for folder in (output, local))
     assert ours.pop("observed")["scheduler"].startswith("tcp://")
-    assert theirs.pop("observed")["scheduler"] == "sync"
+    assert theirs.pop("observed")["scheduler"] == scheduler
     assert ours == theirs
     assert listed(output) == list(range(len(names) - 2))
     assert not list((home_of(output) / "jobs").iterdir())
@@ -377,7 +377,7 @@ def test_a_scheduler_beyond_this_machine_needs_insecure(
 def test_an_unreachable_scheduler(
     flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.5)
     line = [
         "score",
         flights,

@@ -1,6 +1,8 @@
 """Tasks on a Dask cluster that is running already.
 
-opening      connects, and yields the scheduler
+opening      opens a scheduler on a cluster
+connecting   connects, compares versions, and ends the connection
+outlook      what a plan says about a cluster
 scheduler    the scheduler: what it shares with the workers, and its runs
 window       the tasks under way in a run
 keys         what tasks are called on the scheduler

@@ -1,109 +1,23 @@
-"""Connects to a scheduler, and ends the connection."""
+"""Opens a scheduler on a cluster."""
 
 from __future__ import annotations
 
-import asyncio
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, cast
+from contextlib import contextmanager
 
-from distributed import Client
-from distributed.versions import VersionMismatchWarning
-
-from pipeline.errors import Abandoned
 from pipeline.execute.access import ClusterAccess
-from pipeline.execute.cluster import faults
-from pipeline.execute.cluster.link import ClusterLink
-from pipeline.execute.cluster.loop import answer, event_loop
-from pipeline.execute.cluster.pulse import Pulse
-from pipeline.execute.cluster.quiet import quiet
-from pipeline.execute.cluster.restarts import Restarts
+from pipeline.execute.cluster.connecting import open_link
 from pipeline.execute.cluster.scheduler import ClusterScheduler
-from pipeline.execute.cluster.versions import check_versions
 from pipeline.execute.terms import ClusterTerms
 from pipeline.types.work import Scheduler
-
-CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 5.0
-MOMENT_SECONDS = 0.3
-# A worker that does not say its versions by then says them with its first task.
-VERSIONS_SECONDS = 5.0
 
 
 @contextmanager
 def open_cluster(access: ClusterAccess, *, wave: int, terms: ClusterTerms) -> Iterator[Scheduler]:
     """Connect to a scheduler and yield it; the connection ends with the block.
 
-    There need not be a worker yet: the first task that is submitted lets an adaptive cluster start one.
-
-    Raises
-    ------
-    ConfigurationError
-        The scheduler or a worker has other versions than this process.
-    UnavailableError
-        The scheduler does not answer within 10 seconds.
+    There need not be a worker yet: the first task that is submitted lets an adaptive cluster start one. Raises as
+    :func:`open_link` does.
     """
-    with quiet(), event_loop() as loop, _linked(access, loop, terms) as link:
+    with open_link(access, terms) as link:
         yield ClusterScheduler(link, wave)
-
-
-@contextmanager
-def _linked(access: ClusterAccess, loop: asyncio.AbstractEventLoop, terms: ClusterTerms) -> Iterator[ClusterLink]:
-    client = answer(loop, _connect(access), terms.check)
-    patience = CLOSE_SECONDS
-    try:
-        pulse = Pulse(access.address, terms.patience.silence)
-        answer(loop, pulse.ask(client), terms.check)
-        lost = asyncio.run_coroutine_threadsafe(pulse.beat(client), loop)
-        try:
-            link = ClusterLink(access.address, client, loop, terms, pulse, lost)
-            link.ask(_met(link))
-            yield link
-        finally:
-            lost.cancel()
-    except Abandoned:
-        patience = MOMENT_SECONDS
-        raise
-    finally:
-        answer(loop, _close(client, patience), _go_on)
-
-
-async def _met(link: ClusterLink) -> None:
-    """Compare versions with the scheduler, and with the workers that there are."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(VERSIONS_SECONDS):
-            await check_versions(link.client)
-    Restarts(link).listen()
-
-
-async def _connect(access: ClusterAccess) -> Client:
-    with warnings.catch_warnings():
-        # check_versions raises this as an error, with a remedy.
-        warnings.simplefilter("ignore", VersionMismatchWarning)
-        client = Client(
-            access.address,
-            asynchronous=True,
-            timeout=CONNECT_SECONDS,
-            set_as_default=False,
-            name="logitstream",
-            security=access.security,
-        )
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client
-        except (OSError, ImportError) as error:
-            await _close(client, CLOSE_SECONDS)
-            raise faults.no_scheduler(access.address, CONNECT_SECONDS) from error
-    return client
-
-
-async def _close(client: Client, seconds: float) -> None:
-    # What is not closed in time ends with the event loop.
-    with suppress(OSError):
-        async with asyncio.timeout(seconds):
-            await cast("Any", client).close()
-
-
-def _go_on() -> None:
-    """Do not end what waits."""

@@ -1,7 +1,7 @@
 """The tasks under way in a run.
 
 There are twice as many as the cluster has threads; where tasks are short, as many as the cluster does in
-a quarter of a second.
+a second.
 Each future is released as soon as its result has arrived.
 """
 
@@ -33,7 +33,7 @@ from pipeline.types.work import Item, Result
 
 # Without a worker two tasks wait: the first one shows an adaptive cluster that workers are wanted.
 _LEAST = 2
-_AHEAD_SECONDS = 0.25
+_AHEAD_SECONDS = 1.0
 
 
 @dataclass(slots=True)
