@@ -19,7 +19,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import ConfigurationError, UnavailableError
-from pipeline.execute.cluster import opening
+from pipeline.execute.cluster import connecting
 from tests.contracts.certificates import Certificates, greeting, make_certificates
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
@@ -90,7 +90,7 @@ def test_a_peer_without_a_certificate_or_with_that_of_another_authority_is_refus
 def test_a_run_with_certificates_of_another_authority_does_not_begin(
     encrypted: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 2.0)
     strange = make_certificates(tmp_path)
     with pytest.raises(UnavailableError, match="no Dask scheduler answers"):
         score(tmp_path / "out", scheduler=encrypted.address, **strange.options)
