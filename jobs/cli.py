@@ -19,6 +19,7 @@ from typing import NoReturn
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from jobs.hiding import hide_others
 from jobs.options.help import HelpfulGroup
 from jobs.show import console, document
 from jobs.stopping import Terminated, described, exit_code, handle, how_to_go_on
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _start_and_end_quickly()
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] != ["bench"] and words[:2] != ["model", "import"]:
-        sys.meta_path.insert(0, _WithoutOthers)
+        hide_others()
     instruction = os.environ.get(COMPLETION)
     sys.exit(_complete(instruction) if instruction else run(words))
 
@@ -156,18 +157,6 @@ def _start_and_end_quickly() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     atexit.register(gc.freeze)
-
-
-class _WithoutOthers:
-    """Hides pandas and scipy, which Arrow and Dask import wherever they are installed.
-
-    Only ``bench`` and ``model import`` use them; every other command would pay 0.3 s and 50 MB for them.
-    """
-
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name in {"pandas", "scipy"}:
-            raise ModuleNotFoundError(f"logitstream does not use {name}", name=name)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -62,6 +62,11 @@ def is_cluster(block: Block) -> bool:
     return block.kind == "sh" and "dask scheduler" in block.body
 
 
+def is_starting(block: Block) -> bool:
+    """Return whether the commands of a block start clusters themselves: what these leave ends with a process."""
+    return block.kind == "sh" and re.search(r"--scheduler local|--cluster\b", block.body) is not None
+
+
 @dataclass
 class Reader:
     """Somebody who follows a page in a folder, with the commands of this Python on the path."""
@@ -80,7 +85,9 @@ class Reader:
         script = self.folder / ".venv" / "bin" / "logitstream"
         if not script.exists():
             script.parent.mkdir(parents=True, exist_ok=True)
-            script.write_text(f"#!{sys.executable}\nfrom jobs.logitstream import main\nmain()\n")
+            script.write_text(
+                f"#!{sys.executable}\nfrom jobs.logitstream import main\nif __name__ == '__main__':\n    main()\n"
+            )
             script.chmod(0o755)
         return script
 
@@ -89,7 +96,7 @@ class Reader:
         for block in blocks(page):
             if block.name:
                 (self.folder / block.name).write_text(block.body, encoding="utf-8")
-            if block.kind == "sh" and not is_installing(block) and not is_cluster(block):
+            if block.kind == "sh" and not (is_installing(block) or is_cluster(block) or is_starting(block)):
                 for line in block.commands:
                     (command or self.run_here)(line)
             elif block.kind == "python":
@@ -122,9 +129,19 @@ class Reader:
         result = self.run(command, _BARE | dict(setting.split("=", 1) for setting in settings))
         assert result.stdout == result.stderr == ""
 
-    def score_on_the_cluster(self, page: Path) -> None:
-        """Start the scheduler and the workers of a page, on a port that is free, and run the command behind them."""
-        (found,) = (block for block in blocks(page) if is_cluster(block))
+    def start_clusters(self, page: Path) -> None:
+        """Run the commands of a page that start clusters, each in a process of its own."""
+        with_extras = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+        for block in blocks(page):
+            if block.name:
+                (self.folder / block.name).write_text(block.body, encoding="utf-8")
+            if is_starting(block):
+                for line in block.commands:
+                    assert "Traceback" not in self.run(line, self.environment | {"PYTHONPATH": with_extras}).stderr
+
+    def score_on_the_cluster(self, page: Path, number: int = 0) -> None:
+        """Start the scheduler and the workers of a block of a page, on a free port, and run the command behind them."""
+        found = [block for block in blocks(page) if is_cluster(block)][number]
         port = _free_port()
         scheduler, worker, score = (line.replace("8786", str(port)) for line in found.commands)
         with self._started(f"{scheduler} --no-dashboard"), self._started(f"{worker} --no-dashboard"):

@@ -37,6 +37,7 @@ from pipeline.errors import LogitstreamError
 from pipeline.kernels import LINKS
 from pipeline.registry import FUNCTIONS
 from tests import functions_table
+from tests.contracts.certificates import make_certificates
 from tests.conversion import stored_statsmodels, stored_vw
 from tests.models.network import networks
 from tests.pages import EVERY, GUIDE, PAGES, ROOT, Reader, blocks, reader_in
@@ -376,6 +377,23 @@ def test_every_other_page_runs(reader: Reader, topic: str) -> None:
 def test_the_cluster_of_its_page_scores(tmp_path: Path) -> None:
     reader_in(tmp_path).score_on_the_cluster(PAGES["cluster"])
     assert (tmp_path / "cluster_scores" / "_manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_the_cluster_with_certificates_of_its_page_scores(tmp_path: Path) -> None:
+    reader = reader_in(tmp_path)
+    make_certificates(tmp_path)
+    reader.score_on_the_cluster(PAGES["cluster"], 1)
+    assert (tmp_path / "encrypted_scores" / "_manifest.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(find_spec, ("bokeh", "cryptography"))), reason="the extra cluster is not installed")
+def test_the_clusters_that_runs_of_the_page_start_score(tmp_path: Path) -> None:
+    reader_in(tmp_path).start_clusters(PAGES["cluster"])
+    outputs = [tmp_path / name / "_manifest.json" for name in ("local_scores", "class_scores")]
+    assert all(output.exists() for output in outputs)
+    assert (tmp_path / "report.html").exists()
 
 
 def test_there_is_a_page_for_each_topic_and_its_title_is_a_question() -> None:

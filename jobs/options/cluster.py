@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import click
+
+from jobs.hiding import show_others
 from jobs.options import completion, values
 from jobs.options.command import CLUSTER as SECTION
 from jobs.options.command import Decorator, option
@@ -10,10 +15,16 @@ from pipeline.options import meaning
 _EXTRA = "Needs the extra cluster: pip install 'logitstream[cluster]'."
 
 
-def _file(flag: str, name: str, metavar: str = "FILE.pem", extra: str = "") -> Decorator:
-    return option(
-        flag, section=SECTION, type=values.PATH, is_path=True, metavar=metavar, help=f"{meaning(name)}{extra}"
-    )
+def _drawn(_: click.Context, __: click.Parameter, value: Any) -> Any:
+    """Let what is used of clusters import what it needs: bokeh needs pandas if it is there."""
+    if value:
+        show_others()
+    return value
+
+
+def _file(flag: str, name: str, metavar: str = "FILE.pem", extra: str = "", **more: Any) -> Decorator:
+    help_ = f"{meaning(name)}{extra}"
+    return option(flag, section=SECTION, type=values.PATH, is_path=True, metavar=metavar, help=help_, **more)
 
 
 insecure = option("--insecure", section=SECTION, is_flag=True, help=meaning("insecure"))
@@ -24,6 +35,7 @@ cluster = option(
     "--cluster",
     section=SECTION,
     type=values.CLUSTER_CLASS,
+    callback=_drawn,
     shell_complete=completion.words("distributed:LocalCluster", "dask_jobqueue:SLURMCluster"),
     metavar="CLASS",
     help=meaning("cluster"),
@@ -37,8 +49,10 @@ adapt = option(
     metavar="MIN..MAX",
     help=meaning("adapt"),
 )
-dashboard = option("--dashboard", section=SECTION, is_flag=True, help=f"{meaning('dashboard')} {_EXTRA}")
-performance_report = _file("--performance-report", "performance_report", "FILE.html", f" {_EXTRA}")
+dashboard = option(
+    "--dashboard", section=SECTION, is_flag=True, callback=_drawn, help=f"{meaning('dashboard')} {_EXTRA}"
+)
+performance_report = _file("--performance-report", "performance_report", "FILE.html", f" {_EXTRA}", callback=_drawn)
 
 wait_workers = option(
     "--wait-workers", section=SECTION, type=values.DURATION, metavar="TIME", help=meaning("wait_workers")

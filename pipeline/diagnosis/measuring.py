@@ -150,7 +150,7 @@ def prepare_gradients(wishes: GradientWishes, layers: GradientLayers) -> tuple[P
     surveyed = survey.compared(partial(_unfit, wishes), wishes.absent)
     plan = make_plan(files, chunk_size=wishes.chunk_size, limit=wishes.limit)
     scan = prepare_scan(files, surveyed.needs, plan, wishes.csv, _costs(wishes, layers), wishes.how)
-    return scan, (*found.notes, *surveyed.notes)
+    return scan, (*found.notes, *surveyed.notes, *scan.how.notes)
 
 
 def _unfit(wishes: GradientWishes, fields: Sequence[pa.Field]) -> list[str]:

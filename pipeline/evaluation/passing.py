@@ -166,7 +166,7 @@ def prepare_evaluation(job: EvaluationJob) -> tuple[EvaluationJob, PreparedScan,
     costs = _costs(job, rows if most is None else most, rows, waiting=_WAITING if most is None else 1)
     scan = prepare_scan(files, surveyed.needs, plan, job.csv, costs, job.how)
     job = replace(job, names=NamesBudget(_least_room(job.terms), _process_bytes(scan)))
-    return job, scan, (*found.notes, *surveyed.notes)
+    return job, scan, (*found.notes, *surveyed.notes, *scan.how.notes)
 
 
 def _process_bytes(scan: PreparedScan) -> int:

@@ -17,7 +17,7 @@ from pipeline.errors import UsageError
 from pipeline.execute.choosing import find_scheduler
 from pipeline.execute.deaths import Named
 from pipeline.execute.labels import Label
-from pipeline.execute.securing import access_of, check_access, check_extra
+from pipeline.execute.securing import access_of, check_access, check_extra, check_folder
 from pipeline.execute.terms import USUAL_TERMS, ClusterPatience, ClusterTerms, WorkerNeeds
 from pipeline.schedulers import ClusterWishes, is_cluster, kind_of
 from pipeline.types.work import Scheduler
@@ -65,12 +65,15 @@ def check_scheduler(name: str, *, cluster: ClusterWishes = _NO_WISHES) -> None:
     Raises
     ------
     UsageError, ConfigurationError, UnavailableError
-        As :func:`open_scheduler`.
+        As :func:`open_scheduler`; or a package of the extra ``cluster`` is not installed.
+    OutputError
+        The folder of the performance report does not exist.
     """
     if not is_cluster(name):
         return
     if cluster.performance_report is not None:
         check_extra("bokeh", "--performance-report")
+        check_folder(cluster.performance_report)
     if cluster.start is not None:
         if not cluster.start.maker:
             check_extra("cryptography", "--scheduler local")

@@ -34,6 +34,12 @@ from pipeline.units import escape, parse_seconds, quoted
 
 _VARIABLE = "DASK_SCHEDULER_ADDRESS"
 _TLS = ("tls_ca", "tls_cert", "tls_key")
+_YES_OR_NO = ("insecure", "dashboard")
+_PATH = (str, os.PathLike)
+_TEXTS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("cluster", "adapt"), str),
+    **dict.fromkeys((*_TLS, "cluster_options", "performance_report"), _PATH),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ def find_scheduler(asked: Mapping[str, Any]) -> tuple[str, ClusterWishes]:
     UnavailableError, ConfigurationError
         The scheduler file is not there, or has no address.
     """
+    _check_types(asked)
     found = _asked_for(asked["scheduler"]) if asked["cluster"] is None else _of_class(asked)
     found = found or _found()
     if found.start is None and is_cluster(found.name):
@@ -74,13 +81,26 @@ def find_scheduler(asked: Mapping[str, Any]) -> tuple[str, ClusterWishes]:
         security=found.security,
         tls=_tls_of(asked),
         start=_start_of(found, asked),
-        performance_report=asked["performance_report"],
+        performance_report=_path_of(asked["performance_report"]),
         wait_workers=_seconds_of(asked["wait_workers"], WAIT_WORKERS),
         scheduler_timeout=_seconds_of(asked["scheduler_timeout"], SCHEDULER_TIMEOUT),
     )
     _check_effect(found.name, wishes)
     _check_patience(found.name, asked)
     return found.name, wishes
+
+
+def _check_types(asked: Mapping[str, Any]) -> None:
+    for name in _YES_OR_NO:
+        if not isinstance(asked[name], bool):
+            raise TypeError(f"{name} is {_shown(asked[name])}; write True or False")
+    for name, kinds in _TEXTS.items():
+        if asked[name] is not None and not isinstance(asked[name], kinds):
+            raise TypeError(f"{name} is {_shown(asked[name])}; write a text")
+
+
+def _shown(value: object) -> str:
+    return f"the {type(value).__name__} {escape(repr(value))}"
 
 
 def _asked_for(scheduler: object) -> _Chosen | None:
@@ -136,8 +156,7 @@ def _of_object(given: Any, by: ChosenBy) -> _Chosen:
     address = getattr(given.scheduler, "address", None) if is_client else getattr(given, "scheduler_address", None)
     if not is_client and not isinstance(address, str):
         raise TypeError(
-            f'scheduler is the {type(given).__name__} {escape(repr(given))}; write scheduler="threads", or pass a'
-            " distributed.Client or a Cluster"
+            f'scheduler is {_shown(given)}; write scheduler="threads", or pass a distributed.Client or a Cluster'
         )
     status = str(getattr(given.status, "name", given.status))
     if not isinstance(address, str) or "://" not in address or status not in {"running", "connecting"}:
@@ -153,7 +172,7 @@ def _of_class(asked: Mapping[str, Any]) -> _Chosen:
     if asked["scheduler"] is not None:
         raise UsageError("--cluster starts a cluster, and --scheduler names another one", "leave one of them out")
     parse_maker(maker)
-    return _Chosen(maker, "option", StartedCluster(maker=maker, options=asked["cluster_options"]))
+    return _Chosen(maker, "option", StartedCluster(maker=maker, options=_path_of(asked["cluster_options"])))
 
 
 def _start_of(found: _Chosen, asked: Mapping[str, Any]) -> StartedCluster | None:
@@ -174,7 +193,7 @@ def _start_of(found: _Chosen, asked: Mapping[str, Any]) -> StartedCluster | None
 
 
 def _tls_of(asked: Mapping[str, Any]) -> TlsFiles | None:
-    given = [None if asked[name] is None else os.fspath(asked[name]) for name in _TLS]
+    given = [_path_of(asked[name]) for name in _TLS]
     if not any(given):
         return None
     for name, path in zip(_TLS, given, strict=True):
@@ -184,6 +203,10 @@ def _tls_of(asked: Mapping[str, Any]) -> TlsFiles | None:
                 "a connection needs all three: --tls-ca, --tls-cert and --tls-key",
             )
     return TlsFiles(*map(str, given))
+
+
+def _path_of(given: str | os.PathLike[str] | None) -> str | None:
+    return None if given is None else os.fspath(given)
 
 
 def _check_effect(name: str, wishes: ClusterWishes) -> None:

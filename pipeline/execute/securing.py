@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import ssl
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, OutputError
 from pipeline.execute.access import ClusterAccess
 from pipeline.execute.address import check_address
 from pipeline.execute.settings import setting
@@ -62,6 +63,18 @@ def check_extra(package: str, what: str) -> None:
     """
     if find_spec(package) is None:
         raise ConfigurationError(f"{what} needs the package {package}, which is not installed", _EXTRA)
+
+
+def check_folder(path: str) -> None:
+    """Refuse a file whose folder does not exist.
+
+    Raises
+    ------
+    OutputError
+        Naming the file.
+    """
+    if not Path(path).absolute().parent.is_dir():
+        raise OutputError(f"{quoted(path)}: its folder does not exist", "make the folder first")
 
 
 def _check_certificates(address: str, cluster: ClusterWishes) -> None:

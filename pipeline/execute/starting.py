@@ -145,7 +145,7 @@ def _made(maker: Any, **arguments: Any) -> Any:
     except Exception as error:
         raise UnavailableError(
             f"the cluster does not start: {escape(f'{type(error).__name__}: {error}', 300)}",
-            'if a script starts it, its work has to stand below if __name__ == "__main__":',
+            'see its log, or correct its options; a script starts it below if __name__ == "__main__":',
         ) from error
 
 

@@ -36,7 +36,7 @@ from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.kernels.blas import one_thread
 from pipeline.logs import logged
 from pipeline.models import write_new_file
-from pipeline.scan import open_scan
+from pipeline.scan import on_one_cluster, open_scan
 from pipeline.types.report import Noted
 
 __all__ = ["plan", "run"]
@@ -82,17 +82,22 @@ class FitRun:
                     self.teller.note(f"resuming after pass {done} of the interrupted fit")
                 else:
                     check_output(self.job)
-                learnt, sample = self._learnt(prepared, state, holding)
-                check_classes(prepared.job, learnt)
-                design, notes = design_of(prepared.job, learnt)
-                self.teller.note(*notes)
-                if self.job.solve.effects:
-                    design = replace(design, extra=effect_numbers(design))
-                rows = sources_of(prepared, learnt)
-                start = start_of(prepared, design, rows, sample)
-                with self._passes(prepared, design, rows, holding) as passes:
-                    fitted = Finder(prepared.job, learnt, passes, state, self.teller).found(start)
-                return self._made(prepared, learnt, design, fitted, sample)
+                with on_one_cluster(prepared.scan) as scan:
+                    return self._passed(replace(prepared, scan=scan), state, holding)
+
+    def _passed(self, prepared: PreparedFit, state: FitState, holding: Holding) -> FitReport:
+        """Carry out the passes."""
+        learnt, sample = self._learnt(prepared, state, holding)
+        check_classes(prepared.job, learnt)
+        design, notes = design_of(prepared.job, learnt)
+        self.teller.note(*notes)
+        if self.job.solve.effects:
+            design = replace(design, extra=effect_numbers(design))
+        rows = sources_of(prepared, learnt)
+        start = start_of(prepared, design, rows, sample)
+        with self._passes(prepared, design, rows, holding) as passes:
+            fitted = Finder(prepared.job, learnt, passes, state, self.teller).found(start)
+        return self._made(prepared, learnt, design, fitted, sample)
 
     def _holding(self, prepared: PreparedFit, expected: FitMemory) -> AbstractContextManager[Holding]:
         """Return what holds decoded columns between passes."""

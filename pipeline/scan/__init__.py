@@ -38,7 +38,7 @@ from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
 from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs, within
 from pipeline.scan.progress import SliceBytes, further
-from pipeline.scan.session import CHUNKS_AHEAD, Scan, forget, open_scan, settings_bytes
+from pipeline.scan.session import CHUNKS_AHEAD, Scan, forget, on_one_cluster, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
 from pipeline.scan.survey import Survey, Surveyed
@@ -92,6 +92,7 @@ __all__ = [
     "gather_facts",
     "lacking_texts",
     "missing_and_nan",
+    "on_one_cluster",
     "open_scan",
     "order",
     "packed",

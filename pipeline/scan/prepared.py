@@ -18,11 +18,11 @@ from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_wid
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import JobFile, Needs
 from pipeline.scan.shapes import ColumnNumbers, shape_of
-from pipeline.schedulers import ClusterWishes
+from pipeline.schedulers import CHOSEN_BY, ClusterWishes
 from pipeline.sources import THREADED_ROWS
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers
 from pipeline.types.report import FileSummary, Resources
-from pipeline.units import parse_bytes
+from pipeline.units import escape, parse_bytes
 
 _CLUSTER_WAVE = 1_024
 _NO_WISHES = ClusterWishes()
@@ -59,6 +59,12 @@ class HowToScan:
     retries: int = 3
     bad_rows: int | None = None
     command: str = "scan"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For a person: which rule chose the scheduler, unless it was named or is the default."""
+        by = self.cluster.chosen_by
+        return () if by in {"option", "default"} else (f"scheduler: {escape(self.scheduler)}, {CHOSEN_BY[by]}",)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pipeline.execute import USUAL_TERMS, ClusterTerms, open_scheduler, patience_of, running_cluster
@@ -183,6 +183,23 @@ class Scan:
 
 
 @contextmanager
+def on_one_cluster(prepared: PreparedScan) -> Iterator[PreparedScan]:
+    """Start the cluster that a scan wants to start; yield the scan, which then uses it, and so may scans made of it.
+
+    Any other scheduler is used as before.
+
+    Raises
+    ------
+    ConfigurationError, UnavailableError
+        As :func:`pipeline.execute.running_cluster`.
+    """
+    how, workers = prepared.how, prepared.resources.workers
+    with running_cluster(how.scheduler, how.cluster, workers=workers) as (name, cluster):
+        same = cluster is how.cluster
+        yield prepared if same else replace(prepared, how=replace(how, scheduler=name, cluster=cluster))
+
+
+@contextmanager
 def open_scan(
     prepared: PreparedScan,
     settings: Mapping[str, Any] | None = None,
@@ -210,21 +227,20 @@ def open_scan(
     UsageError, ConfigurationError, UnavailableError
         As :func:`pipeline.execute.open_scheduler`.
     """
-    how, resources = prepared.how, prepared.resources
     with ExitStack() as stack:
         stack.enter_context(_remembering)
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
-        name, cluster = stack.enter_context(running_cluster(how.scheduler, how.cluster, workers=resources.workers))
+        prepared = stack.enter_context(on_one_cluster(prepared))
         opened = open_scheduler(
-            name,
-            workers=resources.workers,
-            wave=resources.wave,
-            cluster=cluster,
+            prepared.how.scheduler,
+            workers=prepared.resources.workers,
+            wave=prepared.resources.wave,
+            cluster=prepared.how.cluster,
             share_bytes=prepared.worker_share,
             terms=ClusterTerms(
-                patience=patience_of(cluster),
+                patience=patience_of(prepared.how.cluster),
                 needs=prepared.worker_needs,
                 check=check,
                 note=note,

@@ -79,7 +79,7 @@ def start_cluster(
 
 def wait_for_workers(cluster: Cluster, workers: int) -> None:
     """Read it in the logs: a client would cost two seconds of imports."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while sum("Registered to:" in log.read_text() for log in cluster.folder.glob("worker-*.log")) < workers:
         assert time.monotonic() < deadline, "the workers do not start"
         time.sleep(0.05)

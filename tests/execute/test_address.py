@@ -50,6 +50,10 @@ def test_other_forms_are_usage_errors(address: str, insecure: bool) -> None:
         check_address(address, insecure=insecure)
 
 
+def test_an_encrypted_connection_may_go_beyond_this_machine() -> None:
+    check_address("tls://10.0.0.7:8786", insecure=False)
+
+
 def test_a_host_that_does_not_exist() -> None:
     with pytest.raises(UnavailableError, match=r"no host 'nowhere\.invalid'"):
         check_address("tcp://nowhere.invalid:8786", insecure=False)

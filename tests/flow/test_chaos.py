@@ -25,19 +25,17 @@ from tests.flow import slowness
 from tests.flow.test_cluster_run import check_same
 from tests.seeds import seeds
 
-WORKERS, CHUNKS = 3, 60
-# Otherwise a worker would load them with its first task, and be deaf meanwhile.
-PRELOADED = ("--preload", "pipeline.flow.write", "--preload", "tests.flow.slowness")
+WORKERS, CHUNKS = 2, 40
 # Each death of a worker counts against every chunk that it was handed.
 SETTINGS = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, list[subprocess.Popen[bytes]]]]:
     """A scheduler, and nannies that start their workers again."""
     with ExitStack() as stack:
         running = stack.enter_context(start_scheduler(tmp_path_factory.mktemp("cluster"), SETTINGS))
-        nannies = [stack.enter_context(running.worker("--nanny", *PRELOADED)) for _ in range(WORKERS)]
+        nannies = [stack.enter_context(running.worker("--nanny")) for _ in range(WORKERS)]
         wait_for_workers(running, WORKERS)
         yield running, nannies
 
@@ -57,7 +55,7 @@ class Killer:
         before = 0
         while not self.over.wait(self.draw.uniform(0.3, 3)):
             workers = self.workers()
-            if workers and self.done >= before + 8:
+            if workers and self.done >= before + 12:
                 before = self.done
                 self.killed.append(self.draw.choice(workers))
                 os.kill(self.killed[-1], signal.SIGKILL)

@@ -97,7 +97,7 @@ def prepare_calibration(wishes: CalibrationWishes) -> PreparedCalibration:
     step = CalibrationStep(wishes.target, wishes.missing_target, _divider(wishes, holdout, columns))
     plan = make_plan(files, chunk_size=wishes.chunk_size, limit=wishes.limit)
     scan = prepare_scan(files, surveyed.needs, plan, wishes.csv, _costs(wishes, files, plan), wishes.how)
-    return PreparedCalibration(wishes, scan, step, (*found.notes, *surveyed.notes))
+    return PreparedCalibration(wishes, scan, step, (*found.notes, *surveyed.notes, *scan.how.notes))
 
 
 def _needs(wishes: CalibrationWishes) -> list[Need]:

@@ -174,7 +174,7 @@ def prepare_fit(job: FitJob) -> PreparedFit:
         wanted=wanted,
         medians=medians,
         lacking=surveyed.lacking,
-        notes=(*found.notes, *said, *surveyed.notes),
+        notes=(*found.notes, *said, *surveyed.notes, *scan.how.notes),
     )
 
 

@@ -41,7 +41,7 @@ from pipeline.logs import logged
 from pipeline.models.network.model import NetworkModel, weights_beside
 from pipeline.models.network.weights import weights_file
 from pipeline.models.store import write_new_files
-from pipeline.scan import open_scan
+from pipeline.scan import on_one_cluster, open_scan
 from pipeline.types.report import Noted
 from pipeline.units import escape
 
@@ -143,7 +143,8 @@ class NetworkRun:
             ):
                 if not state.resumed:
                     check_outputs(self.job)
-                return self._learnt(prepared, state, holding)
+                with on_one_cluster(prepared.scan) as scan:
+                    return self._learnt(replace(prepared, scan=scan), state, holding)
 
     def _holding(self, prepared: PreparedFit, expected: FitMemory) -> AbstractContextManager[Holding]:
         levels = [name for name, role in prepared.columns if role == "categorical"]

@@ -59,7 +59,7 @@ CLOSED_LIST = {
     "How": ["--chunk-size", "--workers", "--memory", "--scheduler", "--precision",
             "--retries", "--no-resume", "--no-reuse", "--if-running", "--deadline", "--grace"],
     "Cluster": ["--insecure", "--tls-ca", "--tls-cert", "--tls-key", "--cluster", "--cluster-options", "--adapt",
-                "--dashboard", "--performance-report"],
+                "--dashboard", "--performance-report", "--wait-workers", "--scheduler-timeout"],
     "Output": ["--output", "--format", "--compression", "--if-exists", "--allow-empty", "--keep-versions",
                "--durability", "--html"],
     "Talk": ["--config", "--dry-run", "--json", "--verbose", "--progress", "--quiet"],
