@@ -44,11 +44,11 @@ def test_each_row_of_a_column_has_its_loss_to_the_last_digits_and_is_clipped_as_
     judged = ColumnScorer("p", 0, precision).judged(rows, np.array([1, 0]))
     least = Fraction(float(np.finfo(np.float64).eps))
     share = min(max(Fraction(p), least), 1 - least)
-    assert judged.losses[0] == pytest.approx(-math.log(share), rel=1e-12)
-    assert judged.losses[1] == pytest.approx(-math.log1p(-share), rel=1e-12)
+    assert judged.losses[0] == pytest.approx(-math.log(share), rel=1e-12, abs=0)
+    assert judged.losses[1] == pytest.approx(-math.log1p(-share), rel=1e-12, abs=0)
     assert judged.clipped == int(Fraction(p) < least) + int(Fraction(p) > 1 - least)
     expected = metrics.log_loss([1, 0], [p, p]) * 2
-    assert judged.losses.sum() == pytest.approx(expected, rel=1e-12)
+    assert judged.losses.sum() == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def test_reproducible_losses_of_a_column_have_the_bits_of_any_cpu() -> None:
@@ -61,7 +61,12 @@ def test_reproducible_losses_of_a_column_have_the_bits_of_any_cpu() -> None:
 @pytest.mark.parametrize("normalise", ["softmax", "one-vs-rest"])
 def test_reproducible_losses_of_several_classes_have_the_bits_of_any_cpu(tmp_path: Path, normalise: str) -> None:
     features = [{"column": "x0", "kind": "numeric", "coefficient": [1.0, 0.2, -0.7]}]
-    changes = {"classes": ["a", "b", "c"], "normalise": normalise, "intercept": [0.0, 0.0, 0.0], "features": features}
+    changes: dict[str, Any] = {
+        "classes": ["a", "b", "c"],
+        "normalise": normalise,
+        "intercept": [0.0, 0.0, 0.0],
+        "features": features,
+    }
     block = score_block(load_model(model_file(tmp_path, **changes)), ScoreRequest(precision="reproducible"))
     generator = np.random.default_rng(2)
     raw, codes = generator.normal(size=(3, ROWS)) * 5, generator.integers(0, 3, ROWS)
