@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import counting
-from pipeline.evaluation.counting import KeyCounter, KeyedRows, table_of
+from pipeline.evaluation.counting import KeyCounter, KeyedRows, table_of, tile_bytes
 from pipeline.evaluation.exact import BLOCK_ROWS
 from pipeline.evaluation.keys import KeyTable, merged
 
@@ -171,3 +171,45 @@ def test_a_table_that_is_added_to_takes_its_memory_once() -> None:
     finally:
         tracemalloc.stop()
     assert taken < 1.2 * size
+
+
+@pytest.mark.parametrize(("most", "shift", "keys"), [(2, 2, 2), (3, 2, 2), (4, 1, 4), (5, 1, 4), (7, 1, 4), (8, 0, 8)])
+def test_numbers_that_differ_in_the_last_bit_count_as_different_keys(most: int, shift: int, keys: int) -> None:
+    scores = np.array([1 + place * 2.0**-52 for place in range(8)])
+    table = table_of(KeyedRows(scores, scores * 0, scores > 1), most)
+    assert (table.shift, len(table)) == (shift, keys)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("same", [False, True])
+def test_rows_are_counted_in_the_memory_that_is_stated(same: bool, weighted: bool) -> None:
+    size = 1 << 17
+    drawn = rows_of(5, 1_000, weighted=weighted, same=same)
+    rows = part_of(drawn, np.random.default_rng(0).integers(0, 1_000, size))
+    tracemalloc.start()
+    try:
+        table_of(rows, 1 << 18)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    print(f"{peak / size:.1f} bytes a row")
+    assert 0.3 * tile_bytes(size) < peak <= tile_bytes(size)
+
+
+def test_keys_that_wait_take_no_more_memory_than_the_table() -> None:
+    most, random = 1 << 10, np.random.default_rng(0)
+    counter = KeyCounter(KeyTable.empty(most))
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            scores = random.random(most)
+            counter.add(KeyedRows(scores, scores, scores > 0.5))
+        # Tables with finer keys than those of the counter, and new ones each time.
+        for number in range(40):
+            counter.merge(KeyCounter(table_of(KeyedRows(scores + number, scores, scores > 0.5), 1 << 18)))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(counter.table()) <= most
+    # A key takes 88 bytes.
+    assert taken < 2.5 * most * 88

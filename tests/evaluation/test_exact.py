@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -43,8 +44,8 @@ def test_infinities_and_nan_have_their_own_accounts() -> None:
 TINY, SMALL, LARGE = st.floats(0, 1e-6), st.floats(0, 1023), st.floats(0, 2.0**24, exclude_max=True)
 
 
-@given(st.one_of(st.lists(each, min_size=1, max_size=30) for each in (TINY, SMALL, LARGE)), st.randoms())
-def test_rows_are_added_with_the_same_bits_in_any_order(values: list[float], random) -> None:
+@given(st.one_of([st.lists(each, min_size=1, max_size=30) for each in (TINY, SMALL, LARGE)]), st.randoms())
+def test_rows_are_added_with_the_same_bits_in_any_order(values: list[float], random: Random) -> None:
     one, other = ExactSum(), ExactSum()
     one.add_rows(np.array(values))
     shuffled = random.sample(values, len(values))
