@@ -132,7 +132,8 @@ class _Ordered:
         else:
             here = self.order[of_rows]
             probabilities, positive = self.rows.probabilities[here], self.positive[here]
-            table.least[of_keys] = np.minimum.reduceat(probabilities, starts)
+            # Of zeros of both signs no order tells which is the smallest: minus zero becomes zero.
+            table.least[of_keys] = np.minimum.reduceat(probabilities, starts) + 0.0
         totals = table.totals[:, of_keys]
         if self.rows.weights is None:
             _add_up_plain(probabilities, positive, starts, totals)
@@ -223,14 +224,16 @@ class KeyCounter:
         if self._cells is None:
             self._cells = self._table.with_room()
             self._table = self._cells.of(np.s_[:-1])
-        keys, nowhere = table.keys(self._table.shift), len(self._table)
-        known = self._cells.keys(self._table.shift)
+        # Each key once, so that no more than one lower part of the table is added to a key.
+        table = table.coarsened(self._table.shift)
+        keys, nowhere = table.keys(table.shift), len(self._table)
+        known = self._cells.keys(table.shift)
         places = np.searchsorted(known[:nowhere], keys)
         is_new = (places == nowhere) | (known[places] != keys)
         places[is_new] = nowhere
         self._cells.add_at(places, table)
         if is_new.any():
-            self._waiting = united(self._waiting, table.of(is_new).coarsened(self._table.shift))
+            self._waiting = united(self._waiting, table.of(is_new))
         self._unsettled += 1
         room = min(len(self._table) // _PART_WAITING, self._table.most - len(self._table))
         if len(self._waiting) > room or self._unsettled > _UNSETTLED:

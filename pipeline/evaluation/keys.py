@@ -141,10 +141,8 @@ class KeyTable:
 
     def emptied(self) -> KeyTable:
         """Return the table without its rows, which leaves out as many bits."""
-        none = np.s_[:0]
-        return KeyTable(
-            self.most, self.shift, self.smallest[none], self.largest[none], self.least[none], self.totals[:, none]
-        )
+        # Copies: views would keep the arrays of all keys in memory.
+        return self.of(np.empty(0, dtype=np.intp))
 
     def limited(self, most: int) -> KeyTable:
         """Return the table with as few bits left out as so many keys allow; fewer than may be now."""

@@ -83,7 +83,8 @@ class UsedRows:
 
 def tile_rows(row_bytes: int) -> int:
     """Return how many rows a tile has, of which each takes so many bytes."""
-    return max(_FEWEST_ROWS, min(TILE_ROWS, 1 << ((_TILE_BYTES // max(1, row_bytes)).bit_length() - 1)))
+    fitting = max(_FEWEST_ROWS, _TILE_BYTES // max(1, row_bytes))
+    return min(TILE_ROWS, 1 << (fitting.bit_length() - 1))
 
 
 class TileBuffer:

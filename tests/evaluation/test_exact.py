@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -40,15 +41,19 @@ def test_infinities_and_nan_have_their_own_accounts() -> None:
     assert math.isnan(total.value())
 
 
-@given(st.lists(st.floats(0, 2.0**24, exclude_max=True), min_size=1, max_size=30), st.randoms())
-def test_rows_are_added_with_the_same_bits_in_any_order(values: list[float], random) -> None:
+TINY, SMALL, LARGE = st.floats(0, 1e-6), st.floats(0, 1023), st.floats(0, 2.0**24, exclude_max=True)
+
+
+@given(st.one_of([st.lists(each, min_size=1, max_size=30) for each in (TINY, SMALL, LARGE)]), st.randoms())
+def test_rows_are_added_with_the_same_bits_in_any_order(values: list[float], random: Random) -> None:
     one, other = ExactSum(), ExactSum()
     one.add_rows(np.array(values))
     shuffled = random.sample(values, len(values))
     other.add_rows(np.array(shuffled[:7]))
     other.add_rows(np.array(shuffled[7:]))
     assert one == other
-    assert one.value() == pytest.approx(math.fsum(values), rel=1e-15, abs=len(values) * 2.0**-62)
+    terms = (Fraction(value) if value >= 2**23 else Fraction(round(Fraction(value) * 2**62), 2**62) for value in values)
+    assert one.units == sum(terms, Fraction()) * 2**1074
 
 
 def test_a_large_or_infinite_row_is_added_as_it_is() -> None:
@@ -64,9 +69,21 @@ def test_many_rows_that_are_as_large_as_may_be_do_not_overflow() -> None:
     total = ExactSum()
     total.add_rows(values)
     assert total.value() == pytest.approx(float(values.sum()), rel=1e-15)
+    small = np.nextafter(values * 2.0**-13, 0)
+    total.add_rows(small)
+    assert total.units == (1 << 20) * sum(int(Fraction(each[0]) * 2**1074) for each in (values, small))
     cells = FixedCells.empty(2, 2)
     cells.add_rows(np.full(len(values), 3), values)
     assert cells.values()[1, 1] == pytest.approx(float(values.sum()), rel=1e-15)
+
+
+@pytest.mark.parametrize("most", [1023.0, 2.0**23])
+def test_a_block_of_rows_is_added_without_rounding(most: float) -> None:
+    values = most * np.random.default_rng(0).uniform(0.5, 1.0, 1 << 15)
+    total = ExactSum()
+    total.add_rows(values)
+    # Each number is a whole number of these units.
+    assert total.units == sum(int(value) for value in np.ldexp(values, 44).tolist()) << (1074 - 44)
 
 
 def test_lower_parts_are_carried() -> None:

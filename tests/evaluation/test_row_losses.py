@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,22 @@ def test_a_column_has_the_losses_of_scikit_learn(precision: Any) -> None:
     codes = (generator.random(p.size) < p).astype(np.intp)
     judged = ColumnScorer("p", 0, precision).judged(BatchScores(None, p, np.zeros(p.size, dtype=bool)), codes)
     assert judged.losses.mean() == pytest.approx(metrics.log_loss(codes, p), rel=1e-12)
-    small = np.array([1e-9, 1e-17, 1e-300])
-    of_small = ColumnScorer("p", 0, precision).judged(
-        BatchScores(None, small, np.zeros(3, dtype=bool)), np.zeros(3, int)
-    )
-    # Where 1 - p is rounded nothing is lost, down to what scikit-learn takes for a probability of 0.
-    assert of_small.losses.tolist() == pytest.approx([1e-9, 2.0**-52, 2.0**-52], rel=1e-8)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("p", [0.0, 1e-300, 1e-17, 3e-16, 1e-12, 1e-5, 0.0009, 0.001, 0.1, 1 - 1e-12, 1 - 2**-53, 1.0])
+def test_each_row_of_a_column_has_its_loss_to_the_last_digits_and_is_clipped_as_scikit_learn_does(
+    precision: Any, p: float
+) -> None:
+    rows = BatchScores(None, np.array([p, p]), np.zeros(2, dtype=bool))
+    judged = ColumnScorer("p", 0, precision).judged(rows, np.array([1, 0]))
+    least = Fraction(float(np.finfo(np.float64).eps))
+    share = min(max(Fraction(p), least), 1 - least)
+    assert judged.losses[0] == pytest.approx(-math.log(share), rel=1e-12, abs=0)
+    assert judged.losses[1] == pytest.approx(-math.log1p(-share), rel=1e-12, abs=0)
+    assert judged.clipped == int(Fraction(p) < least) + int(Fraction(p) > 1 - least)
+    expected = metrics.log_loss([1, 0], [p, p]) * 2
+    assert judged.losses.sum() == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def test_reproducible_losses_of_a_column_have_the_bits_of_any_cpu() -> None:
@@ -49,7 +61,12 @@ def test_reproducible_losses_of_a_column_have_the_bits_of_any_cpu() -> None:
 @pytest.mark.parametrize("normalise", ["softmax", "one-vs-rest"])
 def test_reproducible_losses_of_several_classes_have_the_bits_of_any_cpu(tmp_path: Path, normalise: str) -> None:
     features = [{"column": "x0", "kind": "numeric", "coefficient": [1.0, 0.2, -0.7]}]
-    changes = {"classes": ["a", "b", "c"], "normalise": normalise, "intercept": [0.0, 0.0, 0.0], "features": features}
+    changes: dict[str, Any] = {
+        "classes": ["a", "b", "c"],
+        "normalise": normalise,
+        "intercept": [0.0, 0.0, 0.0],
+        "features": features,
+    }
     block = score_block(load_model(model_file(tmp_path, **changes)), ScoreRequest(precision="reproducible"))
     generator = np.random.default_rng(2)
     raw, codes = generator.normal(size=(3, ROWS)) * 5, generator.integers(0, 3, ROWS)
