@@ -31,11 +31,10 @@ def test_a_column_has_the_losses_of_scikit_learn(precision: Any) -> None:
     codes = (generator.random(p.size) < p).astype(np.intp)
     judged = ColumnScorer("p", 0, precision).judged(BatchScores(None, p, np.zeros(p.size, dtype=bool)), codes)
     assert judged.losses.mean() == pytest.approx(metrics.log_loss(codes, p), rel=1e-12)
-    small = np.array([1e-17, 1e-300])
-    of_small = ColumnScorer("p", 0, precision).judged(
-        BatchScores(None, small, np.zeros(2, dtype=bool)), np.zeros(2, int)
-    )
-    assert of_small.losses.tolist() == small.tolist()
+    small = np.array([1e-9, 1e-15, 1e-17, 1e-300])
+    rows = BatchScores(None, small, np.zeros(small.size, dtype=bool))
+    of_small = ColumnScorer("p", 0, precision).judged(rows, np.zeros(small.size, dtype=np.intp))
+    assert of_small.losses.tolist() == (-np.log1p(-np.maximum(small, 2.0**-52))).tolist()
 
 
 def test_reproducible_losses_of_a_column_have_the_bits_of_any_cpu() -> None:
