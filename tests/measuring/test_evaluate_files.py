@@ -551,7 +551,7 @@ def test_an_unfit_column_of_groups_is_refused_with_all_types_that_work(tmp_path:
 
 @pytest.mark.parametrize("weight", [None, "w"])
 def test_rows_that_make_the_log_loss_infinite_are_told_unless_they_count_for_nothing(
-    tmp_path: Path, weight: str | None
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, weight: str | None
 ) -> None:
     table = pa.table({"x0": [-np.inf, 1.0, -1.0], "x1": [0.0, 0.0, 0.0], "y": [1, 1, 0], "w": [0.0, 1.0, 1.0]})
     pq.write_table(table, tmp_path / "in.parquet")
@@ -560,6 +560,9 @@ def test_rows_that_make_the_log_loss_infinite_are_told_unless_they_count_for_not
         assert report.measures.log_loss == np.inf
         told = "log_loss is infinite: the raw prediction is infinite, and wrong, in 1 row"
         assert report.measures.warnings == (told,)
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [told]
+        two = replace(report, models=("a", "b"), challenger=report.measures)
+        assert two.all_warnings == (f"{told}, a", f"{told}, b")
     else:
         assert report.measures.log_loss == pytest.approx(np.logaddexp(0, [-0.6, -1.4]).mean(), rel=1e-12)
         assert report.measures.warnings == ()
