@@ -403,6 +403,11 @@ def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_pa
         logitstream.evaluate(data, target="y", probability="p", rows="held-out")
     keyed = logitstream.fit(data, target="y", features="x0, x1", holdout="30%", key="month").model
     assert logitstream.evaluate(other, target="y", model=keyed, rows="held-out").rows["not_held_out"] > 0
+    table = observed(seed=4)
+    lists = pa.array([[month] for month in table["month"].to_pylist()])
+    pq.write_table(table.set_column(table.column_names.index("month"), "month", lists), other)
+    with pytest.raises(UsageError, match=r"column month is list<.*, whose values cannot be compared"):
+        logitstream.evaluate(other, target="y", model=keyed, rows="held-out")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -572,7 +577,9 @@ def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
     rows = 100_001
     table = pa.table({"y": np.arange(rows) % 2, "p": np.full(rows, 0.5), "id": np.arange(rows)})
     pq.write_table(table, tmp_path / "in.parquet")
-    with pytest.raises(DataError, match="--by id: the column has more than 100,000 different values") as caught:
+    with pytest.raises(
+        DataError, match="--by id: the column has more than 100,000 different values, too many"
+    ) as caught:
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="id", max_groups=2)
     assert caught.value.column == "id"
 
