@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -347,6 +348,23 @@ def test_days_are_groups_in_the_order_of_the_calendar(tmp_path: Path, kind: str)
     (found,) = logitstream.evaluate(tmp_path / f"in.{kind}", target="y", probability="p", by="day", types=types).groups
     assert [group.value for group in found.groups] == [("2013-02-01",), ("2013-12-31",), ("2014-01-01",), (None,)]
     assert {group.measures.rows for group in found.groups} == {5}
+
+
+@pytest.mark.parametrize(("zone", "ending"), [(None, ""), ("UTC", "+0000"), ("Europe/Berlin", "+0100")])
+def test_a_time_is_one_group_in_files_of_several_units(tmp_path: Path, zone: str | None, ending: str) -> None:
+    times = [dt.datetime(2014, 1, 10, 0, 0, 0, part) for part in (0, 505_000)]
+    for unit in ("ms", "us", "ns"):
+        column = pa.array([*times, None] * 2, pa.timestamp(unit))
+        if zone is not None:
+            column = pc.assume_timezone(column, zone)
+        table = pa.table({"y": [0, 1, 1, 0, 1, 0], "p": [0.2, 0.6, 0.7, 0.4, 0.3, 0.1], "at": column})
+        pq.write_table(table, tmp_path / f"{unit}.parquet")
+        named: dict[str, Any] = {"target": "y", "probability": "p", "by": "at", "state": tmp_path / f"{unit}.state"}
+        logitstream.evaluate(tmp_path / f"{unit}.parquet", **named)
+    (found,) = logitstream.merge_evaluations([tmp_path / f"{unit}.state" for unit in ("ms", "us", "ns")]).groups
+    days = [f"2014-01-10 00:00:00{fraction}{ending}" for fraction in ("", ".505")]
+    assert [group.value for group in found.groups] == [(days[0],), (days[1],), (None,)]
+    assert {group.measures.rows for group in found.groups} == {6}
 
 
 def test_what_the_path_of_a_file_states_can_be_a_group(tmp_path: Path) -> None:
