@@ -20,7 +20,6 @@ def evaluation_page(report: EvaluationReport, params: Params) -> Page:
     groups = tuple(map(_table, group_tables(report)))
     # With states, nothing else says which models it was.
     said = {"rows"} if params["merge"] else {"rows", "scored by"}
-    told = [f"{warning}{title}" for title, measured in titled(report) for warning in measured.warnings]
     return Page(
         title=f"Evaluation of {report.target}",
         ran=(
@@ -28,7 +27,7 @@ def evaluation_page(report: EvaluationReport, params: Params) -> Page:
             *(pair for pair in facts_of(report) if pair[0] not in said),
         ),
         accounts=tuple(_accounts(report)),
-        warnings=(*report.warnings, *told),
+        warnings=report.all_warnings,
         notes=(*report.notes, *report.measures.notes),
         sections=(
             PageSection("How well the scores fit", tuple(_measures(report))),

@@ -9,7 +9,7 @@ import click
 
 from jobs.options.command import given
 from jobs.show import console, document
-from jobs.show.evaluation_tables import ShownTable, facts_of, group_tables, measure_tables, titled
+from jobs.show.evaluation_tables import ShownTable, facts_of, group_tables, measure_tables
 from jobs.show.progress import observer
 from jobs.show.tables import emit_filled
 from pipeline.choices import parse_limits
@@ -86,11 +86,8 @@ def _of_rows(params: Mapping[str, Any]) -> EvaluationReport:
 def _tell(report: EvaluationReport) -> None:
     for note in report.notes:
         console.tell(f"note: {escape(note, _NOTE)}")
-    for warning in report.warnings:
+    for warning in report.all_warnings:
         console.warn(escape(warning, _NOTE))
-    for title, measured in titled(report):
-        for warning in measured.warnings:
-            console.warn(f"{warning}{title}")
 
 
 def _html_failures(report: EvaluationReport, params: Mapping[str, Any]) -> list[LogitstreamError]:

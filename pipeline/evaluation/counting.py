@@ -23,11 +23,10 @@ _FEW_KEYS = 1 << 14
 # Keys that a table lacks wait until they are this part of it.
 _PART_WAITING = 8
 _WORD = 8
-# Squares of probabilities without weights: in one part, in units of 2**-42.
-_SQUARE = 2.0**42
-_SQUARE_UPPER = 42 - UPPER_BITS
-_SQUARE_LOWER = LOWER_BITS - _SQUARE_UPPER
-_SQUARE_MASK = np.int64((1 << _SQUARE_UPPER) - 1)
+# Squares of probabilities without weights are in one part: in units of 2**-42, and of 2**-62 where the probability is
+# below 2**-10. Either way the squares of 2**20 rows add up to less than 2**63.
+_SMALL_PROBABILITY = 2.0**-10
+_SQUARE_BITS, _SMALL_SQUARE_BITS = 42, 62
 # Lower parts of so many rows, or tables, add up to less than 2**63.
 _UNSETTLED = 1 << 20
 # Without weights a number of rows and the upper part of a sum of p, which is below 2**41, are added as one number.
@@ -142,16 +141,34 @@ class _Ordered:
 
 
 def _add_up_plain(probabilities: Floats, positive: Mask, starts: Places, totals: Counts) -> None:
+    totals[4], totals[7] = _squares(probabilities, starts)
     upper, lower = fixed_rows(probabilities)
     upper += _ROW
     packed = _by_class(upper, positive, starts)
     totals[:2] = packed >> _ROW_BITS
     totals[2:4] = packed & _ROW_MASK
     totals[5:7] = _by_class(lower, positive, starts)
-    probabilities *= probabilities
-    probabilities *= _SQUARE
-    squares = np.add.reduceat(np.rint(probabilities, out=probabilities).astype(np.int64), starts)
-    totals[4], totals[7] = squares >> _SQUARE_UPPER, (squares & _SQUARE_MASK) << _SQUARE_LOWER
+
+
+def _squares(probabilities: Floats, starts: Places) -> tuple[Counts, Counts]:
+    """Return the sums of squares by key, in two parts: how each is rounded depends on the row alone."""
+    small = probabilities < _SMALL_PROBABILITY
+    if small.all():
+        return _squares_in(_SMALL_SQUARE_BITS, probabilities, starts)
+    if not small.any():
+        return _squares_in(_SQUARE_BITS, probabilities, starts)
+    of_small = _squares_in(_SMALL_SQUARE_BITS, probabilities * small, starts)
+    of_others = _squares_in(_SQUARE_BITS, probabilities * ~small, starts)
+    return of_small[0] + of_others[0], of_small[1] + of_others[1]
+
+
+def _squares_in(bits: int, probabilities: Floats, starts: Places) -> tuple[Counts, Counts]:
+    """Return the sums of squares by key, each rounded to so many bits behind the point, in two parts."""
+    squares = probabilities * probabilities
+    squares *= 2.0**bits
+    sums = np.add.reduceat(np.rint(squares, out=squares).astype(np.int64), starts)
+    below = bits - UPPER_BITS
+    return sums >> below, (sums & ((1 << below) - 1)) << (LOWER_BITS - below)
 
 
 def _add_up_weighted(probabilities: Floats, positive: Mask, weights: Floats, starts: Places, totals: Counts) -> None:

@@ -115,7 +115,7 @@ def too_many_values(columns: Sequence[str]) -> DataError:
     """Return the error for columns with more values than groups can have."""
     return DataError(
         f"--by {escape(':'.join(columns))}: the column{'s have' if len(columns) > 1 else ' has'} more than "
-        f"{format_count(MOST_VALUES)} different values, which are no groups",
+        f"{format_count(MOST_VALUES)} different values, too many for groups",
         "name a column with fewer values, or make groups of these first",
     ).at(column=columns[0])
 

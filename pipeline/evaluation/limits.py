@@ -26,7 +26,7 @@ def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None
     Raises
     ------
     UsageError
-        With the list of measures.
+        With the list of measures that can have a limit.
     """
     for name in limits:
         if name in _LESS_IS_BETTER:
@@ -36,7 +36,8 @@ def check_limit_names(limits: Mapping[str, float], names: Sequence[str]) -> None
             )
         if name not in names:
             raise UsageError(
-                f"there is no measure {quoted(name)}{nearest(name, names)}", f"there are {', '.join(names)}"
+                f"there is no measure {quoted(name)}{nearest(name, names)}",
+                f"there are {', '.join(each for each in names if each not in _LESS_IS_BETTER)}",
             )
 
 

@@ -237,7 +237,7 @@ def _check_held_out(job: EvaluationJob, files: Sequence[FileFacts], types: Mappi
     for name, type_ in types.items():
         if name == job.terms.key and not is_hashable(type_):
             raise UsageError(
-                f"column {escape(name)} is {escape(str(type_))}, which is no key of rows", "leave --rows out"
+                f"column {escape(name)} is {escape(str(type_))}, whose values cannot be compared", "leave --rows out"
             )
         comparison = None if job.terms.holdout is None else parse_holdout(job.terms.holdout)
         compared = comparison if isinstance(comparison, ColumnComparison) and comparison.column == name else None

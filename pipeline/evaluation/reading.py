@@ -283,6 +283,15 @@ class _BatchOfRows:
         for name, place in zip(self.terms.group_columns, self.columns.groups, strict=True):
             array = self._array(place)
             if name in self.reader.times:
-                # As text in the order of a calendar.
-                array = pc.cast(array, pa.large_string())
+                array = _named_times(array)
             yield self.chunk.names[name].codes(levels(array))[rows]
+
+
+def _named_times(array: pa.Array) -> pa.DictionaryArray:
+    """Return times as texts in the order of a calendar; one time has one text, whatever the unit of its column."""
+    encoded = array.dictionary_encode()
+    texts = pc.cast(encoded.dictionary, pa.large_string())
+    # No zeros at the end of a fraction, and no point without digits; "Z" would come after a point, "+" comes before it.
+    for pattern, text in ((r"(\.[0-9]*?)0+($|[^0-9])", r"\1\2"), (r"\.($|[^0-9])", r"\1"), ("Z$", "+0000")):
+        texts = pc.replace_substring_regex(texts, pattern, text)
+    return pa.DictionaryArray.from_arrays(encoded.indices, texts)

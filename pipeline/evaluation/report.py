@@ -146,6 +146,15 @@ class EvaluationReport(Tabular):
         check_limits(limits, self.measures, "" if self.challenger is None else f" of {escape(self.models[0], 1000)}")
 
     @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """The warnings, and then those of the measures, which end with the name of the model where there are two."""
+        told = list(self.measures.warnings)
+        if self.challenger is not None:
+            pairs = zip(self.models, (self.measures, self.challenger), strict=True)
+            told = [f"{warning}, {name}" for name, measured in pairs for warning in measured.warnings]
+        return (*self.warnings, *told)
+
+    @property
     def scored_by(self) -> tuple[str, ...]:
         """What the scores come from: the names of the models, or that of the column."""
         return self.models if self.probability is None else (self.probability,)

@@ -351,7 +351,7 @@ def _check_state(asked: Mapping[str, Any]) -> None:
 
 def _reported(found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any]) -> EvaluationReport:
     report = report_of(found, wishes)
-    log_notes("evaluate", report.notes, report.warnings)
+    log_notes("evaluate", report.notes, report.all_warnings)
     if asked["state"] is not None:
         try:
             # Something may have come there in the meantime.

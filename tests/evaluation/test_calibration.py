@@ -34,6 +34,18 @@ def test_the_five_parts_add_up_to_the_brier_score(bins: int, weighted: bool, mos
     assert found.brier == pytest.approx(np.average((probabilities - target) ** 2, weights=weights), abs=1e-12)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-9, -6), (-4, -2), (-8, 0)])
+def test_the_five_parts_have_their_digits_where_positives_are_rare(low: int, high: int) -> None:
+    random = np.random.default_rng(3)
+    probabilities = 10 ** random.uniform(low, high, 20_000)
+    target = (random.random(20_000) < probabilities).astype(np.intp)
+    found, weighted = (
+        binary(state_of(target, probabilities, weights=weights, cuts=[300])) for weights in (None, np.ones(20_000))
+    )
+    assert brier_of(found) == pytest.approx(found.brier, rel=1e-9, abs=0)
+    assert found.within_bin_variance == pytest.approx(weighted.within_bin_variance, rel=1e-6, abs=0)
+
+
 @pytest.mark.parametrize("bins", [3, 10, 20])
 def test_the_curve_has_bins_of_equal_mass(bins: int) -> None:
     probabilities, target = rows_of()

@@ -71,7 +71,8 @@ def test_states_of_parts_add_up_to_that_of_all_rows(seed, most, weighted, few) -
     random = np.random.default_rng(seed)
     size = int(random.integers(2, 300))
     target = random.integers(0, 2, size)
-    models = tuple(random.choice([random.random(size), np.round(random.random(size), 1)]) for _ in range(2))
+    base = random.random(size)
+    models = tuple(random.choice([base, np.round(base, 1), base**8, base**60]) for _ in range(2))
     weights = random.random(size) if weighted else None
     whole = state_of(target, *models, weights=weights, thresholds=(0.5,), most=most)
     total = EvaluationState.empty(whole.shape)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -356,6 +357,23 @@ def test_days_are_groups_in_the_order_of_the_calendar(tmp_path: Path, kind: str)
     assert {group.measures.rows for group in found.groups} == {5}
 
 
+@pytest.mark.parametrize(("zone", "ending"), [(None, ""), ("UTC", "+0000"), ("Europe/Berlin", "+0100")])
+def test_a_time_is_one_group_in_files_of_several_units(tmp_path: Path, zone: str | None, ending: str) -> None:
+    times = [dt.datetime(2014, 1, 10, 0, 0, 0, part) for part in (0, 505_000)]
+    for unit in ("ms", "us", "ns"):
+        column = pa.array([*times, None] * 2, pa.timestamp(unit))
+        if zone is not None:
+            column = pc.assume_timezone(column, zone)
+        table = pa.table({"y": [0, 1, 1, 0, 1, 0], "p": [0.2, 0.6, 0.7, 0.4, 0.3, 0.1], "at": column})
+        pq.write_table(table, tmp_path / f"{unit}.parquet")
+        named: dict[str, Any] = {"target": "y", "probability": "p", "by": "at", "state": tmp_path / f"{unit}.state"}
+        logitstream.evaluate(tmp_path / f"{unit}.parquet", **named)
+    (found,) = logitstream.merge_evaluations([tmp_path / f"{unit}.state" for unit in ("ms", "us", "ns")]).groups
+    days = [f"2014-01-10 00:00:00{fraction}{ending}" for fraction in ("", ".505")]
+    assert [group.value for group in found.groups] == [(days[0],), (days[1],), (None,)]
+    assert {group.measures.rows for group in found.groups} == {6}
+
+
 def test_what_the_path_of_a_file_states_can_be_a_group(tmp_path: Path) -> None:
     for country in ("NL", "BE"):
         (tmp_path / "in" / f"country={country}").mkdir(parents=True)
@@ -410,6 +428,11 @@ def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_pa
         logitstream.evaluate(data, target="y", probability="p", rows="held-out")
     keyed = logitstream.fit(data, target="y", features="x0, x1", holdout="30%", key="month").model
     assert logitstream.evaluate(other, target="y", model=keyed, rows="held-out").rows["not_held_out"] > 0
+    table = observed(seed=4)
+    lists = pa.array([[month] for month in table["month"].to_pylist()])
+    pq.write_table(table.set_column(table.column_names.index("month"), "month", lists), other)
+    with pytest.raises(UsageError, match=r"column month is list<.*, whose values cannot be compared"):
+        logitstream.evaluate(other, target="y", model=keyed, rows="held-out")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -576,7 +599,7 @@ def test_an_unfit_column_of_groups_is_refused_with_all_types_that_work(tmp_path:
 
 @pytest.mark.parametrize("weight", [None, "w"])
 def test_rows_that_make_the_log_loss_infinite_are_told_unless_they_count_for_nothing(
-    tmp_path: Path, weight: str | None
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, weight: str | None
 ) -> None:
     table = pa.table({"x0": [-np.inf, 1.0, -1.0], "x1": [0.0, 0.0, 0.0], "y": [1, 1, 0], "w": [0.0, 1.0, 1.0]})
     pq.write_table(table, tmp_path / "in.parquet")
@@ -585,6 +608,9 @@ def test_rows_that_make_the_log_loss_infinite_are_told_unless_they_count_for_not
         assert report.measures.log_loss == np.inf
         told = "log_loss is infinite: the raw prediction is infinite, and wrong, in 1 row"
         assert report.measures.warnings == (told,)
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [told]
+        two = replace(report, models=("a", "b"), challenger=report.measures)
+        assert two.all_warnings == (f"{told}, a", f"{told}, b")
     else:
         assert report.measures.log_loss == pytest.approx(np.logaddexp(0, [-0.6, -1.4]).mean(), rel=1e-12)
         assert report.measures.warnings == ()
@@ -594,7 +620,9 @@ def test_a_column_of_very_many_values_makes_no_groups(tmp_path: Path) -> None:
     rows = 100_001
     table = pa.table({"y": np.arange(rows) % 2, "p": np.full(rows, 0.5), "id": np.arange(rows)})
     pq.write_table(table, tmp_path / "in.parquet")
-    with pytest.raises(DataError, match="--by id: the column has more than 100,000 different values") as caught:
+    with pytest.raises(
+        DataError, match="--by id: the column has more than 100,000 different values, too many"
+    ) as caught:
         logitstream.evaluate(tmp_path / "in.parquet", target="y", probability="p", by="id", max_groups=2)
     assert caught.value.column == "id"
 

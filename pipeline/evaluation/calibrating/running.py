@@ -137,7 +137,7 @@ def _verdicts(before: CalibrationMeasures, after: CalibrationMeasures, measured_
     rows = format_count(before.rows)
     if after.clipped:
         count = format_count(after.clipped)
-        yield f"{count} of {rows} rows have a probability of 0 or 1 on the wrong side; it counts as 2.2e-16 from there"
+        yield f"a probability of 0 or 1 is on the wrong side in {count} of {rows} rows; it counts as 2.2e-16 from there"
     if before.ece is not None and before.ece_noise_floor is not None and before.ece <= before.ece_noise_floor:
         yield f"before, the ECE is not above its noise floor: {rows} rows do not show that anything is wrong"
     if measured_on == "held out" and after.log_loss > before.log_loss:
