@@ -273,7 +273,8 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         table_bytes=sum(block.table_bytes for block in job.blocks),
         # Those of all chunks, and what they become while a payload is added.
         totals_bytes=_ROOM * totals_bytes(terms, all_rows),
-        step_bytes=_ROOM * payload
+        # A chunk of one tile has one table; with more tiles, one is added to another.
+        step_bytes=(payload if chunk_rows <= of_tile and not terms.by else _ROOM * payload)
         + _FLOAT * of_tile * row * (2 if terms.by else 1)
         + tile_bytes(of_tile)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),

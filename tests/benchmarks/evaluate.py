@@ -1,7 +1,7 @@
 """Evaluates probabilities as whole processes in turn: ours against scikit-learn, and a model against scoring alone.
 
     python -m tests.benchmarks.evaluate FOLDER [--case NAME]... [--scale 1.0] [--runs 5] [--without scikit-learn]
-                                               [--memory 600MiB] [--json FILE]
+                                               [--memory 800MiB] [--json FILE]
 
 Data is made in FOLDER once. Ratios are of ours over theirs in the same round. What is promised of ours is printed with
 what was found and whether it holds; measures must be those of scikit-learn, within the bounds that ours states.
@@ -162,7 +162,7 @@ def targets(case: EvaluationCase, contest: Contest, memory: int) -> Iterator[Tar
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parameters."""
-    parser = promises.parser_of("evaluate", str(__doc__), CASES, ("scikit-learn", "score"), "600MiB")
+    parser = promises.parser_of("evaluate", str(__doc__), CASES, ("scikit-learn", "score"), "800MiB")
     return parser.parse_args(arguments)
 
 

@@ -192,7 +192,6 @@ def test_rows_are_counted_in_the_memory_that_is_stated(same: bool, weighted: boo
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    print(f"{peak / size:.1f} bytes a row")
     assert 0.3 * tile_bytes(size) < peak <= tile_bytes(size)
 
 
