@@ -55,9 +55,10 @@ def expected_sums(rows: KeyedRows) -> list[list[int]]:
     for score, p, positive, weight in zip(
         rows.scores.tolist(), rows.probabilities.tolist(), rows.positive.tolist(), given.tolist(), strict=True
     ):
-        square = (
-            round(Fraction(p * p) * 2**42) << 20 if rows.weights is None else round(Fraction(weight * p * p) * UNIT)
-        )
+        if rows.weights is None and p >= 2.0**-10:
+            square = round(Fraction(p * p) * 2**42) << 20
+        else:
+            square = round(Fraction(weight * p * p) * UNIT)
         terms = [round(Fraction(weight) * UNIT), round(Fraction(weight * p) * UNIT)]
         sums = found.setdefault(score + 0.0, [0] * 5)
         for place, term in zip((0, 2), terms, strict=True):
