@@ -20,7 +20,7 @@ from pipeline.evaluation.scoring import both_columns
 from pipeline.evaluation.states import TILE_ROWS
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import tile_rows
-from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes
+from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes, whole_bytes
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
 from pipeline.models import restore
@@ -271,8 +271,8 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         travels=True,
         shared_bytes=settings_bytes(job.settings()),
         table_bytes=sum(block.table_bytes for block in job.blocks),
-        # Those of all chunks, and what they become while a payload is added.
-        totals_bytes=_ROOM * totals_bytes(terms, all_rows),
+        # Those of all chunks, and what they become while a payload is added, one group after the other.
+        totals_bytes=2 * totals_bytes(terms, all_rows) + whole_bytes(terms, all_rows),
         # A chunk of one tile has one table; with more tiles, one is added to another.
         step_bytes=(payload if chunk_rows <= of_tile and not terms.by else _ROOM * payload)
         + _FLOAT * of_tile * row * (2 if terms.by else 1)

@@ -82,9 +82,13 @@ class ChunkTotals:
 def totals_bytes(terms: EvaluationTerms, rows: int) -> int:
     """Return the bytes that the totals of so many rows take at most."""
     shape, few, all_groups = terms.shape, min(terms.max_groups, FEW_GROUPS) + 1, terms.max_groups + 1
-    whole = _states_bytes(shape, rows, 1, MOST_KEYS)
     of_groups = max(_states_bytes(shape, rows, few, KEYS_OF_FEW), _states_bytes(shape, rows, all_groups, KEYS_OF_MANY))
-    return whole + len(terms.by) * of_groups
+    return whole_bytes(terms, rows) + len(terms.by) * of_groups
+
+
+def whole_bytes(terms: EvaluationTerms, rows: int) -> int:
+    """Return the bytes that the state of so many rows takes at most, without those of their groups."""
+    return _states_bytes(terms.shape, rows, 1, MOST_KEYS)
 
 
 def _states_bytes(shape: StateShape, rows: int, states: int, most: int) -> int:

@@ -149,7 +149,7 @@ class Watch:
 def executing(folder: Path, chunks: int, scheduler: str) -> dict[str, Any]:
     """Carry a job of so many chunks out, and look at the memory on the way."""
     watch = Watch(chunks)
-    with patch("pipeline.flow.run.write", no_work):
+    with patch("pipeline.flow.run.WriteStep", lambda: no_work):
         flow.run(_job(folder, folder / "in", scheduler), watch)
     return {
         "seconds": watch.seconds,

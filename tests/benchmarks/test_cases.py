@@ -83,8 +83,14 @@ def _run(folder: Path, name: str) -> dict[str, dict[str, object]]:
     return found["cases"][name]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
+# Those that differ most: of one run and of several, with a rerun, of memory, of CSV, and with several contenders.
+_OF_A_DAY = {"P20", "CSV", "CAT", "TINY", "RERUN", "MEMORY", "DECIDE", "FILES"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in _OF_A_DAY else pytest.mark.campaign) for name in CASES],
+)
 def test_every_case_runs(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

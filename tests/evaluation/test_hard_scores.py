@@ -75,7 +75,7 @@ def test_of_a_mixture_the_bound_is_small_or_a_warning_tells_it() -> None:
         assert (found.auc_bound <= BOUND) != bool(found.warnings)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", [*NAMES, *MORE_NAMES, "beside a spread"])
 def test_the_bound_holds_on_millions_of_rows(name: str) -> None:
     probabilities, target = scores_of(name, 4_000_000)

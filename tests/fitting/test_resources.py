@@ -238,18 +238,25 @@ print(json.dumps([report.peak_bytes, plan.projected_bytes, plan.allowed_bytes, p
 """
 
 
-@pytest.mark.slow
+_PEAKS = [
+    (600_000, 20, {"memory": "330MiB", "workers": 2}, "read again"),
+    (600_000, 20, {"memory": "390MiB", "workers": 2}, "memory"),
+    (600_000, 20, {"memory": "330MiB", "workers": 2, "scratch": "."}, "scratch"),
+    (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
+    # The tiles of the sample would have 60 times the bytes of its columns.
+    (60_000, 14, {"memory": "330MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "memory"),
+]
+_MORE_PEAKS = [
+    (600_000, 20, {"memory": "1GiB", "workers": 2}, "memory"),
+    (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
+]
+
+
 @pytest.mark.parametrize(
     ("rows", "columns", "options", "held"),
     [
-        (600_000, 20, {"memory": "330MiB", "workers": 2}, "read again"),
-        (600_000, 20, {"memory": "390MiB", "workers": 2}, "memory"),
-        (600_000, 20, {"memory": "1GiB", "workers": 2}, "memory"),
-        (600_000, 20, {"memory": "330MiB", "workers": 2, "scratch": "."}, "scratch"),
-        (60_000, 300, {"memory": "3GiB", "workers": 2}, "memory"),
-        (60_000, 300, {"memory": "1GiB", "workers": 1, "scheduler": "sync"}, "read again"),
-        # The tiles of the sample would have 60 times the bytes of its columns.
-        (60_000, 14, {"memory": "330MiB", "workers": 1, "features": PRODUCTS, "scratch": "none"}, "memory"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in _PEAKS),
+        *(pytest.param(*case, marks=pytest.mark.campaign) for case in _MORE_PEAKS),
     ],
 )
 def test_the_peak_of_a_fit_is_under_its_projection(

@@ -67,7 +67,7 @@ def two(bench: Bench) -> Bench:
         (
             {"scheduler": "foo"},
             UsageError,
-            "there is no scheduler 'foo'\nwrite threads, processes, sync or the address",
+            "there is no scheduler 'foo'\nwrite threads, processes, sync, local",
         ),
         ({"scheduler": "tcp://nowhere"}, UsageError, "'tcp://nowhere' is not the address of a scheduler"),
         ({"scheduler": "tcp://10.0.0.1:8786"}, ConfigurationError, "a plain tcp connection is not encrypted"),
