@@ -110,7 +110,8 @@ class Judge:
         option, limit = f"--max-{first.lack}", limits.of(first.column)
         allowed = "" if limit is None else f" ({option} allows {float(100 * limit):g}%)"
         message = f"{first.text}{allowed}"
-        if others := list(dict.fromkeys(escape(each.column, 40) for each in failing[1:])):
+        columns = [each.column for each in failing if each.column != first.column]
+        if others := list(dict.fromkeys(escape(column, 40) for column in columns)):
             message += f"\nthe same is true of {', '.join(others[:10])}" + (" and more" if len(others) > 10 else "")
         fix = "correct the column or the model" if first.lack == "unseen" else "correct the column"
         remedy = f"{fix}, or allow it with {option} {_word(first.column)}=100%; {end}"

@@ -11,6 +11,7 @@ import pytest
 
 import pipeline as logitstream
 from pipeline.errors import DataError, UsageError
+from pipeline.types.report import Noted
 from tests.measuring.observed import model_file
 
 CATEGORICAL = {
@@ -93,6 +94,20 @@ def test_each_of_two_models_is_judged_by_its_own_levels_and_missing_values_count
                 logitstream.evaluate(rows, **both, **options)
             assert caught.value.message.startswith(told)
             assert "the same is true" not in caught.value.message
+
+
+def test_a_column_that_two_models_do_not_know_is_named_once(rows: Path, model: Path) -> None:
+    other = model_file(
+        rows.parent, "other.json", features=[CATEGORICAL | {"coefficients": {"a": 1.0, "b": 0.5}}, NUMERIC]
+    )
+    told: list[Any] = []
+    with pytest.raises(DataError) as caught:
+        logitstream.evaluate(rows, target="y", model=model, challenger=other, max_unseen="19%", observe=told.append)
+    assert caught.value.message.startswith(UNSEEN)
+    assert "the same is true" not in caught.value.message
+    (noted,) = [event.text for event in told if isinstance(event, Noted)]
+    assert noted.startswith(UNSEEN)
+    assert "known levels: 'a', 'b'" in noted
 
 
 def test_a_limit_is_in_no_state(rows: Path, model: Path) -> None:
