@@ -13,8 +13,8 @@ from pipeline.execute import choose_scheduler
 from pipeline.options import ReadOptions
 from pipeline.scan import HowToScan
 from pipeline.types.inputs import CsvOptions
-from pipeline.types.job import BadLimit
-from pipeline.units import escape, is_text, parse_bad_limit, parse_chunk_size, quoted
+from pipeline.types.job import BadLimit, ShareLimits
+from pipeline.units import escape, is_text, parse_bad_limit, parse_chunk_size, parse_share_limit, quoted
 
 Value = TypeVar("Value")
 
@@ -167,6 +167,32 @@ def check_text(name: str, value: str | None) -> None:
     """Refuse a text that no name of a column can be."""
     if value is not None and not (value and is_text(value)):
         raise UsageError(f"{name} is {quoted(value)}: it must be valid text", "name a column")
+
+
+def share_limits(name: str, value: object) -> ShareLimits:
+    """Return limits from a percentage, a mapping of columns to percentages, or a sequence of ``20%`` and ``c=20%``.
+
+    Raises
+    ------
+    TypeError
+        The value is something else.
+    UsageError
+        What should be a share is none, or there are two limits for one column.
+    """
+    if isinstance(value, Mapping):
+        given = [(column, parse_share_limit(str(share))[1]) for column, share in value.items()]
+    elif isinstance(value, str | Iterable):
+        given = [parse_share_limit(str(text)) for text in ((value,) if isinstance(value, str) else value)]
+    else:
+        raise TypeError(f'{name} is {shown_type(value)}; write a percentage, such as {name}="20%"')
+    columns = [column for column, _ in given]
+    for column in columns:
+        if columns.count(column) > 1:
+            what = "two limits for all features" if column is None else f"two limits for {escape(column)}"
+            raise UsageError(f"{name} has {what}", "give one")
+    shares = dict(given)
+    every = shares.pop(None, None)
+    return ShareLimits(every, tuple(shares.items()))
 
 
 def model_output_of(output: object) -> str | None:

@@ -18,6 +18,7 @@ from pipeline.arguments import (
     csv_of,
     memory_of,
     paths_of,
+    share_limits,
     shown_type,
 )
 from pipeline.choices import (
@@ -44,9 +45,9 @@ from pipeline.models import (
 )
 from pipeline.options import ConductOptions, JobOptions, ScoreOptions, check_names, completed, documented
 from pipeline.types.blocks import BlockFunction
-from pipeline.types.job import BadLimit, Conduct, Job, ShareLimits
+from pipeline.types.job import BadLimit, Conduct, Job
 from pipeline.types.report import Observer, PlanSummary, Report
-from pipeline.units import escape, names_of, parse_bad_limit, parse_seconds, parse_share_limit, quoted
+from pipeline.units import names_of, parse_bad_limit, parse_seconds, quoted
 
 # By their keywords.
 _CHOICES: Mapping[str, Choice[Any]] = {
@@ -171,8 +172,8 @@ def score_job(
     return replace(
         job,
         block=block,
-        max_unseen=_share_limits("max_unseen", asked["max_unseen"]),
-        max_missing=_share_limits("max_missing", asked["max_missing"]),
+        max_unseen=share_limits("max_unseen", asked["max_unseen"]),
+        max_missing=share_limits("max_missing", asked["max_missing"]),
         sample_rows=asked["sample_rows"],
         command="score",
     )
@@ -284,24 +285,6 @@ def conduct_of(options: ConductOptions) -> Conduct:
         durability=DURABILITY.check(asked["durability"]),
         keep_versions=at_least(0, "keep_versions", asked["keep_versions"]),
     )
-
-
-def _share_limits(name: str, value: object) -> ShareLimits:
-    """Return limits from a percentage, a mapping of columns to percentages, or a sequence of ``20%`` and ``c=20%``."""
-    if isinstance(value, Mapping):
-        given = [(column, parse_share_limit(str(share))[1]) for column, share in value.items()]
-    elif isinstance(value, str | Iterable):
-        given = [parse_share_limit(str(text)) for text in ((value,) if isinstance(value, str) else value)]
-    else:
-        raise TypeError(f'{name} is {shown_type(value)}; write a percentage, such as {name}="20%"')
-    columns = [column for column, _ in given]
-    for column in columns:
-        if columns.count(column) > 1:
-            what = "two limits for all features" if column is None else f"two limits for {escape(column)}"
-            raise UsageError(f"{name} has {what}", "give one")
-    shares = dict(given)
-    every = shares.pop(None, None)
-    return ShareLimits(every, tuple(shares.items()))
 
 
 def _model(model: Model | str | os.PathLike[str]) -> Model:

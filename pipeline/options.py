@@ -278,6 +278,8 @@ class EvaluateOptions(RowsOptions, MergeOptions, total=False):
     by: str | Sequence[str]
     max_groups: int
     thresholds: float | Sequence[float]
+    max_unseen: str | Mapping[str, str] | Sequence[str]
+    max_missing: str | Mapping[str, str] | Sequence[str]
     fingerprint: Fingerprint
     precision: Precision
     observe: Observer | None

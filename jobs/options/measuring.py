@@ -116,6 +116,8 @@ state = option("--state", section=OUTPUT, type=values.PATH, is_path=True, metava
 html = options.html_to("what ran, rows, measures, their curves, groups.")
 
 _ROWS = (
+    options.max_unseen,
+    options.max_missing,
     options.absent,
     options.limit_with(help=meaning("limit", OF_AN_EVALUATION)),
     options.max_bad_with(help=meaning("max_bad", OF_AN_EVALUATION)),

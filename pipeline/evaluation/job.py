@@ -14,7 +14,7 @@ from pipeline.models.blocks import arithmetic_of
 from pipeline.scan import HowToScan
 from pipeline.types.blocks import ReadsFiles
 from pipeline.types.inputs import CsvOptions
-from pipeline.types.job import BadLimit
+from pipeline.types.job import BadLimit, ShareLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class EvaluationJob:
         Whether all bytes of the inputs are digested.
     precision : {"fast", "accurate", "reproducible"}
     how : HowToScan
+    max_unseen, max_missing : ShareLimits
+        How much of the features of the models may be unseen, or missing. They change no measure.
     fitted : str or None
         The digest that the inputs must have, as those of a fit, so that places in them say which rows it held out.
     times : tuple of str
@@ -57,9 +59,16 @@ class EvaluationJob:
     full_fingerprint: bool
     precision: Precision
     how: HowToScan
+    max_unseen: ShareLimits
+    max_missing: ShareLimits
     fitted: str | None = None
     times: tuple[str, ...] = ()
     names: NamesBudget | None = None
+
+    @property
+    def judged_by(self) -> tuple[CsvOptions, ShareLimits, ShareLimits]:
+        """By what the features are judged after the pass."""
+        return self.csv, self.max_unseen, self.max_missing
 
     def settings(self) -> dict[str, Any]:
         """Return what the step needs, as JSON."""

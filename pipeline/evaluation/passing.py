@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.canonical import digest
 from pipeline.errors import BalanceError, ConfigurationError, UsageError
 from pipeline.evaluation.counting import tile_bytes
-from pipeline.evaluation.features import feature_warnings
+from pipeline.evaluation.features import judge_of_scan, judged_features
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.names import LEAST_ROOM, ROOMS_OF_A_WORKER, ROOMS_OF_TOTALS, NamesBudget
 from pipeline.evaluation.reading import EvaluatedColumns, EvaluationReader
@@ -76,7 +76,7 @@ class EvaluatedRows:
     notes : tuple of str
         How the files differ, in words for a person.
     warnings : tuple of str
-        What makes scores meaningless: a feature without a value, or of which the model knows no value.
+        What makes scores doubtful: a feature of which a model does not know many values.
     """
 
     terms: EvaluationTerms
@@ -195,7 +195,7 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
     BadCellsError
         There are more bad rows than may be.
     DataError
-        A column of groups has too many values.
+        A column of groups has too many values; more values of a feature are unseen, or missing, than may be.
     MemoryBudgetError
         The names of groups take more than the budget leaves.
     LogitstreamError
@@ -215,10 +215,15 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
         with open_scan(prepared, job.settings()) as scan:
             read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
-        warnings = feature_warnings(job.blocks, features.total(), prepared, job.csv)
+        counted, judge = features.total() or FeatureCounts(), judge_of_scan(prepared, *job.judged_by)
+        warnings = judged_features(job.blocks, counted, judge, observe or _nobody, _END)
     found = EvaluatedRows(job.terms, totals, *counts, data, notes, warnings)
     found.require_balance()
     return found
+
+
+def _nobody(_: object) -> None:
+    """Tell nobody."""
 
 
 def file_digest(facts: FileFacts) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Cause, MissingTarget, Precision
+from pipeline.evaluation.features import by_model
 from pipeline.evaluation.names import NamesBudget
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms
@@ -25,6 +26,7 @@ from pipeline.models.tally import BatchColumn, RowTally
 from pipeline.models.target_classes import TargetClasses
 from pipeline.scan import Batch
 from pipeline.types.blocks import Values
+from pipeline.types.features import FeatureCount
 from pipeline.types.inputs import InputFile, Need
 from pipeline.units import escape
 
@@ -184,18 +186,19 @@ class _BatchOfRows:
         self.batch, self.chunk = batch, chunk
         self.rows: int = batch.data.num_rows
         self.tally = RowTally(self.rows)
+        self.features: list[dict[str, FeatureCount]] = []
         self.without: Mask = np.zeros(self.rows, dtype=np.bool_)
 
     def add(self, scorers: Sequence[tuple[Scorer, tuple[int, ...]]], file: InputFile) -> None:
         """Judge the rows, and add those that are used."""
         codes = self._codes(is_csv=file.format == "csv")
         weights = None if self.columns.weight is None else self._weights(self.columns.weight)
-        scored = [scorer.scores([self._array(place) for place in places], self.tally) for scorer, places in scorers]
+        scored = [self._scored(scorer, places) for scorer, places in scorers]
         held = None if self.reader.divider is None else self._held(self.reader.divider, file.path)
         rejected = self.tally.rejected
         tally = self.tally
-        cells = tally.cells(rejected)
-        self.batch.settle(Values((), tally.null_count, events=tally.events, rejected=cells, features=tally.features))
+        cells, features = tally.cells(rejected), by_model(self.features)
+        self.batch.settle(Values((), tally.null_count, events=tally.events, rejected=cells, features=features))
         used = self._used(rejected, scored, held)
         count = int(np.count_nonzero(used))
         if not count:
@@ -217,6 +220,11 @@ class _BatchOfRows:
                 groups=tuple(self._groups(rows)),
             )
         )
+
+    def _scored(self, scorer: Scorer, places: Sequence[int]) -> BatchScores:
+        scores = scorer.scores([self._array(place) for place in places], self.tally)
+        self.features.append(self.tally.take_features())
+        return scores
 
     def _held(self, divider: Divider, path: str) -> Mask:
         """Return which rows are held out; one whose value cannot be compared is bad."""

@@ -31,7 +31,7 @@ def features_of(job: Job) -> tuple[FeatureFacts, ...]:
     return tuple(job.block.features()) if isinstance(job.block, HasFeatures) else ()
 
 
-def check_limits(job: Job) -> None:
+def check_limits(features: Sequence[FeatureFacts], max_unseen: ShareLimits, max_missing: ShareLimits) -> None:
     """Refuse a limit for what is not a feature of the model.
 
     Raises
@@ -39,16 +39,15 @@ def check_limits(job: Job) -> None:
     UsageError
         With the near names.
     """
-    features = features_of(job)
-    _check_names("--max-missing", job.max_missing, features)
+    _check_names("--max-missing", max_missing, features)
     levels = [feature for feature in features if feature.role == "categorical"]
-    for name, _ in job.max_unseen.columns:
+    for name, _ in max_unseen.columns:
         if name in {feature.column for feature in features} - {feature.column for feature in levels}:
             raise UsageError(
                 f"--max-unseen {escape(name)}: this feature is numeric, so that no value is unseen",
                 "name a categorical feature, or use --max-missing",
             )
-    _check_names("--max-unseen", job.max_unseen, levels)
+    _check_names("--max-unseen", max_unseen, levels)
 
 
 def _check_names(option: str, limits: ShareLimits, features: Sequence[FeatureFacts]) -> None:
@@ -145,9 +144,9 @@ def judge_of(job: Job, files: Sequence[FileFacts]) -> Judge:
 
 
 def told(
-    found: Sequence[FeatureWarning], judge: Judge, observe: Observer, *, published: bool = False
+    found: Sequence[FeatureWarning], judge: Judge, observe: Observer, *, end: str = "nothing was published"
 ) -> tuple[FeatureWarning, ...]:
-    """Return warnings, after an observer was told of them.
+    """Return warnings, after an observer was told of them; ``end`` says how a run that fails leaves things.
 
     Raises
     ------
@@ -159,5 +158,5 @@ def told(
         if warning not in failing[:1]:
             observe(Noted(warning.text, always=True))
     if failing:
-        raise judge.error(failing, published=published)
+        raise judge.error(failing, end)
     return tuple(found)

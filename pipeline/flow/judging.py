@@ -100,21 +100,21 @@ class Judge:
         text = f"column {escape(feature.column)}: there is no value in {_many(count.missing, rows, 'rows')}"
         return FeatureWarning("missing", feature.column, count.missing, rows, text)
 
-    def error(self, failing: Sequence[FeatureWarning], *, published: bool) -> DataError:
+    def error(self, failing: Sequence[FeatureWarning], end: str) -> DataError:
         """Return the error of a run that some features end; it tells all about the first of them.
 
-        ``published`` says that the output is there already, made by a run with other limits.
+        ``end`` says how that leaves things.
         """
         first = failing[0]
         limits = self.max_unseen if first.lack == "unseen" else self.max_missing
         option, limit = f"--max-{first.lack}", limits.of(first.column)
         allowed = "" if limit is None else f" ({option} allows {float(100 * limit):g}%)"
         message = f"{first.text}{allowed}"
-        if others := list(dict.fromkeys(escape(each.column, 40) for each in failing[1:])):
+        columns = [each.column for each in failing if each.column != first.column]
+        if others := list(dict.fromkeys(escape(column, 40) for column in columns)):
             message += f"\nthe same is true of {', '.join(others[:10])}" + (" and more" if len(others) > 10 else "")
         fix = "correct the column or the model" if first.lack == "unseen" else "correct the column"
-        state = "the output that is published stays" if published else "nothing was published"
-        remedy = f"{fix}, or allow it with {option} {_word(first.column)}=100%; {state}"
+        remedy = f"{fix}, or allow it with {option} {_word(first.column)}=100%; {end}"
         return DataError(message, remedy).at(column=first.column)
 
     def _is_unseen(self, feature: FeatureFacts, count: FeatureCount, rows: int) -> bool | None:

@@ -12,7 +12,7 @@ from pipeline import disk
 from pipeline.choices import FORMAT, IF_EXISTS
 from pipeline.errors import UsageError
 from pipeline.execute import check_scheduler
-from pipeline.flow.features import check_limits
+from pipeline.flow.features import check_limits, features_of
 from pipeline.sinks import extension
 from pipeline.types.inputs import InputFile
 from pipeline.types.job import Job
@@ -34,7 +34,7 @@ def check_request(job: Job) -> None:
     extension(job.format, job.compression)
     _check_file_name(job)
     check_scheduler(job.scheduler, cluster=job.cluster)
-    check_limits(job)
+    check_limits(features_of(job), job.max_unseen, job.max_missing)
 
 
 def _check_file_name(job: Job) -> None:

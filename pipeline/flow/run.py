@@ -154,7 +154,8 @@ def _warnings_again(
     judge = judge_of(preparation.job, preparation.files)
     counts = spelled_in(manifest, totals.features)
     found = [*judge.warnings(features_of(preparation.job), counts), *warnings_of_files_in(manifest)]
-    return told(found, judge, observe, published=True)
+    # It was made by a run with other limits.
+    return told(found, judge, observe, end="the output that is published stays")
 
 
 def _skipped(preparation: Preparation, busy: Busy, seconds: float, observe: Observer) -> Report:

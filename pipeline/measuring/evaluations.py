@@ -15,11 +15,13 @@ from pipeline.arguments import (
     check_whole,
     paths_of,
     reading_of,
+    share_limits,
     shown_type,
 )
 from pipeline.choices import FINGERPRINT, IF_EXISTS, MISSING_TARGET, PRECISION, ROWS, Choice, parse_costs
 from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.evaluation.exact import SMALLEST_WEIGHT
+from pipeline.evaluation.features import check_feature_limits
 from pipeline.evaluation.job import EvaluationJob
 from pipeline.evaluation.measures import class_masses
 from pipeline.evaluation.merging import merged
@@ -170,6 +172,8 @@ def evaluation_job(
     _check(asked, target=target, probability=probability, weight=asked["weight"])
     loaded, blocks, names = _blocks(models, probability, asked)
     classes = _classes(blocks, names)
+    max_unseen, max_missing = (share_limits(name, asked[name]) for name in ("max_unseen", "max_missing"))
+    check_feature_limits(blocks, max_unseen, max_missing)
     held = HeldOut() if asked["rows"] == "all" else held_out(blocks, names, asked["limit"])
     return EvaluationJob(
         inputs=paths,
@@ -191,6 +195,8 @@ def evaluation_job(
         full_fingerprint=asked["fingerprint"] == "full",
         precision=asked["precision"],
         fitted=held.fitted,
+        max_unseen=max_unseen,
+        max_missing=max_missing,
         **reading_of(asked, "evaluate"),
     )
 

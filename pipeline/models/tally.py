@@ -95,6 +95,12 @@ class RowTally:
             for name in (missing | unseen)
         }
 
+    def take_features(self) -> dict[str, FeatureCount]:
+        """Return what was counted of the features of one model; what follows is counted of those of another."""
+        found = self.features
+        self._lacks, self._spellings, self._counting = {"missing": {}, "unseen": {}}, {}, {}
+        return found
+
     def _counts(self, event: str, column: BatchColumn) -> bool:
         """Return whether this use of a column counts an event: the first that claims it or counts something does."""
         return self._counting.setdefault((event, column.name), column.use) == column.use

@@ -436,16 +436,22 @@ def test_rows_are_not_called_held_out_where_that_is_not_known(data: Path, tmp_pa
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_levels_that_the_model_does_not_know_are_told(tmp_path: Path, workers: int) -> None:
+def test_levels_that_the_model_does_not_know_are_told_or_end_the_evaluation(tmp_path: Path, workers: int) -> None:
     table = pa.table({"c": ["u"] * 150 + ["v"] * 50, "n": [None] * 200, "y": [True, False] * 100})
     pq.write_table(table.cast(pa.schema([("c", pa.string()), ("n", pa.float64()), ("y", pa.bool_())])),
                    tmp_path / "in.parquet", row_group_size=50)  # fmt: skip
     features = [{"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"}]
     model = model_file(tmp_path, features=features, version=1)
-    report = logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, chunk_size=50, workers=workers)
-    (warning,) = report.warnings
-    assert warning.startswith("column c: all 200 values (100%) are levels that the model does not know; most frequent")
-    assert report.measures.auc == 0.5
+    options: dict[str, Any] = {"target": "y", "model": model, "chunk_size": 50, "workers": workers}
+    with pytest.raises(DataError) as caught:
+        logitstream.evaluate(tmp_path / "in.parquet", **options)
+    told = "column c: all 200 values (100%) are levels that the model does not know; most frequent"
+    assert caught.value.message.startswith(told)
+    assert caught.value.remedy == (
+        "correct the column or the model, or allow it with --max-unseen c=100%; nothing was measured"
+    )
+    allowed = logitstream.evaluate(tmp_path / "in.parquet", **options, max_unseen="c=100%")
+    assert (allowed.warnings, allowed.measures.auc) == ((), 0.5)
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,11 @@ def test_states_are_added_up_without_the_rows(cli, data, tmp_path):
     [
         (("--merge", "--by", "region"), 2, "--by has no effect with --merge"),
         (("--merge", *COLUMN), 2, "--target has no effect with --merge"),
+        (("--merge", "--max-unseen", "20%"), 2, "--max-unseen has no effect with --merge"),
+        (("--merge", "--max-missing", "20%"), 2, "--max-missing has no effect with --merge"),
+        ((*COLUMN, "--max-unseen", "20%"), 2, "--max-unseen has no effect with --probability"),
+        ((*COLUMN, "--max-missing", "20%"), 2, "--max-missing has no effect with --probability"),
+        ((*COLUMN, "--max-missing", "20"), 2, "'20' is not a share"),
         (("--merge",), 65, "is not the state of an evaluation"),
         (("--probability", "p"), 2, "missing option '--target'"),
         (("--target", "y"), 2, "neither a model nor a column of probabilities"),
@@ -295,6 +300,31 @@ def test_more_bad_rows_than_may_be_end_with_65(cli, tmp_path):
     assert "in.csv: record 3 (byte 16), column y: '7' is not a target" in outcome.err
     allowed = cli("evaluate", tmp_path / "in.csv", *COLUMN, "--max-bad", "2")
     assert "rows       5 read = 3 used + 2 bad" in allowed.out
+
+
+@pytest.mark.parametrize(
+    ("option", "over", "told"),
+    [
+        ("--max-unseen", "c=19%", "are levels that the model does not know"),
+        ("--max-missing", "19%", "there is no value"),
+    ],
+)
+def test_more_unseen_or_missing_values_than_may_be_end_with_65(cli, tmp_path, option, over, told):
+    (tmp_path / "in.csv").write_text("y,c,x\n1,a,1\n0,u,1\n1,a,\n0,a,1\n0,a,1\n")
+    features = [
+        {"column": "c", "kind": "categorical", "coefficients": {"a": 1.0}, "unseen": "zero"},
+        {"column": "x", "kind": "numeric", "coefficient": 1.0, "missing": {"impute": 0.0}},
+    ]
+    command = ("evaluate", tmp_path / "in.csv", "--target", "y", "-m", model_file(tmp_path, features=features), option)
+    outcome = cli(*command, over)
+    assert (outcome.code, outcome.out) == (65, "")
+    assert told in outcome.err
+    assert f"({option} allows 19%)" in outcome.err
+    assert "nothing was measured" in outcome.err
+    allowed = cli(*command, over.replace("19%", "20%"))
+    assert (allowed.code, allowed.err) == (0, "")
+    assert "rows       5 read = 5 used" in allowed.out
+    assert f"  {option} " in cli("evaluate", "--help").out
 
 
 def test_a_bar_shows_how_far_the_pass_is_unless_the_command_is_quiet(cli, data):
