@@ -75,6 +75,7 @@ def others(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.slow
 def test_packages_of_the_same_names_are_not_in_the_way(installed, others, tmp_path, scheduler):
     env = {"PYTHONPATH": f"{others}:{installed}"}
     output = tmp_path / "out"

@@ -35,6 +35,7 @@ def test_everything_runs_in_the_order_of_the_page(tmp_path: Path, monkeypatch: p
     assert json.loads((tmp_path / "model.json").read_text())["kind"] == "logistic"
 
 
+@pytest.mark.slow
 def test_its_cluster_scores(tmp_path: Path) -> None:
     reader_in(tmp_path).score_on_the_cluster(README)
     assert (tmp_path / "cluster_scores" / "_manifest.json").exists()

@@ -266,6 +266,7 @@ def test_removing_what_is_not_there_does_no_harm(tmp_path: Path) -> None:
     turns.clear(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_the_costs_of_the_functions_are_written_for_the_readme(tmp_path: Path) -> None:
     functions.main(["--size", "1000", "--rounds", "1", "--output", str(tmp_path / "functions.json")])
     found = json.loads((tmp_path / "functions.json").read_text())

@@ -159,6 +159,7 @@ def collections_of_runs() -> list[list[tuple[bool, int]]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_garbage_of_many_waves_is_collected_while_they_run_however_much_the_process_holds(
     collections_of_runs: list[list[tuple[bool, int]]],
 ) -> None:

@@ -185,6 +185,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(data: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.usefixtures("one_blas_thread")
+@pytest.mark.slow
 def test_it_predicts_as_well_as_the_network_of_scikit_learn(tmp_path: Path) -> None:
     table, test = rings(6_000), rings(5_000, seed=2)
     pq.write_table(table, tmp_path / "rings.parquet", row_group_size=500)

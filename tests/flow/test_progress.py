@@ -92,6 +92,7 @@ def test_the_bar_moves_within_a_single_chunk(bench: Bench, kind: str, scheduler:
 
 
 @pytest.mark.parametrize("scheduler", LOCAL)
+@pytest.mark.slow
 def test_many_chunks_at_a_time_add_up(bench: Bench, scheduler: str) -> None:
     fill(bench, "parquet")
     (bench.inputs / "rows.parquet").rename(bench.inputs / "a.parquet")
@@ -146,6 +147,7 @@ class Kill(Watch):
                 self.killed += 1
 
 
+@pytest.mark.slow
 def test_a_chunk_whose_process_was_killed_does_not_move_the_bar_back(bench: Bench) -> None:
     fill(bench, "parquet")
     watch = Kill()

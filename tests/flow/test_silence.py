@@ -392,6 +392,7 @@ def test_a_part_with_counts_that_cannot_be_read_is_computed_again(
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.slow
 def test_every_scheduler_says_the_same(bench: Bench, scheduler: str) -> None:
     bench.put("1.csv", csv(["aa", "", "zz", "AA"] * 100))
     bench.put("2.csv", csv(["ua"] * 100))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,7 @@ def _score(folder: Path, inputs: Path, output: str) -> tuple[pa.Table, list[dict
         max_size=12,
     )
 )
+@pytest.mark.slow
 def test_a_folder_of_small_files_is_scored_as_each_of_them_alone(files: list[tuple[str, int, int]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -78,6 +78,7 @@ def test_the_answer_is_that_of_arrow(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "large.parquet", "large.csv"])
+@pytest.mark.slow
 def test_the_answer_is_the_same_whatever_carries_it_out(folder: Path, path: str) -> None:
     expected = plain(folder / path, scheduler="sync", chunk_size=10**6)
     ways: list[dict[str, Any]] = [
@@ -118,6 +119,7 @@ def test_a_column_without_a_name_is_named_and_left_aside(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.slow
 def test_what_does_not_fit_the_budget_is_refused_by_name_and_hides_no_other(tmp_path: Path, rows: int) -> None:
     """A file of some kilobytes that decodes to a hundred megabytes, beside one that is sound."""
     bomb = pa.table({"map": pa.array([np.zeros(12_000_000 // rows, dtype=np.int64)] * rows)})

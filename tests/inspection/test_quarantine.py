@@ -180,6 +180,7 @@ def test_json_has_the_keys_that_are_documented(published, cli):
     assert [name for name in names if f"``{name}``" not in documented.__doc__] == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     code = (
         "import sys, pyarrow as pa, pipeline\n"

@@ -142,6 +142,7 @@ def test_the_golden_bits():
     np.testing.assert_array_equal(bits(logit(p)), logits)
 
 
+@pytest.mark.slow
 def test_every_kind_of_cpu_and_c_library_gives_the_same_bits():
     levels = outputs(PROGRAM)
     assert levels[0][0] == "reproducible-1"

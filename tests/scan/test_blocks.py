@@ -47,6 +47,7 @@ def prepared(folder: Path, size: str, **how: object) -> PreparedScan:
 
 
 @pytest.mark.parametrize(("kind", "size"), [("parquet", "100"), ("csv", "3KiB")])
+@pytest.mark.slow
 def test_blocks_give_the_bits_of_single_chunks_on_every_scheduler(folder: Path, kind: str, size: str) -> None:
     found, chunks = set(), []
     for scheduler, workers in (("sync", 1), ("threads", 3), ("processes", 2)):

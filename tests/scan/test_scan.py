@@ -80,6 +80,7 @@ def prepared(
 
 
 @pytest.mark.parametrize(("kind", "size"), [("csv", "20KiB"), ("csv", "700"), ("parquet", "700")])
+@pytest.mark.slow
 def test_sums_have_the_same_bits_on_every_scheduler_and_with_any_workers(folder: Path, kind: str, size: str) -> None:
     found = set()
     for scheduler, workers in (("sync", 1), ("threads", 1), ("threads", 3), ("processes", 2)):

@@ -42,6 +42,7 @@ def test_a_pickled_model_is_told_of_from_sklearn(cli: Cli, command: str, name: s
 
 
 @pytest.mark.parametrize("command", [("model", "import"), ("model", "show")])
+@pytest.mark.slow
 def test_the_lines_that_convert_a_pickle_convert_it(cli: Cli, command: tuple[str, ...]) -> None:
     rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
     joblib.dump(LogisticRegression().fit(rows, [0, 0, 1, 1]), "late.joblib", compress=3)

@@ -327,6 +327,7 @@ print(rows, int(peak.split()[1]) // 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_on_one_huge_row_group(tmp_path: Path) -> None:
     path = str(tmp_path / "x.parquet")
     run(_WRITE, path)
