@@ -657,7 +657,7 @@ def test_names_of_groups_stay_within_the_memory(tmp_path: Path, letters: int, fi
             names = [f"{number:0{letters}d}" for number in range(start, start + rows)]
             p = np.linspace(0, 1, rows).round(2)
             file.write_table(pa.table({"y": np.arange(rows) % 2, "p": p, "g": names}))
-    budget = 500 << 20
+    budget = 525 << 20
     outcome = subprocess.run(
         [sys.executable, "-c", _PEAK, path, str(budget)], capture_output=True, text=True, check=True
     )

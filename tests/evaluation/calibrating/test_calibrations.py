@@ -28,7 +28,7 @@ from tests.evaluation.calibrating.rows import drawn_rows, model_of_raw, rows_fil
 from tests.seeds import seeds
 
 TINY = 1e-6
-HERE: Any = {"scheduler": "sync", "memory": "2GiB"}
+HERE: Any = {"scheduler": "sync", "memory": "6GiB"}
 
 
 def calibrated(folder: Path, z: np.ndarray, y: Any, method: str, **options: Any) -> Any:
@@ -197,7 +197,7 @@ def test_the_bits_do_not_depend_on_workers_or_scheduler(how: dict[str, Any], met
 
     def found(**how: Any) -> dict[str, object]:
         report = logitstream.calibrate(
-            data, model, target="y", method=method, holdout="20%", chunk_size=4_000, memory="2GiB", **how
+            data, model, target="y", method=method, holdout="20%", chunk_size=4_000, memory="6GiB", **how
         )
         said = calibration_json(report)
         return {name: value for name, value in said.items() if name not in {"seconds", "peak_bytes"}}
