@@ -44,6 +44,8 @@ ROW_GROUP_FACTOR = 4.0
 # What else a busy worker takes: its stack, an arena of each allocator, the tiles of the kernels. A run over three
 # columns, whose batches are small, peaked 40 MiB above the imports for each of two threads, readers included.
 WORKER_BYTES = 32 * MIB
+# The number of this parameter of glibc's mallopt.
+_M_ARENA_MAX = -8
 
 _ROOT = Path("/")
 FEWER_COLUMNS = "read fewer columns"
@@ -423,6 +425,16 @@ def give_back() -> None:
     """Return memory that the C library holds ready to the system, where the library can do that."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def use_one_arena() -> None:
+    """Let the C library serve all threads from one place, where it can: what one gives back, another one gets.
+
+    For a process that is ours alone, before it starts threads. With a place for each of them, large arrays that come
+    and go are kept by each.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def data_bytes() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import resource
@@ -357,3 +358,34 @@ def test_more_memory_never_gives_less(wanted: Demand, one: int, other: int, work
     more = choose_resources(wanted, max(one, other), workers, 1000)
     assert more.workers >= less.workers
     assert more.batch_rows >= less.batch_rows
+
+
+_ARENAS = """
+import ctypes, sys, threading
+from pipeline import memory
+if sys.argv[1] == "one":
+    memory.use_one_arena()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(3)
+def take():
+    together.wait()
+    libc.malloc(1 << 12)
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.malloc_stats()
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="the C library is not glibc")
+def test_threads_share_what_the_c_library_holds_where_that_is_asked_for() -> None:
+    def arenas(word: str) -> int:
+        outcome = subprocess.run([sys.executable, "-c", _ARENAS, word], capture_output=True, text=True, check=True)
+        return outcome.stderr.count("Arena")
+
+    assert arenas("usual") > 1
+    assert arenas("one") == 1
