@@ -22,6 +22,8 @@ Mask = npt.NDArray[np.bool_]
 _FEW_KEYS = 1 << 14
 # Keys that a table lacks wait until they are this part of it.
 _PART_WAITING = 8
+# Tables while one is added to another, in units of one: both, and what they become.
+MERGED_TABLES = 3
 _WORD = 8
 # Squares of probabilities without weights are in one part: in units of 2**-42, and of 2**-62 where the probability is
 # below 2**-10. Either way the squares of 2**20 rows add up to less than 2**63.

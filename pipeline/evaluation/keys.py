@@ -30,6 +30,8 @@ _TOP = np.uint64(2**64 - 1)
 # Rows of ``sums``: p of positives, p of negatives, p squared. With weights they are weighted, and before them come the
 # weights of positives and of negatives.
 PLAIN_SUMS, WEIGHTED_SUMS = 3, 5
+# Of a key: its ends and smallest probability, counts of both classes, sums in two parts.
+KEY_BYTES, WEIGHTED_KEY_BYTES = (8 * (5 + 2 * sums) for sums in (PLAIN_SUMS, WEIGHTED_SUMS))
 
 
 @dataclass(slots=True, eq=False)

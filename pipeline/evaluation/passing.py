@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.canonical import digest
 from pipeline.errors import BalanceError, ConfigurationError, UsageError
-from pipeline.evaluation.counting import tile_bytes
+from pipeline.evaluation.counting import MERGED_TABLES, tile_bytes
 from pipeline.evaluation.features import judge_of_scan, judged_features
 from pipeline.evaluation.job import EvaluationJob, arithmetic_here
 from pipeline.evaluation.names import LEAST_ROOM, ROOMS_OF_A_WORKER, ROOMS_OF_TOTALS, NamesBudget
@@ -53,8 +53,6 @@ _FLOAT = 8
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
 _MISLED = 4
-# Tables while one is added to another, in units of one: both, and what they become.
-_ROOM = 3
 _END = "nothing was measured"
 _SHARE_WITH_NAMES = 7 / 8
 # What was read is the sum of these.
@@ -279,7 +277,7 @@ def _costs(job: EvaluationJob, chunk_rows: int, all_rows: int, waiting: int) -> 
         # Those of all chunks, and what they become while a payload is added, one group after the other.
         totals_bytes=2 * totals_bytes(terms, all_rows) + whole_bytes(terms, all_rows),
         # A chunk of one tile has one table; with more tiles, one is added to another.
-        step_bytes=(payload if chunk_rows <= of_tile and not terms.by else _ROOM * payload)
+        step_bytes=(payload if chunk_rows <= of_tile and not terms.by else MERGED_TABLES * payload)
         + _FLOAT * of_tile * row * (2 if terms.by else 1)
         + tile_bytes(of_tile)
         + sum(block.call_bytes for block in job.blocks if isinstance(block, HasTiles)),

@@ -6,14 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.evaluation.groups import FEW_GROUPS, KEYS_OF_FEW, KEYS_OF_MANY, GroupNames, GroupStates, groups_in
-from pipeline.evaluation.keys import MOST_KEYS
+from pipeline.evaluation.keys import KEY_BYTES, MOST_KEYS, WEIGHTED_KEY_BYTES
 from pipeline.evaluation.names import NamesBudget, NamesRoom
 from pipeline.evaluation.states import EvaluationState, StateShape
 from pipeline.evaluation.terms import EvaluationTerms
 from pipeline.evaluation.tiles import TileBuffer, UsedRows
 
-# Of a key of a table: the key, counts of both classes, the smallest and the largest score, three sums in two parts.
-_KEY_BYTES, _WEIGHTED_KEY_BYTES = 8 * (5 + 2 * 3), 8 * (5 + 2 * 5)
 # Of a pair of keys of two models: both keys, counts of both classes.
 _PAIR_BYTES = 8 * 4
 # What a state takes besides its tables.
@@ -95,7 +93,7 @@ def _states_bytes(shape: StateShape, rows: int, states: int, most: int) -> int:
     """Return the bytes of states that have so many rows together, with at most so many keys in each table."""
     binary = shape.classes == 2
     keys = min(rows, states * min(most, shape.most_keys)) * (1 if binary else shape.classes)
-    of_keys = shape.models * keys * (_WEIGHTED_KEY_BYTES if shape.weighted else _KEY_BYTES)
+    of_keys = shape.models * keys * (WEIGHTED_KEY_BYTES if shape.weighted else KEY_BYTES)
     of_pairs = min(rows, states * most) * _PAIR_BYTES if shape.is_paired else 0
     cells = shape.classes * (len(shape.thresholds) if binary else shape.classes)
     of_cells = 8 * shape.models * cells * (3 if shape.weighted else 1)

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distributed import Client
 from distributed.metrics import time
 
 from pipeline import disk
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute.access import ClusterAccess
+from pipeline.execute.cluster.connecting import client_of
 from pipeline.units import escape
-
-_CONNECT_SECONDS = 10.0
 
 T = TypeVar("T")
 
@@ -59,20 +57,9 @@ def _ask(question: Coroutine[Any, Any, T], access: ClusterAccess) -> T:
             ) from error
 
 
-def _connected_to(access: ClusterAccess) -> Client:
-    return Client(
-        access.address,
-        asynchronous=True,
-        timeout=_CONNECT_SECONDS,
-        set_as_default=False,
-        name="logitstream-report",
-        security=access.security,
-    )
-
-
 async def _begin(access: ClusterAccess) -> int:
     """Let the scheduler keep what tasks do from now on; return how often it has looked at its own load."""
-    async with _connected_to(access) as client:
+    async with client_of(access, "logitstream-report") as client:
         running: Any = client
         await running.get_task_stream(start=0, stop=0)
         count: int = await running.run_on_scheduler(samples_so_far)
@@ -80,7 +67,7 @@ async def _begin(access: ClusterAccess) -> int:
 
 
 async def _end(access: ClusterAccess, start: float, samples: int) -> str:
-    async with _connected_to(access) as client:
+    async with client_of(access, "logitstream-report") as client:
         scheduler: Any = client.scheduler
         page: str = await scheduler.performance_report(start=start, last_count=samples, code="", mode="inline")
         return page

@@ -13,7 +13,8 @@ from pipeline.errors import UsageError
 from pipeline.evaluation.calibrating.asking import CalibrationWishes
 from pipeline.evaluation.calibrating.passes import CalibrationStep
 from pipeline.evaluation.calibrating.summing import MADE_BYTES
-from pipeline.evaluation.keys import MOST_KEYS
+from pipeline.evaluation.counting import MERGED_TABLES
+from pipeline.evaluation.keys import KEY_BYTES, MOST_KEYS
 from pipeline.evaluation.states import TILE_ROWS
 from pipeline.evaluation.tiles import tile_rows
 from pipeline.fitting.asking.reading import check_apart, check_model_file
@@ -31,17 +32,12 @@ from pipeline.scan import (
     prepare_scan,
     settings_bytes,
 )
-from pipeline.types.inputs import FileFacts, Need
+from pipeline.types.inputs import Need
 from pipeline.units import escape
 
 _FLOAT = 8
-_MISLED = 4
 # Payloads that wait for each worker: those of a CSV until the chunk before them is confirmed.
 _WAITING = 4
-# Of a key in a table: its ends and smallest probability, counts of both classes, three sums in two parts.
-_KEY_BYTES = 8 * (5 + 2 * 3)
-# Tables while one is added to another, in units of one: both, and what they become.
-_ROOM = 3
 # Of a tile while it is measured and counted: probabilities, margins, losses; places, sums; what they are made from.
 _TILE_ARRAYS = 12
 
@@ -96,7 +92,7 @@ def prepare_calibration(wishes: CalibrationWishes) -> PreparedCalibration:
     columns = [(need.name, need.role) for need in (*surveyed.features, *surveyed.kept)]
     step = CalibrationStep(wishes.target, wishes.missing_target, _divider(wishes, holdout, columns))
     plan = make_plan(files, chunk_size=wishes.chunk_size, limit=wishes.limit)
-    scan = prepare_scan(files, surveyed.needs, plan, wishes.csv, _costs(wishes, files, plan), wishes.how)
+    scan = prepare_scan(files, surveyed.needs, plan, wishes.csv, _costs(wishes, plan), wishes.how)
     return PreparedCalibration(wishes, scan, step, (*found.notes, *surveyed.notes, *scan.how.notes))
 
 
@@ -151,12 +147,12 @@ def _divider(
     )
 
 
-def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) -> StepCosts:
+def _costs(wishes: CalibrationWishes, plan: Plan) -> StepCosts:
     block, settings = wishes.block, settings_of(wishes)
     outputs = 1 if block.model.classes is None else len(block.model.classes)
-    # The lines at the ends of a CSV may be longer than the others, so that it has more rows than they let expect.
-    most, rows = plan.most_rows(), _MISLED * sum(facts.estimated_rows for facts in files) + TILE_ROWS
-    chunk_rows = rows if most is None else most
+    # It is not known how many rows a chunk of a CSV has; those of a tile have as many keys as there may be.
+    most = plan.most_rows()
+    chunk_rows = TILE_ROWS if most is None else most
     of_tile = min(tile_rows(_FLOAT * (outputs + 1) + MADE_BYTES), chunk_rows)
     # Both tiles, and what one of them is made into.
     tiles = _FLOAT * of_tile * (2 * (outputs + 1) + _TILE_ARRAYS + 2 * outputs)
@@ -170,11 +166,11 @@ def _costs(wishes: CalibrationWishes, files: Sequence[FileFacts], plan: Plan) ->
         shared_bytes=settings_bytes(settings),
         table_bytes=block.table_bytes,
         # Those of all chunks, and what they become while a payload is added.
-        totals_bytes=_ROOM * _tables_bytes(rows),
-        step_bytes=_ROOM * _tables_bytes(chunk_rows) + tiles + getattr(block, "call_bytes", 0),
+        totals_bytes=MERGED_TABLES * _tables_bytes(TILE_ROWS),
+        step_bytes=MERGED_TABLES * _tables_bytes(chunk_rows) + tiles + getattr(block, "call_bytes", 0),
     )
 
 
 def _tables_bytes(rows: int) -> int:
     """Return the bytes of the tables of so many rows: of those that are fitted, and of those that are measured."""
-    return 2 * _KEY_BYTES * min(rows, MOST_KEYS)
+    return 2 * KEY_BYTES * min(rows, MOST_KEYS)

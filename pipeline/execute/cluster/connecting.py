@@ -72,15 +72,20 @@ async def _met(link: ClusterLink) -> None:
     Restarts(link).listen()
 
 
-async def _connect(access: ClusterAccess) -> Client:
-    client = Client(
+def client_of(access: ClusterAccess, name: str) -> Client:
+    """Return a client of our own that is not connected yet, for the event loop that runs; it is nobody's default."""
+    return Client(
         access.address,
         asynchronous=True,
         timeout=CONNECT_SECONDS,
         set_as_default=False,
-        name="logitstream",
+        name=name,
         security=access.security,
     )
+
+
+async def _connect(access: ClusterAccess) -> Client:
+    client = client_of(access, "logitstream")
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await client
