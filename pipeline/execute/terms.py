@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.schedulers import SCHEDULER_TIMEOUT, WAIT_WORKERS
 
 
-def _nothing() -> None:
+def go_on() -> None:
     """Do not end what waits."""
 
 
@@ -56,7 +56,7 @@ class ClusterTerms:
 
     patience: ClusterPatience = ClusterPatience()
     needs: WorkerNeeds = WorkerNeeds()
-    check: Callable[[], None] = field(default=_nothing, compare=False)
+    check: Callable[[], None] = field(default=go_on, compare=False)
     note: Callable[[str], None] = field(default=_unheard, compare=False)
 
 

@@ -19,7 +19,7 @@ from pipeline.execute.cluster.pulse import Pulse
 from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
 from pipeline.execute.cluster.restarts import Restarts
 from pipeline.execute.cluster.versions import check_versions
-from pipeline.execute.terms import ClusterTerms
+from pipeline.execute.terms import ClusterTerms, go_on
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -61,7 +61,7 @@ def _linked(access: ClusterAccess, loop: asyncio.AbstractEventLoop, terms: Clust
         patience = MOMENT_SECONDS
         raise
     finally:
-        answer(loop, _close(client, patience), _go_on)
+        answer(loop, _close(client, patience), go_on)
 
 
 async def _met(link: ClusterLink) -> None:
@@ -108,7 +108,3 @@ async def _close(client: Client, seconds: float) -> None:
         with suppress(OSError):
             async with asyncio.timeout(MOMENT_SECONDS):
                 await sender.stopped.wait()
-
-
-def _go_on() -> None:
-    """Do not end what waits."""

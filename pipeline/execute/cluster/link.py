@@ -17,7 +17,7 @@ from distributed.comm.core import CommClosedError
 from pipeline.execute.cluster.keys import KeyMaker
 from pipeline.execute.cluster.loop import answer
 from pipeline.execute.cluster.pulse import Pulse
-from pipeline.execute.terms import ClusterTerms
+from pipeline.execute.terms import ClusterTerms, go_on
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class ClusterLink:
 
     def finish(self, question: Coroutine[Any, Any, T]) -> T:
         """Return the answer to a question that is asked whatever has ended the run."""
-        return answer(self.loop, question, _go_on, self.lost)
+        return answer(self.loop, question, go_on, self.lost)
 
     def attend(self) -> None:
         """Tell the news, and raise what ends the run."""
@@ -75,7 +75,3 @@ class ClusterLink:
         """Tell the news."""
         while self.news:
             self.terms.note(self.news.popleft())
-
-
-def _go_on() -> None:
-    """Do not end what waits."""
