@@ -47,6 +47,6 @@ class Restarts:
             processing = await scheduler.processing(workers=[worker])
         except (OSError, CommClosedError, KeyError):
             return []
-        keys = [key for key in processing.get(worker, ()) if isinstance(key, tuple)]
-        ours = [f"chunk {key[1]} of {key[2]}" for key in keys if len(key) == 5 and key[3] == self.link.run]
+        keys = [key for key in processing.get(worker, ()) if isinstance(key, tuple) and key[3:4] == (self.link.run,)]
+        ours = [f"chunk {key[1]} of {key[2]}" for key in sorted(keys)]
         return None if processing.get(worker) and not ours else ours

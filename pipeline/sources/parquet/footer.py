@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pipeline import formats
 from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
-from pipeline.sources.parquet.logical import logical_types, storage_of
+from pipeline.sources.parquet.logical import logical_types, storage_of, written_schema
 from pipeline.types.inputs import INT96, LOGICAL, Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
@@ -411,8 +411,8 @@ _last_shape: Shape | None = None
 def _shape_of(schema: pa.Schema, metadata: pq.FileMetaData) -> Shape:
     """Return the shape of files of this schema: that of the previous file, where it is the same."""
     global _last_shape  # noqa: PLW0603 - whichever thread sets it last: each reads it once and compares
-    last, geo = _last_shape, (metadata.metadata or {}).get(b"geo", b"")
-    if last is not None and last.schema.equals(schema, check_metadata=True) and last.written == (metadata.schema, geo):
+    last, written = _last_shape, (written_schema(metadata), (metadata.metadata or {}).get(b"geo", b""))
+    if last is not None and last.schema.equals(schema, check_metadata=True) and last.written == written:
         return last
     owners = tuple(number for number, field in enumerate(schema) for _ in range(leaf_count(field.type)))
     flat = tuple(flat for field in schema for flat in _flat_leaves(field.type))
@@ -424,7 +424,7 @@ def _shape_of(schema: pa.Schema, metadata: pq.FileMetaData) -> Shape:
         field.with_metadata({LOGICAL: logical[number]}) if number in logical else field.remove_metadata()
         for number, field in enumerate(pa.field(each.name, storage_of(each.type), each.nullable) for each in schema)
     )
-    shape = _last_shape = Shape(schema, fields, owners, flat, bits, (metadata.schema, geo))
+    shape = _last_shape = Shape(schema, fields, owners, flat, bits, written)
     return shape
 
 

@@ -47,15 +47,25 @@ def uuid_text(array: pa.Array) -> pa.Array:
     return whole if not array.null_count else pc.if_else(array.is_valid(), whole, pa.scalar(None, pa.string()))
 
 
+def written_schema(metadata: pq.FileMetaData) -> pq.ParquetSchema:
+    """Return the schema as Parquet writes it, with logical types.
+
+    ``metadata.schema`` is the same, but refers to the metadata and is kept by it: a cycle, which holds a footer of a
+    thousand columns, some 18 MB, until Python's garbage collector looks among old objects.
+    """
+    return pq.ParquetSchema(metadata)
+
+
 def logical_types(metadata: pq.FileMetaData, schema: pa.Schema, owners: Sequence[int]) -> dict[int, str]:
     """Return the logical type of each top-level column for which its Arrow type does not say everything.
 
     ``INT96`` is a physical type and counts all the same. ``UUID in struct`` is a type below a nested column.
     """
     found: dict[int, str] = {}
+    written = written_schema(metadata)
     for leaf, owner in enumerate(owners):
         type_ = schema.field(owner).type
-        name = _of_leaf(metadata.schema.column(leaf))
+        name = _of_leaf(written.column(leaf))
         if name and owner not in found and not _has_extension(type_):
             found[owner] = f"{name} in {_kind(type_)}" if type_.num_fields else name
     for owner, field in enumerate(schema):

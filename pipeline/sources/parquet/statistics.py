@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.compact import BINARY, LIST, STRUCT, Compact
 from pipeline.disk import OpenFile
 from pipeline.sources.parquet.footer import Footer, leaf_count, read_footer, read_identity
+from pipeline.sources.parquet.logical import written_schema
 from pipeline.types.inputs import InputFile
 from pipeline.units import MIB
 
@@ -80,9 +81,10 @@ def column_statistics(file: InputFile) -> tuple[ColumnStatistics, ...]:
     rows = footer.group_rows.tolist()
     found = []
     leaf = 0
+    written = written_schema(footer.metadata)
     for field in footer.schema:
         chunks = [(count, group[leaf]) for count, group in zip(rows, groups, strict=True) if count]
-        physical = footer.metadata.schema.column(leaf).physical_type
+        physical = written.column(leaf).physical_type
         found.append(_of_column(field, physical, chunks))
         leaf += leaf_count(field.type)
     return tuple(found)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import itertools
 import os
+import weakref
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, UsageError
+from pipeline.sources.parquet.footer import footer_of
 from pipeline.sources.parquet.source import ParquetSource
 from pipeline.types.inputs import InputFile, Need
 from pipeline.types.rows import Slice
@@ -362,3 +365,18 @@ def test_field_metadata_does_not_travel(tmp_path: Path) -> None:
     file = writer(tmp_path)(pa.table({"n": [1]}, schema))
     assert SOURCE.field(SOURCE.facts(file), Need("n", "kept")).metadata is None
     assert read_all(file, [Need("n", "kept")]).schema.field(0).metadata is None
+
+
+def test_a_footer_goes_with_its_last_user_without_the_garbage_collector(tmp_path: Path) -> None:
+    files = [writer(tmp_path)(pa.table({name: [1.5]})) for name in ("a", "b")]
+    gc.disable()
+    try:
+        of_files = []
+        for file in files:
+            with pq.ParquetFile(file.location) as opened:
+                of_files.append(weakref.ref(footer_of(opened, file.path).metadata))
+            del opened
+        # The shape of the last file is kept, with its footer, for the next one that was written alike.
+        assert [of_file() is None for of_file in of_files] == [True, False]
+    finally:
+        gc.enable()
