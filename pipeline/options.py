@@ -512,7 +512,7 @@ OPTIONS: Mapping[str, Option] = {
         None, "The certificate of the authority that both ends of a ``tls://`` address trust, a PEM file."
     ),
     "tls_cert": Option(None, "The certificate to connect with, a PEM file."),
-    "tls_key": Option(None, "The key of that certificate, a PEM file without a password."),
+    "tls_key": Option(None, "The key of that certificate, a PEM file without a password that only you may read."),
     "cluster": Option(
         None,
         "Start a cluster of this class (``MODULE:CLASS``), and end it with the run: ``dask_jobqueue:SLURMCluster``.",

@@ -14,7 +14,7 @@ from distributed.metrics import time
 from pipeline import disk
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute.access import ClusterAccess
-from pipeline.execute.cluster.connecting import client_of
+from pipeline.execute.cluster.connecting import connected
 from pipeline.units import escape
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ def reported(access: ClusterAccess, path: str) -> Iterator[None]:
     UnavailableError
         The scheduler does not answer.
     ConfigurationError
-        The scheduler lacks bokeh.
+        It cannot be connected to, or lacks bokeh.
     LogitstreamError
         The file cannot be written.
     """
@@ -59,7 +59,7 @@ def _ask(question: Coroutine[Any, Any, T], access: ClusterAccess) -> T:
 
 async def _begin(access: ClusterAccess) -> int:
     """Let the scheduler keep what tasks do from now on; return how often it has looked at its own load."""
-    async with client_of(access, "logitstream-report") as client:
+    async with connected(access, "logitstream-report") as client:
         running: Any = client
         await running.get_task_stream(start=0, stop=0)
         count: int = await running.run_on_scheduler(samples_so_far)
@@ -67,7 +67,7 @@ async def _begin(access: ClusterAccess) -> int:
 
 
 async def _end(access: ClusterAccess, start: float, samples: int) -> str:
-    async with client_of(access, "logitstream-report") as client:
+    async with connected(access, "logitstream-report") as client:
         scheduler: Any = client.scheduler
         page: str = await scheduler.performance_report(start=start, last_count=samples, code="", mode="inline")
         return page

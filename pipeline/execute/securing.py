@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pipeline.errors import ConfigurationError, OutputError
 from pipeline.execute.access import ClusterAccess
 from pipeline.execute.address import check_address
+from pipeline.execute.pem import check_files
 from pipeline.execute.settings import setting
 from pipeline.schedulers import CHOSEN_BY, ClusterWishes, TlsFiles
 from pipeline.units import escape, quoted
@@ -29,7 +29,8 @@ def check_access(address: str, cluster: ClusterWishes) -> None:
     UsageError, UnavailableError
         As :func:`pipeline.execute.address.check_address`.
     ConfigurationError
-        The connection would not be encrypted although it has to be, or there is no certificate for one that is.
+        The connection would not be encrypted although it has to be, there is no certificate for one that is, or
+        other users may read its private key.
     """
     if cluster.trusted:
         return
@@ -90,25 +91,4 @@ def _check_certificates(address: str, cluster: ClusterWishes) -> None:
             f"{escape(address)} asks for a certificate, and none is known",
             f"give {_OPTIONS}, or set distributed.comm.tls in Dask's configuration",
         )
-    # Dask takes the text of a certificate for the path of one.
-    if not any("\n" in text for text in (files.ca, files.certificate, files.key)):
-        _load(files, where)
-
-
-def _load(files: TlsFiles, where: str) -> None:
-    for path in filter(None, (files.ca, files.certificate, files.key)):
-        if not os.access(path, os.R_OK):
-            raise ConfigurationError(f"{where}: {quoted(path)} cannot be read", "correct the path")
-    try:
-        context = ssl.create_default_context(cafile=files.ca)
-        context.load_cert_chain(files.certificate, files.key or None, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        names = ", ".join(quoted(path) for path in (files.ca, files.certificate, files.key) if path)
-        raise ConfigurationError(
-            f"{where}: {names} are not an authority, a certificate and its key: {escape(str(error))}",
-            "name PEM files that belong together, with a key that needs no password",
-        ) from error
-
-
-def _no_password() -> str:
-    return ""
+    check_files(files, where)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,14 +37,19 @@ class Certificates:
         return {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(self.ca), **of_role, **encrypted}
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Make an authority of its own, and one certificate."""
+def make_authority() -> Any:
+    """Make an authority, which signs certificates of this machine."""
     trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates for tests, is not installed")
-    authority = trustme.CA()
-    leaf = authority.issue_cert("127.0.0.1")
+    return trustme.CA()
+
+
+def make_certificates(folder: Path, authority: Any = None, *, not_after: datetime | None = None) -> Certificates:
+    """Make one certificate, of an authority of its own unless one is given."""
+    authority = authority or make_authority()
+    leaf = authority.issue_cert("127.0.0.1", not_after=not_after)
     made = Certificates(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
     authority.cert_pem.write_to_path(made.ca)
-    leaf.private_key_and_cert_chain_pem.write_to_path(made.certificate)
+    made.certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
     leaf.private_key_pem.write_to_path(made.key)
     made.key.chmod(0o600)
     return made

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableErr
 from pipeline.execute import choose_scheduler
 from pipeline.options import SchedulerOptions, completed
 from pipeline.schedulers import ClusterWishes, StartedCluster
+from tests.contracts.certificates import make_certificates
 
 AT_HOME = "tcp://127.0.0.1:8786"
 FAR = "tcp://192.0.2.1:8786"
@@ -184,6 +186,43 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
         path.write_text("no certificate\n")
     with pytest.raises(ConfigurationError, match="are not an authority, a certificate and its key"):
         chosen(scheduler="tls://127.0.0.1:1", **files)
+
+
+def test_a_private_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    address = "tls://127.0.0.1:1"
+    for mode in (0o640, 0o604, 0o620):
+        made.key.chmod(mode)
+        with pytest.raises(ConfigurationError, match=rf"key\.pem' has a private key .*\(mode 0{mode:o}\)") as caught:
+            chosen(scheduler=address, **made.options)
+        assert caught.value.remedy == f"chmod 600 {made.key}"
+        assert caught.value.exit_code == 78
+    made.key.chmod(0o400)
+    assert chosen(scheduler=address, **made.options)[0] == address
+
+
+def test_a_key_of_the_configuration_of_dask_is_looked_at_too_unless_it_is_text(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    made.key.chmod(0o644)
+    tls = {"ca-file": str(made.ca), "client.cert": str(made.certificate), "client.key": str(made.key)}
+    for key, refused in ((str(made.key), True), (made.key.read_text(), False)):
+        settings = {f"distributed.comm.tls.{name}": value for name, value in {**tls, "client.key": key}.items()}
+        with dask.config.set(settings), pytest.raises(ConfigurationError) if refused else nullcontext():
+            chosen(scheduler="tls://127.0.0.1:1")
+
+
+def test_a_key_in_the_file_of_its_certificate_has_to_be_private_too(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    both = tmp_path / "both of them.pem"
+    both.write_bytes(made.certificate.read_bytes() + made.key.read_bytes())
+    tls = {"ca-file": str(made.ca), "client.cert": str(both)}
+    with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
+        both.chmod(0o644)
+        with pytest.raises(ConfigurationError, match=r"both of them\.pem' has a private key") as caught:
+            chosen(scheduler="tls://127.0.0.1:1")
+        assert caught.value.remedy == f"chmod 600 '{both}'"
+        both.chmod(0o600)
+        assert chosen(scheduler="tls://127.0.0.1:1")[1].chosen_by == "option"
 
 
 def test_options_of_another_type_say_what_to_write() -> None:

@@ -18,8 +18,7 @@ import psutil
 import pytest
 
 import pipeline
-from pipeline.errors import ConfigurationError, UnavailableError
-from pipeline.execute.cluster import connecting
+from pipeline.errors import ConfigurationError
 from tests.contracts.certificates import Certificates, greeting, make_certificates
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
@@ -87,21 +86,15 @@ def test_a_peer_without_a_certificate_or_with_that_of_another_authority_is_refus
     assert not greeting(encrypted.address, make_certificates(tmp_path))
 
 
-def test_a_run_with_certificates_of_another_authority_does_not_begin(
-    encrypted: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 2.0)
-    strange = make_certificates(tmp_path)
-    with pytest.raises(UnavailableError, match="no Dask scheduler answers"):
-        score(tmp_path / "out", scheduler=encrypted.address, **strange.options)
-    assert not (tmp_path / "out").exists()
+def command(*words: object, in_group: bool = False) -> subprocess.Popen[str]:
+    """Start a command in a process of its own: what clusters leave in a process (a thread, a tracker) ends with it.
 
-
-def command(*words: object) -> subprocess.Popen[str]:
-    """Start a command in a process of its own: what clusters leave in a process (a thread, a tracker) ends with it."""
+    With ``in_group`` its process leads a group of its own, as on a terminal.
+    """
     line = [sys.executable, "-m", "jobs.logitstream", *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
-    return subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    streams: Any = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen(line, **streams, env=environment, process_group=0 if in_group else None)
 
 
 def ended(running: subprocess.Popen[str]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 opening      opens a scheduler on a cluster
 connecting   connects, compares versions, and ends the connection
+greeting     whether a scheduler greets a connection as its address says
 outlook      what a plan says about a cluster
 scheduler    the scheduler: what it shares with the workers, and its runs
 window       the tasks under way in a run

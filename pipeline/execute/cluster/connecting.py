@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 from distributed import Client
@@ -13,6 +13,7 @@ from pipeline import process
 from pipeline.errors import Abandoned
 from pipeline.execute.access import ClusterAccess
 from pipeline.execute.cluster import faults
+from pipeline.execute.cluster.greeting import check_greeting
 from pipeline.execute.cluster.link import ClusterLink
 from pipeline.execute.cluster.loop import answer, event_loop
 from pipeline.execute.cluster.pulse import Pulse
@@ -35,7 +36,8 @@ def open_link(access: ClusterAccess, terms: ClusterTerms) -> Iterator[ClusterLin
     Raises
     ------
     ConfigurationError
-        The scheduler or a worker has other versions than this process.
+        One end encrypts and the other does not, or does not accept its certificate; or the scheduler or a worker has
+        other versions than this process.
     UnavailableError
         The scheduler does not answer within 10 seconds.
     """
@@ -45,7 +47,7 @@ def open_link(access: ClusterAccess, terms: ClusterTerms) -> Iterator[ClusterLin
 
 @contextmanager
 def _linked(access: ClusterAccess, loop: asyncio.AbstractEventLoop, terms: ClusterTerms) -> Iterator[ClusterLink]:
-    client = answer(loop, _connect(access), terms.check)
+    client = answer(loop, _connect(access, "logitstream"), terms.check)
     patience = CLOSE_SECONDS
     try:
         pulse = Pulse(access.address, terms.patience.silence)
@@ -72,9 +74,28 @@ async def _met(link: ClusterLink) -> None:
     Restarts(link).listen()
 
 
-def client_of(access: ClusterAccess, name: str) -> Client:
-    """Return a client of our own that is not connected yet, for the event loop that runs; it is nobody's default."""
-    return Client(
+@asynccontextmanager
+async def connected(access: ClusterAccess, name: str) -> AsyncIterator[Client]:
+    """Yield a client of our own in the event loop that runs; it is nobody's default.
+
+    Raises
+    ------
+    ConfigurationError, UnavailableError
+        As :func:`open_link`.
+    """
+    client = await _connect(access, name)
+    try:
+        yield client
+    finally:
+        await _close(client, CLOSE_SECONDS)
+
+
+async def _connect(access: ClusterAccess, name: str) -> Client:
+    # A client begins to connect as soon as it is made.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await check_greeting(access.address, access.security)
+    client = Client(
         access.address,
         asynchronous=True,
         timeout=CONNECT_SECONDS,
@@ -82,10 +103,6 @@ def client_of(access: ClusterAccess, name: str) -> Client:
         name=name,
         security=access.security,
     )
-
-
-async def _connect(access: ClusterAccess) -> Client:
-    client = client_of(access, "logitstream")
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await client
