@@ -78,6 +78,15 @@ class StartedCluster:
     processes: int | None = None
     threads: int | None = None
 
+    def threads_of_processes(self, workers: int) -> list[int]:
+        """Return how many threads each process of a cluster on this machine has, for so many tasks at once.
+
+        One that adapts has processes of one size, and never more tasks at once than ``workers``.
+        """
+        each = min(self.threads or 1, workers)
+        whole, rest = divmod(workers, each)
+        return [each] * whole + ([rest] if rest and self.adapt is None else [])
+
     def limited(self, workers: int) -> int:
         """Return how many tasks a cluster on this machine has at once, if the options did not say more."""
         threads = self.threads or 1

@@ -87,6 +87,7 @@ def _show_data(found: DataInspection) -> None:
         ("rows", f"{'~' if found.rows_estimated else ''}{format_count(found.rows)}"),
         *([("row groups", format_count(found.row_groups))] if found.row_groups else []),
         ("size", format_bytes(found.bytes)),
+        *([("scheduler", escape(found.scheduling, 1000))] if found.scheduling else []),
         *([("unreadable", _many(found.bad_records, "record"))] if found.bad_records else []),
         *_output_pairs(found.output),
         *(("note", escape(note, 1000)) for note in found.notes),

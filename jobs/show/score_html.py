@@ -38,7 +38,7 @@ def _run(report: Report) -> Iterator[Fact]:
     yield "job", plan.job_id
     yield "manifest", report.manifest_digest
     yield "published", "by this run" if report.published else "before this run, which had nothing to do"
-    yield "workers", f"{format_count(plan.resources.workers)}, on {plan.scheduler}, {CHOSEN_BY[plan.chosen_by]}"
+    yield "workers", f"{plan.workers}, on {plan.scheduler}, {CHOSEN_BY[plan.chosen_by]}"
     yield from took(report.seconds, report.peak_bytes, started=report.started_unix)
     yield "bytes read", format_bytes(report.totals.bytes_read)
     yield "bytes written", format_bytes(report.totals.bytes_written)

@@ -210,7 +210,7 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
             totals.merge(outcome.payload)
 
     with np.errstate(all="ignore"):
-        with open_scan(prepared, job.settings()) as scan:
+        with open_scan(prepared, job.settings(), show=observe or _nobody) as scan:
             read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
         counted, judge = features.total() or FeatureCounts(), judge_of_scan(prepared, *job.judged_by)

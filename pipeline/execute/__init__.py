@@ -9,7 +9,7 @@ tcp://     a Dask cluster that is running already; likewise tls:// and inproc://
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -86,7 +86,9 @@ def check_scheduler(name: str, *, cluster: ClusterWishes = _NO_WISHES) -> None:
 
 
 @contextmanager
-def running_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Iterator[tuple[str, ClusterWishes]]:
+def running_cluster(
+    name: str, cluster: ClusterWishes, *, workers: int, dashboard: Callable[[str], None] = USUAL_TERMS.note
+) -> Iterator[tuple[str, ClusterWishes]]:
     """Start the cluster that a run wants to start, and end it with the block; yield how it is reached.
 
     Any other scheduler is yielded as it is. Dask's report of what the cluster did in the block is written at its end.
@@ -96,7 +98,9 @@ def running_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Itera
     name : str
     cluster : ClusterWishes
     workers : int
-        How many tasks a cluster on this machine carries out at once, if the wishes do not say more.
+        How many tasks a cluster on this machine carries out at once.
+    dashboard : callable
+        Told where the dashboard of the cluster is, if one is shown, in a sentence.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def running_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Itera
         return
     from pipeline.execute.starting import started_cluster  # noqa: PLC0415 - loads distributed
 
-    with started_cluster(name, cluster, workers=workers) as found:
+    with started_cluster(name, cluster, workers=workers, dashboard=dashboard) as found:
         yield found
 
 

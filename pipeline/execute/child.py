@@ -19,8 +19,8 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline import memory
 from pipeline.canonical import sha256
 from pipeline.errors import ConfigurationError, FunctionError, LogitstreamError, UnavailableError
 from pipeline.execute import shared, telling
+from pipeline.execute.interrupts import REQUESTS, interrupts_held
 from pipeline.units import MIB, escape
 
 # What a limited process may take beyond its share: for allocators that round up, and threads that start late.
@@ -62,9 +63,6 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 _GUARDED = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 _PR_SET_PDEATHSIG = 1
-
-# A terminal, timeout(1) and systemd send these to the whole group: the parent lets what is under way end, and kills.
-_REQUESTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ChildEndedError(Exception):
@@ -186,7 +184,7 @@ def _socket_pair() -> tuple[int, int]:
 def _start(descriptor: int, share_bytes: int | None) -> subprocess.Popen[bytes]:
     # Standard output is for the results of the program only.
     output = subprocess.DEVNULL if sys.__stderr__ is None else 2
-    with _interrupts_held():
+    with interrupts_held():
         try:
             return subprocess.Popen(  # noqa: S603 - this interpreter, with the program above
                 _command(descriptor, share_bytes),
@@ -210,20 +208,10 @@ def _command(descriptor: int, share_bytes: int | None) -> list[str]:
     return [sys.executable, "-P", *flags, "-c", _PROGRAM, str(descriptor), str(os.getpid()), share, _FOLDER, *path]
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Block requests to end in this thread, and in a process that it starts, until that process ignores them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def serve(descriptor: str, parent: str, share_bytes: str) -> None:
     """Load a task from the connection and answer each item with its result or error, until the connection closes."""
     _die_with(int(parent))
-    for request in _REQUESTS:
+    for request in REQUESTS:
         signal.signal(request, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # The memory of a process that crashes holds rows of the data.

@@ -11,9 +11,11 @@ import pkgutil
 import tempfile
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask.config
@@ -24,6 +26,7 @@ from distributed.security import Security
 from pipeline import disk
 from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
 from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
+from pipeline.execute.interrupts import interrupts_held
 from pipeline.execute.reporting import reported
 from pipeline.execute.securing import access_of, check_access
 from pipeline.schedulers import ClusterWishes, StartedCluster
@@ -36,7 +39,9 @@ _MAKING = threading.Lock()
 
 
 @contextmanager
-def started_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Iterator[tuple[str, ClusterWishes]]:
+def started_cluster(
+    name: str, cluster: ClusterWishes, *, workers: int, dashboard: Callable[[str], None]
+) -> Iterator[tuple[str, ClusterWishes]]:
     """Start the cluster that is wanted, if one is; yield its address, and how it is reached; end it with the block.
 
     Raises
@@ -50,10 +55,13 @@ def started_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Itera
         if cluster.start is not None:
             # Of two clusters in this process, the one that ends first would let the other one's end be logged.
             stack.enter_context(DISTRIBUTED_QUIET)
+            shows_dashboard = cluster.start.dashboard
             make = _of_class if cluster.start.maker else _on_this_machine
             running = stack.enter_context(make(cluster.start, workers))
             name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
             check_access(name, cluster)
+            if shows_dashboard:
+                dashboard(f"dashboard of Dask: {running.dashboard_link}")
         if cluster.performance_report is not None:
             stack.enter_context(reported(access_of(name, cluster), cluster.performance_report))
         yield name, replace(cluster, performance_report=None)
@@ -61,29 +69,35 @@ def started_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Itera
 
 @contextmanager
 def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
-    threads = min(start.threads or 1, workers)
-    processes = -(-workers // threads)
+    threads = start.threads_of_processes(workers)
+    if start.adapt is not None:
+        # What fits the memory of this machine limits it too.
+        start = replace(start, adapt=(min(start.adapt[0], len(threads)), len(threads)))
     with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as scratch:
         security = Security.temporary()
         scheduler = _server(security, dashboard=start.dashboard)
-        worker = {**scheduler, "nthreads": threads, "memory_limit": 0, "local_directory": scratch}
+        worker = {**scheduler, "nthreads": threads[0], "memory_limit": 0, "local_directory": scratch}
         # Whoever may connect to this machine could read the pages of its HTTP server.
         no_pages: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}}}}
         worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, no_pages)}
         # A worker process would print what a run says in its own words.
         worker["silence_logs"] = logging.CRITICAL
-        spec = {"cls": Nanny, "options": worker}
+        specs = [{"cls": Nanny, "options": {**worker, "nthreads": each}} for each in threads]
         pages: dict[str, list[str]] = {} if start.dashboard else {"distributed.scheduler.http.routes": []}
-        with _MAKING, dask.config.set(pages):
-            made = _made(
-                SpecCluster,
-                scheduler={"cls": Scheduler, "options": scheduler},
-                worker=spec,
-                workers={} if start.adapt else dict.fromkeys(range(processes), spec),
-                security=security,
-                silence_logs=logging.CRITICAL,
-                name="logitstream",
-            )
+
+        def make(**arguments: Any) -> Any:
+            with _MAKING, dask.config.set(pages):
+                return SpecCluster(**arguments)
+
+        made = _made(
+            make,
+            scheduler={"cls": Scheduler, "options": scheduler},
+            worker=specs[0],
+            workers={} if start.adapt else dict(enumerate(specs)),
+            security=security,
+            silence_logs=logging.CRITICAL,
+            name="logitstream",
+        )
         with _ended(made):
             _adapt(made, start)
             yield made
@@ -134,6 +148,32 @@ def _arguments_in(path: str | None) -> dict[str, Any]:
 
 
 def _made(maker: Any, **arguments: Any) -> Any:
+    """Return a cluster that is made in a thread of its own.
+
+    A request to end is held in that thread, in those that it starts, and so in the processes of the cluster. It ends
+    the wait in this thread, and the cluster once it is made.
+    """
+    # Starting the tracker of multiprocessing would let requests through.
+    resource_tracker.ensure_running()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="logitstream-start")
+    with interrupts_held():
+        made = pool.submit(_make, maker, arguments)
+    try:
+        return made.result()
+    except BaseException:
+        made.add_done_callback(_close_late)
+        raise
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _close_late(made: Future[Any]) -> None:
+    if made.exception() is None:
+        with suppress(Exception):
+            made.result().close()
+
+
+def _make(maker: Any, arguments: Mapping[str, Any]) -> Any:
     try:
         return maker(**arguments)
     except LogitstreamError:

@@ -82,7 +82,7 @@ class FitRun:
                     self.teller.note(f"resuming after pass {done} of the interrupted fit")
                 else:
                     check_output(self.job)
-                with on_one_cluster(prepared.scan) as scan:
+                with on_one_cluster(prepared.scan, self.teller.observe) as scan:
                     return self._passed(replace(prepared, scan=scan), state, holding)
 
     def _passed(self, prepared: PreparedFit, state: FitState, holding: Holding) -> FitReport:

@@ -212,8 +212,9 @@ class _Try:
         if carried_over < len(preparation.plan):
             told = ledger.reach if self.watched else None
             staged = StagedJob(str(path), digest)
-            with open_scan(preparation.scan, staged=staged, check=self.clock.check, note=self._note) as scan:
-                scan.run(WriteStep(), agenda, take=self._taking(agenda, ledger), told=told)
+            scan, check = preparation.scan, self.clock.check
+            with open_scan(scan, staged=staged, check=check, note=self._note, show=self.observe) as opened:
+                opened.run(WriteStep(), agenda, take=self._taking(agenda, ledger), told=told)
         if not agenda.complete:
             staging.sync()
             self.clock.check()

@@ -77,6 +77,8 @@ def inspect_data(path: str, *, full: bool, reading: Reading) -> DataInspection:
         notes=(*found.notes, *_delimiters(known.values()), *notes),
         errors=tuple(FileError(found.files[number].path, errors[number]) for number in sorted(errors)),
         output=output,
+        scheduler=reading.how.scheduler if full else None,
+        chosen_by=reading.how.cluster.chosen_by if full else None,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.errors import LogitstreamError
+from pipeline.schedulers import CHOSEN_BY, ChosenBy
 from pipeline.types.report import FileSummary
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import format_bytes, format_count
@@ -105,6 +106,9 @@ class DataInspection(Tabular):
     errors : tuple of FileError
     output : OutputFacts or None
         Where the data is an output.
+    scheduler, chosen_by : str or None
+        What read all data, and the rule that chose it, a key of :data:`pipeline.schedulers.CHOSEN_BY`; ``None`` unless
+        all data was read.
     """
 
     path: str
@@ -120,6 +124,15 @@ class DataInspection(Tabular):
     notes: tuple[str, ...]
     errors: tuple[FileError, ...]
     output: OutputFacts | None
+    scheduler: str | None = field(default=None, compare=False)
+    chosen_by: ChosenBy | None = field(default=None, compare=False)
+
+    @property
+    def scheduling(self) -> str | None:
+        """What read all data, and which rule chose it, for a person; ``None`` unless all data was read."""
+        if self.scheduler is None or self.chosen_by is None:
+            return None
+        return f"{self.scheduler}, {CHOSEN_BY[self.chosen_by]}"
 
     def _summary(self) -> Summary:
         about = "~" if self.rows_estimated else ""
@@ -128,6 +141,7 @@ class DataInspection(Tabular):
             ("files", f"{format_count(len(self.files))}, {format_bytes(self.bytes)}"),
             ("rows", f"{about}{format_count(self.rows)}"),
             ("read", "all of the data" if self.full else "footers and headers"),
+            *([("scheduler", self.scheduling)] if self.scheduling else []),
             *(("difference", text) for text in self.differences),
             *(("note", text) for text in self.notes),
             *(("error", f"{each.path}: {each.error.message}") for each in self.errors),

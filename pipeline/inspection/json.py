@@ -6,7 +6,8 @@ decimal and bytes are text, and so are infinities (``"inf"``, ``"-inf"``); ``nul
 ``kind: "data"``
     ``path``; ``files``, each with ``path``, ``format``, ``bytes``, ``rows``, ``rows_estimated``, ``row_groups``;
     ``rows``, ``rows_estimated``, ``bytes``, ``row_groups``; ``values``, ``"statistics"`` if nulls and ranges are those
-    that the footers state, or ``"read"``; ``bad_records`` of CSV files, which are not among the rows;
+    that the footers state, or ``"read"``; ``scheduler`` and ``chosen_by``, which read them and why, as in a plan, null
+    unless all were read; ``bad_records`` of CSV files, which are not among the rows;
     ``columns``, each with ``name``, ``types`` (each with ``type`` and ``files``), ``nullable``, ``files``, ``nulls``,
     ``nan``, ``infinite``, ``smallest``, ``largest``, ``smallest_number``, ``largest_number``; ``differences``;
     ``notes``; ``errors``, each with ``path``, ``error``, ``remedy``, ``exit_code``; ``output``, as below.
@@ -72,6 +73,8 @@ def _data(found: DataInspection) -> Json:
         "bytes": found.bytes,
         "row_groups": found.row_groups,
         "values": "read" if found.full else "statistics",
+        "scheduler": found.scheduler,
+        "chosen_by": found.chosen_by,
         "bad_records": found.bad_records,
         "columns": [_column(column) for column in found.columns],
         "differences": list(found.differences),

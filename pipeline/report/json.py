@@ -10,7 +10,8 @@ another meaning. Sizes are bytes, durations seconds, counts whole numbers, times
     ``absent``, the columns that it lacks; ``rows``, ``rows_estimated``,
     ``bytes_to_read``, ``chunks``, ``chunk_rows``, ``row_group_rows``; ``fields`` of the output, each with ``name``,
     ``type`` (of Arrow), ``nullable``; ``resources`` with ``workers``, ``batch_rows``, ``column_threads`` (whether Arrow
-    decodes columns on more threads), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``absent``, what
+    decodes columns on more threads), ``processes`` (the ``least`` and the ``most`` of a cluster that the run starts on
+    this machine, else null), ``allowed_bytes``, ``reserved_bytes``, ``projected_bytes``; ``absent``, what
     becomes of a column that a file lacks; ``lacking``, each such ``column`` with the number of ``files`` and the
     ``first`` of them; ``rename``, new names by old ones; ``notes``; ``csv``, the options that say how a CSV is read,
     under their names in the manifest; ``warnings`` about the rows that were sampled.
@@ -73,6 +74,7 @@ def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
             "workers": resources.workers,
             "batch_rows": resources.batch_rows,
             "column_threads": resources.column_threads,
+            "processes": None if resources.processes is None else _range(*resources.processes),
             "allowed_bytes": resources.allowed_bytes,
             "reserved_bytes": resources.reserved_bytes,
             "projected_bytes": resources.projected_bytes,
@@ -84,6 +86,10 @@ def plan_json(plan: PlanSummary, *, with_files: bool = False) -> Json:
         "csv": plan.csv,
         "warnings": [warning.to_json() for warning in plan.warnings],
     }
+
+
+def _range(least: int, most: int) -> Json:
+    return {"least": least, "most": most}
 
 
 def _files(plan: PlanSummary) -> list[Json]:

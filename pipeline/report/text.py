@@ -38,7 +38,7 @@ def outcome_lines(report: Report) -> list[str]:
     lines = [counted] if counted else []
     lines += (f"note: {escape(note, 1000)}" for note in report.notes)
     lines += (
-        f"scheduler: {_scheduler(report.plan)}",
+        f"scheduler: {_scheduler(report.plan)}{_started(report.plan)}",
         f"started {_utc(report.started_unix)}, finished {_utc(report.finished_unix)}",
     )
     return [*lines, account(report)]
@@ -93,10 +93,14 @@ def _scheduler(plan: PlanSummary) -> str:
     return f"{escape(plan.scheduler)}, {CHOSEN_BY[plan.chosen_by]}"
 
 
+def _started(plan: PlanSummary) -> str:
+    return "" if plan.resources.processes is None else f"; workers: {plan.workers}"
+
+
 def _workers(plan: PlanSummary) -> str:
     if _on_cluster(plan):
-        return "those of the cluster"
-    text = f"{format_count(plan.resources.workers)}, on {escape(plan.scheduler)}"
+        return plan.workers
+    text = f"{plan.workers}, on {escape(plan.scheduler)}"
     return f"{text}; columns are decoded on more threads" if plan.resources.column_threads else text
 
 

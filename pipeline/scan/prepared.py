@@ -279,7 +279,10 @@ def _resources(
     if start is not None and not start.maker:
         # Its processes share the memory of this machine, however many there are.
         found = memory.choose_resources(demand, allowed, start.limited(most), chunks)
-        return replace(found, wave=max(1, min(_CLUSTER_WAVE, chunks)))
+        threads, wave = start.threads_of_processes(found.workers), max(1, min(_CLUSTER_WAVE, chunks))
+        processes = len(threads)
+        least = processes if start.adapt is None else min(start.adapt[0], processes)
+        return replace(found, workers=sum(threads), wave=wave, processes=(least, processes))
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 

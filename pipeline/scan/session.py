@@ -20,6 +20,7 @@ from pipeline.scan.prepared import PreparedScan
 from pipeline.scan.task import ChunkTask
 from pipeline.scan.tree import ReduceTree
 from pipeline.sources import forget_footers
+from pipeline.types.report import Noted
 from pipeline.types.work import Outcome, Reached, Scheduler, Work
 
 Payload = TypeVar("Payload")
@@ -182,11 +183,15 @@ class Scan:
         agenda.require_complete()
 
 
+def _nobody(_: Noted) -> None:
+    """Show nobody."""
+
+
 @contextmanager
-def on_one_cluster(prepared: PreparedScan) -> Iterator[PreparedScan]:
+def on_one_cluster(prepared: PreparedScan, show: Callable[[Noted], None] = _nobody) -> Iterator[PreparedScan]:
     """Start the cluster that a scan wants to start; yield the scan, which then uses it, and so may scans made of it.
 
-    Any other scheduler is used as before.
+    Any other scheduler is used as before. ``show`` is told where the dashboard of the cluster is, if there is one.
 
     Raises
     ------
@@ -194,7 +199,11 @@ def on_one_cluster(prepared: PreparedScan) -> Iterator[PreparedScan]:
         As :func:`pipeline.execute.running_cluster`.
     """
     how, workers = prepared.how, prepared.resources.workers
-    with running_cluster(how.scheduler, how.cluster, workers=workers) as (name, cluster):
+
+    def dashboard(text: str) -> None:
+        show(Noted(text, warning=False))
+
+    with running_cluster(how.scheduler, how.cluster, workers=workers, dashboard=dashboard) as (name, cluster):
         same = cluster is how.cluster
         yield prepared if same else replace(prepared, how=replace(how, scheduler=name, cluster=cluster))
 
@@ -207,6 +216,7 @@ def open_scan(
     staged: StagedJob | None = None,
     check: Callable[[], None] = USUAL_TERMS.check,
     note: Callable[[str], None] = USUAL_TERMS.note,
+    show: Callable[[Noted], None] = _nobody,
 ) -> Iterator[Scan]:
     """Open a scheduler for a prepared scan; the end of the block frees everything in this process.
 
@@ -221,6 +231,8 @@ def open_scan(
         Called again and again while a cluster is waited for; raises what ends the run.
     note : callable
         Told what a person should know about a cluster.
+    show : callable
+        As for :func:`on_one_cluster`.
 
     Raises
     ------
@@ -232,7 +244,7 @@ def open_scan(
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
-        prepared = stack.enter_context(on_one_cluster(prepared))
+        prepared = stack.enter_context(on_one_cluster(prepared, show))
         opened = open_scheduler(
             prepared.how.scheduler,
             workers=prepared.resources.workers,

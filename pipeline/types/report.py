@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.choices import Absent, Done, Format
 from pipeline.errors import LogitstreamError
-from pipeline.schedulers import CHOSEN_BY, ChosenBy
+from pipeline.schedulers import CHOSEN_BY, ChosenBy, is_cluster
 from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning
 from pipeline.types.outputs import Receipt
 from pipeline.types.tabular import Summary, Tabular
@@ -41,6 +41,8 @@ class Resources:
         What was lowered to fit, in words for a person.
     column_threads : bool
         Whether Arrow decodes the columns of a batch on its own threads, because cores are left over.
+    processes : (int, int) or None
+        The least and the most processes of a cluster on this machine that the run starts, which share the workers.
     """
 
     workers: int
@@ -51,6 +53,7 @@ class Resources:
     projected_bytes: int
     notes: tuple[str, ...] = ()
     column_threads: bool = False
+    processes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,17 @@ class PlanSummary(Tabular):
     rename: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[FeatureWarning, ...] = ()
 
+    @property
+    def workers(self) -> str:
+        """How many tasks are carried out at once, for a person."""
+        count = format_count(self.resources.workers)
+        if self.resources.processes is None:
+            return "those of the cluster" if is_cluster(self.scheduler) else count
+        least, most = self.resources.processes
+        if least == most:
+            return f"{count} in {format_count(most)} process{'' if most == 1 else 'es'}"
+        return f"up to {count} in {format_count(least)} to {format_count(most)} processes"
+
     def _summary(self) -> Summary:
         about, resources = "~" if self.rows_estimated else "", self.resources
         files = f"{format_count(len(self.files))} {'file' if len(self.files) == 1 else 'files'}"
@@ -167,7 +181,7 @@ class PlanSummary(Tabular):
             ("inputs", f"{files}, {about}{format_count(self.rows)} rows, {format_bytes(self.bytes_to_read)} to read"),
             ("output", self.output),
             ("chunks", f"{format_count(self.chunks)} of about {format_count(self.chunk_rows)} rows"),
-            ("workers", f"{format_count(resources.workers)} on {self.scheduler}, {CHOSEN_BY[self.chosen_by]}"),
+            ("workers", f"{self.workers} on {self.scheduler}, {CHOSEN_BY[self.chosen_by]}"),
             ("memory", memory),
             *(("note", note) for note in (*resources.notes, *self.notes)),
             *(("warning", warning.text) for warning in self.warnings),

@@ -100,6 +100,25 @@ def test_a_local_cluster_has_processes_and_threads(with_extras: None) -> None:
     assert found.performance_report == "r.html"
 
 
+@pytest.mark.parametrize(
+    ("text", "adapt", "workers", "threads"),
+    [
+        ("local", None, 3, [1, 1, 1]),
+        ("local:processes=2,threads=2", None, 4, [2, 2]),
+        ("local:processes=2,threads=2", None, 3, [2, 1]),
+        ("local:processes=2,threads=2", None, 1, [1]),
+        ("local:threads=2", "0..9", 5, [2, 2]),
+        ("local:threads=2", "0..9", 1, [1]),
+    ],
+)
+def test_a_local_cluster_has_never_more_threads_than_workers_fit(
+    text: str, adapt: str | None, workers: int, threads: list[int], with_extras: None
+) -> None:
+    start = chosen(scheduler=text, adapt=adapt)[1].start
+    assert start is not None
+    assert start.threads_of_processes(workers) == threads
+
+
 def test_a_class_of_clusters_gets_its_options() -> None:
     name, wishes = chosen(cluster="dask_jobqueue:SLURMCluster", cluster_options="o.toml", adapt="1..4")
     assert (name, wishes.chosen_by) == ("dask_jobqueue:SLURMCluster", "option")

@@ -194,6 +194,42 @@ def test_a_csv_has_no_columns_to_decode_apart(two: Bench) -> None:
     assert not two.preview(workers=2, scheduler="threads").resources.column_threads
 
 
+@pytest.mark.parametrize(
+    ("options", "workers", "processes"),
+    [
+        ({"scheduler": "local:processes=2,threads=2"}, 4, (2, 2)),
+        ({"scheduler": "local", "workers": 3}, 3, (3, 3)),
+        ({"scheduler": "local", "adapt": "1..9"}, 9, (1, 9)),
+        ({"scheduler": "local:processes=2,threads=2", "chunk_size": 20_000}, 2, (1, 1)),
+        ({"scheduler": "local:processes=3,threads=2", "chunk_size": 14_000}, 3, (2, 2)),
+        ({"scheduler": "threads", "workers": 2}, 2, None),
+    ],
+)
+def test_a_plan_has_the_processes_of_a_cluster_on_this_machine(
+    bench: Bench,
+    options: dict[str, object],
+    workers: int,
+    processes: tuple[int, int] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The extra need not be installed where nothing is started.
+    monkeypatch.setattr("pipeline.execute.securing.find_spec", lambda package: package)
+    bench.put("f.parquet", pa.table({"x": [1.0] * 40_000, "c": ["a"] * 40_000}), row_group_size=1_000)
+    resources = bench.preview(**{"chunk_size": 1_000, "memory": "64GiB", **options}).resources
+    assert (resources.workers, resources.processes) == (workers, processes)
+
+
+def test_a_cluster_on_this_machine_has_only_as_many_processes_as_fit_the_memory(
+    two: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.execute.securing.find_spec", lambda package: package)
+    two.put("g.parquet", pa.table({"x": [1.0] * 40_000, "c": ["a"] * 40_000}), row_group_size=1_000)
+    plan = two.preview(scheduler="local:processes=40,threads=1", chunk_size=1_000, memory="2GiB")
+    assert plan.resources.processes is not None
+    assert 1 <= plan.resources.processes[1] == plan.resources.workers < 40
+    assert any("workers lowered from 40" in note for note in plan.resources.notes)
+
+
 def test_a_dry_run_of_what_stands_asks_for_no_space(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     two.score()
     monkeypatch.setattr(publish.LocalStore, "free_bytes", staticmethod(lambda path: 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +29,12 @@ pytestmark = pytest.mark.slow
 
 SAMPLE = ROOT / "sample_data"
 JOB = ("score", SAMPLE / "flights", "--model", SAMPLE / "delay_model.json", "--chunk-size", 1_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker() -> None:
+    """Start what multiprocessing leaves in a process that starts others, before a test counts its processes."""
+    resource_tracker.ensure_running()
 
 
 def score(output: Path, **options: Any) -> Any:
@@ -122,13 +130,15 @@ def answer(host: str, port: int) -> str:
     return "served" if greeting(f"tls://{host}:{port}", None) else "refused"
 
 
+@pytest.mark.parametrize("more", [(), ("--dashboard",)], ids=str)
 def test_a_local_cluster_listens_on_this_machine_alone_and_refuses_whoever_has_no_certificate(
-    expected: dict[str, bytes | None], tmp_path: Path
+    expected: dict[str, bytes | None], more: tuple[str, ...], tmp_path: Path
 ) -> None:
     pytest.importorskip("cryptography", reason="the extra cluster is not installed")
-    running = command(
-        *JOB, "--output", tmp_path / "out", "--scheduler", "local:processes=1", "-v", "--progress", "none"
-    )
+    if more:
+        pytest.importorskip("bokeh", reason="the extra cluster is not installed")
+    run = ("--output", tmp_path / "out", "--scheduler", "local:processes=1", "-v", "--progress", "none")
+    running = command(*JOB, *run, *more)
     process, answers = psutil.Process(running.pid), dict[tuple[str, int], str]()
     while running.poll() is None:
         for host, port in listening(process) - answers.keys():
@@ -138,12 +148,16 @@ def test_a_local_cluster_listens_on_this_machine_alone_and_refuses_whoever_has_n
         time.sleep(0.2)
     code, said = ended(running)
     assert code == 0, said
-    assert "local:processes=1, as asked" in said
+    assert "local:processes=1, as asked; workers: 1 in 1 process" in said
     assert "distributed" not in said
+    shown = re.findall(r"dashboard of Dask: http://127\.0\.0\.1:(\d+)/status", said)
     assert parts(tmp_path / "out") == expected
-    # A scheduler, a nanny and a worker, and the HTTP servers of scheduler and worker, which have no page.
+    # A scheduler, a nanny and a worker, and the HTTP servers of scheduler and worker. That of the worker has no page.
     assert {host for host, _ in answers} == {"127.0.0.1"}
-    assert sorted(answers.values()) == ["HTTP/1.1 404 Not Found"] * 2 + ["refused"] * 3
+    assert len(shown) == len(more)
+    pages = [answers.pop(("127.0.0.1", int(port))) for port in shown]
+    assert all(page.startswith(("HTTP/1.1 2", "HTTP/1.1 3")) for page in pages)
+    assert sorted(answers.values()) == ["HTTP/1.1 404 Not Found"] * (2 - len(pages)) + ["refused"] * 3
 
 
 def test_nothing_is_left_of_a_local_cluster_when_its_run_is_killed(tmp_path: Path) -> None:

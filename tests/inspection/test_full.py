@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
+from jobs.cli import run
 from pipeline.errors import MemoryBudgetError, UsageError
 from pipeline.inspection import DataInspection
 from pipeline.inspection.json import inspection_json
@@ -88,8 +89,9 @@ def test_the_answer_is_the_same_whatever_carries_it_out(folder: Path, path: str)
     ]
     if not path:
         ways.append({"scheduler": "processes", "chunk_size": 5_000, "workers": 2})
+    scheduling = dict.fromkeys(("scheduler", "chosen_by"))
     for how in ways:
-        assert plain(folder / path, **how) == expected, how
+        assert {**plain(folder / path, **how), **scheduling} == {**expected, **scheduling}, how
 
 
 def test_a_file_that_is_cut_and_damaged_in_the_middle_counts_for_nothing(folder: Path, tmp_path: Path) -> None:
@@ -116,6 +118,23 @@ def test_a_column_without_a_name_is_named_and_left_aside(tmp_path: Path) -> None
         assert found.columns[0].nulls is None
     assert found.columns[2].nulls == 1
     assert found.columns[1].largest_number == 3.5
+
+
+def test_the_scheduler_that_read_everything_is_named_with_the_rule_that_chose_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "small-1.parquet"
+    by_default = pipeline.inspect(path, full=True)
+    assert isinstance(by_default, DataInspection)
+    assert by_default == pipeline.inspect(path, full=True, scheduler="sync")
+    assert "threads, by default" in str(by_default)
+    assert run(["inspect", str(path), "--full", "--scheduler", "sync"]) == 0
+    assert "scheduler   sync, as asked" in capsys.readouterr().out
+    found = plain(path, scheduler="sync")
+    assert (found["scheduler"], found["chosen_by"]) == ("sync", "option")
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
+    statistics = inspection_json(pipeline.inspect(path))
+    assert (statistics["scheduler"], statistics["chosen_by"]) == (None, None)
 
 
 @pytest.mark.parametrize("rows", [1, 8])

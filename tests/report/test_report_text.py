@@ -83,6 +83,23 @@ def test_it_is_said_where_cores_are_left_over_for_the_columns():
 
 
 @pytest.mark.parametrize(
+    ("workers", "processes", "shown", "in_json"),
+    [
+        (3, (2, 2), "3 in 2 processes", {"least": 2, "most": 2}),
+        (2, (1, 1), "2 in 1 process", {"least": 1, "most": 1}),
+        (4, (0, 4), "up to 4 in 0 to 4 processes", {"least": 0, "most": 4}),
+    ],
+)
+def test_plan_and_report_say_how_large_a_cluster_on_this_machine_is(workers, processes, shown, in_json):
+    resources = replace(PLAN.resources, workers=workers, processes=processes)
+    plan = replace(PLAN, scheduler="local", resources=resources)
+    assert f"workers     {shown}" in plan_lines(plan)
+    assert f"scheduler: local, as asked; workers: {shown}" in outcome_lines(replace(REPORT, plan=plan))
+    assert plan_json(plan)["resources"]["processes"] == in_json
+    assert plan_json(PLAN)["resources"]["processes"] is None
+
+
+@pytest.mark.parametrize(
     ("chunk_rows", "chunks", "shown"), [(500, 40, "500"), (500, 8, "2,500"), (500, 0, "20,000"), (10**6, 1, "20,000")]
 )
 def test_a_batch_is_no_larger_than_a_chunk(chunk_rows, chunks, shown):

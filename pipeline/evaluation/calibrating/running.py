@@ -46,8 +46,8 @@ def calibrated(wishes: CalibrationWishes, model: AnyModel, observe: ObservePasse
     started = time.monotonic()
     with one_thread():
         prepared = prepare_calibration(wishes)
-        with open_scan(prepared.scan, prepared.settings()) as scan:
-            tell = logged("calibrate", observe or _nobody, _log_text)
+        tell = logged("calibrate", observe or _nobody, _log_text)
+        with open_scan(prepared.scan, prepared.settings(), show=tell) as scan:
             passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, tell)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)

@@ -143,7 +143,7 @@ class NetworkRun:
             ):
                 if not state.resumed:
                     check_outputs(self.job)
-                with on_one_cluster(prepared.scan) as scan:
+                with on_one_cluster(prepared.scan, self.teller.observe) as scan:
                     return self._learnt(replace(prepared, scan=scan), state, holding)
 
     def _holding(self, prepared: PreparedFit, expected: FitMemory) -> AbstractContextManager[Holding]:
