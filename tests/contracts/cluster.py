@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,18 @@ class Cluster:
 
     @contextmanager
     def worker(
-        self, *options: str, environment: Mapping[str, str] | None = None, memory: str = "0"
+        self,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        memory: str = "0",
+        below: Sequence[str] = (),
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a worker of one thread, under a nanny unless an option says otherwise."""
+        """Run a worker of one thread, under a nanny unless an option says otherwise.
+
+        ``below`` is a command that runs the command which follows it.
+        """
         arguments = ["worker", self.address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", *options]
-        with _dask([*arguments, "--memory-limit", memory], self.folder, environment or {}) as process:
+        with _dask([*arguments, "--memory-limit", memory], self.folder, environment or {}, below) as process:
             yield process
 
 
@@ -90,13 +97,15 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _dask(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def _dask(
+    arguments: list[str], folder: Path, environment: Mapping[str, str], below: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
     number = len(list(folder.glob("*.log")))
     scratch = folder / f"scratch-{number}"
     scratch.mkdir()
     with (folder / f"{arguments[0]}-{number}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments],
+            [*below, sys.executable, "-m", "dask", *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=scratch,
