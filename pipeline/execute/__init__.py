@@ -87,7 +87,12 @@ def check_scheduler(name: str, *, cluster: ClusterWishes = _NO_WISHES) -> None:
 
 @contextmanager
 def running_cluster(
-    name: str, cluster: ClusterWishes, *, workers: int, dashboard: Callable[[str], None] = USUAL_TERMS.note
+    name: str,
+    cluster: ClusterWishes,
+    *,
+    workers: int,
+    limits: WorkerNeeds = USUAL_TERMS.needs,
+    dashboard: Callable[[str], None] = USUAL_TERMS.note,
 ) -> Iterator[tuple[str, ClusterWishes]]:
     """Start the cluster that a run wants to start, and end it with the block; yield how it is reached.
 
@@ -99,6 +104,9 @@ def running_cluster(
     cluster : ClusterWishes
     workers : int
         How many tasks a cluster on this machine carries out at once.
+    limits : WorkerNeeds
+        What the processes of a cluster on this machine may take; one that takes 64 MiB more is ended and started again.
+        Zeros set no limit.
     dashboard : callable
         Told where the dashboard of the cluster is, if one is shown, in a sentence.
 
@@ -112,7 +120,7 @@ def running_cluster(
         return
     from pipeline.execute.starting import started_cluster  # noqa: PLC0415 - loads distributed
 
-    with started_cluster(name, cluster, workers=workers, dashboard=dashboard) as found:
+    with started_cluster(name, cluster, workers=workers, limits=limits, dashboard=dashboard) as found:
         yield found
 
 

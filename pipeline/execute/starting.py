@@ -22,25 +22,31 @@ import dask.config
 from distributed import Nanny, Scheduler
 from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
+from distributed.system import MEMORY_LIMIT
 
 from pipeline import disk
 from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
+from pipeline.execute.child import SLACK_BYTES
 from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
 from pipeline.execute.interrupts import interrupts_held
 from pipeline.execute.reporting import reported
 from pipeline.execute.securing import access_of, check_access
+from pipeline.execute.terms import WorkerNeeds
 from pipeline.schedulers import ClusterWishes, StartedCluster
 from pipeline.units import escape, quoted
 
 _HOST = "127.0.0.1"
-_CLOSE_SECONDS = 10.0
+# Workers hold no results that could be written to disk, and one that pauses would never go on.
+_NOTHING_BUT_THE_END = {"target": False, "spill": False, "pause": False, "terminate": 1.0}
+# As with processes, a chunk that ends a worker is tried once more.
+_ALLOWED_FAILURES = 1
 # Dask's configuration is that of the process: it is changed while a cluster is made, by one run at a time.
 _MAKING = threading.Lock()
 
 
 @contextmanager
 def started_cluster(
-    name: str, cluster: ClusterWishes, *, workers: int, dashboard: Callable[[str], None]
+    name: str, cluster: ClusterWishes, *, workers: int, limits: WorkerNeeds, dashboard: Callable[[str], None]
 ) -> Iterator[tuple[str, ClusterWishes]]:
     """Start the cluster that is wanted, if one is; yield its address, and how it is reached; end it with the block.
 
@@ -55,12 +61,12 @@ def started_cluster(
         if cluster.start is not None:
             # Of two clusters in this process, the one that ends first would let the other one's end be logged.
             stack.enter_context(DISTRIBUTED_QUIET)
-            shows_dashboard = cluster.start.dashboard
-            make = _of_class if cluster.start.maker else _on_this_machine
-            running = stack.enter_context(make(cluster.start, workers))
+            start = cluster.start
+            starting = _of_class(start) if start.maker else _on_this_machine(start, workers, limits)
+            running = stack.enter_context(starting)
             name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
             check_access(name, cluster)
-            if shows_dashboard:
+            if start.dashboard:
                 dashboard(f"dashboard of Dask: {running.dashboard_link}")
         if cluster.performance_report is not None:
             stack.enter_context(reported(access_of(name, cluster), cluster.performance_report))
@@ -68,7 +74,7 @@ def started_cluster(
 
 
 @contextmanager
-def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
+def _on_this_machine(start: StartedCluster, workers: int, limits: WorkerNeeds) -> Iterator[Any]:
     threads = start.threads_of_processes(workers)
     if start.adapt is not None:
         # What fits the memory of this machine limits it too.
@@ -76,22 +82,29 @@ def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as scratch:
         security = Security.temporary()
         scheduler = _server(security, dashboard=start.dashboard)
-        worker = {**scheduler, "nthreads": threads[0], "memory_limit": 0, "local_directory": scratch}
+        worker = {**scheduler, "local_directory": scratch}
         # Whoever may connect to this machine could read the pages of its HTTP server.
-        no_pages: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}}}}
-        worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, no_pages)}
+        own: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}, "memory": _NOTHING_BUT_THE_END}}}
+        worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, own)}
         # A worker process would print what a run says in its own words.
         worker["silence_logs"] = logging.CRITICAL
-        specs = [{"cls": Nanny, "options": {**worker, "nthreads": each}} for each in threads]
-        pages: dict[str, list[str]] = {} if start.dashboard else {"distributed.scheduler.http.routes": []}
+        specs = [
+            {"cls": Nanny, "options": {**worker, "nthreads": each, "memory_limit": _limit(limits, each)}}
+            for each in threads
+        ]
+        settings: dict[str, Any] = {
+            f"distributed.worker.memory.{name}": value for name, value in _NOTHING_BUT_THE_END.items()
+        }
+        if not start.dashboard:
+            settings["distributed.scheduler.http.routes"] = []
 
         def make(**arguments: Any) -> Any:
-            with _MAKING, dask.config.set(pages):
+            with _MAKING, dask.config.set(settings):
                 return SpecCluster(**arguments)
 
         made = _made(
             make,
-            scheduler={"cls": Scheduler, "options": scheduler},
+            scheduler={"cls": Scheduler, "options": {**scheduler, "allowed_failures": _ALLOWED_FAILURES}},
             worker=specs[0],
             workers={} if start.adapt else dict(enumerate(specs)),
             security=security,
@@ -101,6 +114,13 @@ def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
         with _ended(made):
             _adapt(made, start)
             yield made
+
+
+def _limit(limits: WorkerNeeds, threads: int) -> int:
+    """Return the bytes that a process with so many threads may take; 0 for no limit."""
+    needed = limits.process_bytes + threads * limits.thread_bytes
+    # Of a limit above that of the machine Dask would complain.
+    return min(needed + SLACK_BYTES, MEMORY_LIMIT) if needed else 0
 
 
 def _server(security: Security, *, dashboard: bool) -> dict[str, Any]:
@@ -115,7 +135,7 @@ def _server(security: Security, *, dashboard: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _of_class(start: StartedCluster, workers: int) -> Iterator[Any]:  # noqa: ARG001 - its options say how many
+def _of_class(start: StartedCluster) -> Iterator[Any]:
     maker = _class_of(start.maker)
     made = _made(maker, **_arguments_in(start.options))
     with _ended(made):

@@ -48,6 +48,8 @@ class ClusterTerms:
     ----------
     patience : ClusterPatience
     needs : WorkerNeeds
+    more_memory : str
+        What helps a worker that took too much memory, for a person.
     check : callable
         Called, on the calling thread, whenever the run waits for the cluster; raises what ends the run.
     note : callable
@@ -56,6 +58,7 @@ class ClusterTerms:
 
     patience: ClusterPatience = ClusterPatience()
     needs: WorkerNeeds = WorkerNeeds()
+    more_memory: str = "lower --memory, or give the workers more (--memory-limit)"
     check: Callable[[], None] = field(default=go_on, compare=False)
     note: Callable[[str], None] = field(default=_unheard, compare=False)
 

@@ -136,6 +136,11 @@ class PreparedScan:
         """What a process that works for a cluster takes, and each of its threads besides."""
         return WorkerNeeds(self.demand.process_bytes, self.demand.thread_bytes(self.resources.batch_rows))
 
+    @property
+    def worker_limits(self) -> WorkerNeeds:
+        """What the budget leaves to a process that works for a cluster, and to each of its threads besides."""
+        return WorkerNeeds(self.demand.process_bytes, self.worker_share + self.demand.payload_bytes)
+
     def ahead(self, workers: int) -> int:
         """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pipeline.execute import USUAL_TERMS, ClusterTerms, open_scheduler, patience_of, running_cluster
+from pipeline.execute import USUAL_TERMS, ClusterTerms, WorkerNeeds, open_scheduler, patience_of, running_cluster
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -27,6 +27,8 @@ Payload = TypeVar("Payload")
 
 # Chunks for each worker that are under way, or wait for their turn, where outcomes have an order.
 CHUNKS_AHEAD = 2
+# On a cluster that the run has started, whose processes share --memory.
+_MORE_MEMORY = "raise --memory, or start fewer processes (--scheduler local:processes=1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,21 @@ def _nobody(_: Noted) -> None:
 
 
 @contextmanager
-def on_one_cluster(prepared: PreparedScan, show: Callable[[Noted], None] = _nobody) -> Iterator[PreparedScan]:
+def on_one_cluster(
+    prepared: PreparedScan, show: Callable[[Noted], None] = _nobody, *, limits: WorkerNeeds = USUAL_TERMS.needs
+) -> Iterator[PreparedScan]:
     """Start the cluster that a scan wants to start; yield the scan, which then uses it, and so may scans made of it.
 
-    Any other scheduler is used as before. ``show`` is told where the dashboard of the cluster is, if there is one.
+    Any other scheduler is used as before.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+    show : callable
+        Told where the dashboard of the cluster is, if there is one.
+    limits : WorkerNeeds
+        What a process of the cluster may take, and each of its threads besides. Without it nothing is limited: scans
+        that are made of this one may need more.
 
     Raises
     ------
@@ -203,7 +216,8 @@ def on_one_cluster(prepared: PreparedScan, show: Callable[[Noted], None] = _nobo
     def dashboard(text: str) -> None:
         show(Noted(text, warning=False))
 
-    with running_cluster(how.scheduler, how.cluster, workers=workers, dashboard=dashboard) as (name, cluster):
+    running = running_cluster(how.scheduler, how.cluster, workers=workers, limits=limits, dashboard=dashboard)
+    with running as (name, cluster):
         same = cluster is how.cluster
         yield prepared if same else replace(prepared, how=replace(how, scheduler=name, cluster=cluster))
 
@@ -232,7 +246,7 @@ def open_scan(
     note : callable
         Told what a person should know about a cluster.
     show : callable
-        As for :func:`on_one_cluster`.
+        Told where the dashboard of a cluster is that this starts, if there is one.
 
     Raises
     ------
@@ -244,7 +258,8 @@ def open_scan(
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
-        prepared = stack.enter_context(on_one_cluster(prepared, show))
+        more_memory = _MORE_MEMORY if prepared.resources.processes else USUAL_TERMS.more_memory
+        prepared = stack.enter_context(on_one_cluster(prepared, show, limits=prepared.worker_limits))
         opened = open_scheduler(
             prepared.how.scheduler,
             workers=prepared.resources.workers,
@@ -254,6 +269,7 @@ def open_scan(
             terms=ClusterTerms(
                 patience=patience_of(prepared.how.cluster),
                 needs=prepared.worker_needs,
+                more_memory=more_memory,
                 check=check,
                 note=note,
             ),

@@ -36,8 +36,8 @@ class Restarts:
             return
         at = f" while it worked on {', '.join(chunks)}" if chunks else ""
         self.link.news.append(
-            f"worker {worker} was ended by its nanny and started again: it took {took}{at}; lower --memory, or give"
-            " the workers more (--memory-limit)"
+            f"worker {worker} was ended by its nanny and started again: it took {took}{at};"
+            f" {self.link.terms.more_memory}"
         )
 
     async def _chunks_of(self, worker: str) -> list[str] | None:
