@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from distributed import Client, LocalCluster, secede
 
 import pipeline
 from pipeline.errors import UsageError
+from pipeline.report.json import report_json
 from tests.contracts.cluster import ROOT
 from tests.flow.conftest import tree
 
@@ -87,6 +89,19 @@ def test_the_active_client_is_used_where_nothing_else_is_named(home: Home, tmp_p
         ]
         assert score(tmp_path / "asked", scheduler="threads").plan.chosen_by == "option"
     assert [(plan.scheduler, plan.chosen_by) for plan in found] == [(home.address, "active client")] * 2
+
+
+def test_an_address_of_a_file_or_the_environment_comes_before_the_active_client(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": home.address}))
+    with LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as other, Client(other):
+        of_file = report_json(score(tmp_path / "file", scheduler=file))["plan"]
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", home.address)
+        of_environment = report_json(score(tmp_path / "environment"))["plan"]
+    assert (of_file["scheduler"], of_file["chosen_by"]) == (home.address, "file")
+    assert (of_environment["scheduler"], of_environment["chosen_by"]) == (home.address, "environment")
 
 
 def test_inside_the_event_loop_of_the_client_a_thread_is_asked_for_at_once(tmp_path: Path) -> None:

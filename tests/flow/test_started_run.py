@@ -18,9 +18,12 @@ from typing import Any, ClassVar
 import dask.config
 import psutil
 import pytest
+from distributed import Client
 
 import pipeline
 from pipeline.errors import ConfigurationError
+from pipeline.execute.certificates import security_of
+from pipeline.schedulers import TlsFiles
 from tests.contracts.certificates import Certificates, greeting, make_certificates
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.flow.conftest import tree
@@ -83,6 +86,16 @@ def test_certificates_of_the_configuration_of_dask_are_used(
     tls["client.key"] = str(certificates.key)
     with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
         score(tmp_path / "out", scheduler=encrypted.address)
+    assert parts(tmp_path / "out") == expected
+
+
+def test_the_certificates_of_a_client_that_was_handed_over_are_used(
+    encrypted: Cluster, certificates: Certificates, expected: dict[str, bytes | None], tmp_path: Path
+) -> None:
+    security = security_of(TlsFiles(*certificates.options.values()))
+    with Client(encrypted.address, security=security, set_as_default=False) as client:
+        score(tmp_path / "out", scheduler=client)
+        assert client.status == "running"
     assert parts(tmp_path / "out") == expected
 
 
