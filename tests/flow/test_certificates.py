@@ -53,7 +53,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 REFUSED = {
     "the authority of another cluster": (
         *("encrypted", "tls", "all of another authority"),
-        *("the certificate of the scheduler at {} is not one of the authority that was named", "--tls-ca"),
+        *("the certificate of the scheduler at {} was not signed by the authority that was named", "--tls-ca"),
     ),
     "a certificate of another authority": (
         *("encrypted", "tls", "signed by another authority"),

@@ -108,7 +108,7 @@ def _of_the_scheduler(address: str, error: ssl.SSLCertVerificationError) -> Conf
     if error.verify_code == _EXPIRED:
         return ConfigurationError(f"{certificate} has expired", "start the scheduler with a valid one")
     return ConfigurationError(
-        f"{certificate} is not one of the authority that was named: {escape(error.verify_message)}",
+        f"{certificate} was not signed by the authority that was named: {escape(error.verify_message)}",
         "name the authority of the cluster (--tls-ca, or ca-file in Dask's configuration)",
     )
 
