@@ -65,6 +65,8 @@ def started_cluster(
             starting = _of_class(start) if start.maker else _on_this_machine(start, workers, limits)
             running = stack.enter_context(starting)
             name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
+            if not start.maker:
+                cluster = replace(cluster, started=workers)
             check_access(name, cluster)
             if start.dashboard:
                 dashboard(f"dashboard of Dask: {running.dashboard_link}")

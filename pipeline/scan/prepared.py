@@ -288,6 +288,11 @@ def _resources(
         processes = len(threads)
         least = processes if start.adapt is None else min(start.adapt[0], processes)
         return replace(found, workers=sum(threads), wave=wave, processes=(least, processes))
+    if started := how.cluster.started:
+        found = memory.choose_resources(demand, allowed, started, chunks)
+        # Its processes are there already: where fewer fit, fewer tasks are handed to them.
+        fits = found.workers == min(started, chunks)
+        return replace(found, wave=max(1, min(_CLUSTER_WAVE, chunks)) if fits else found.workers)
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 

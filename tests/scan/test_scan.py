@@ -32,6 +32,7 @@ from pipeline.scan import (
     open_scan,
     prepare_scan,
 )
+from pipeline.schedulers import ClusterWishes
 from pipeline.sources.csv import reader as csv_reader
 from pipeline.sources.csv.source import CsvSource
 from pipeline.sources.parquet import footer
@@ -159,6 +160,21 @@ def test_a_limit_ends_in_the_middle_of_a_batch(folder: Path) -> None:
     with open_scan(scan) as opened:
         opened.run(describe, opened.agenda(outcomes.append))
     assert sum(read for _, read, _ in accounts(outcomes)) == 1234
+
+
+def test_a_cluster_that_the_run_has_started_gets_no_more_tasks_at_once_than_fit(folder: Path) -> None:
+    """The second pass of a fit may need more memory than the first one, for which the processes were started."""
+    source, address = folder / "parquet", "tls://127.0.0.1:1"
+    ours = {"scheduler": address, "cluster": ClusterWishes(started=4)}
+    ample = prepared(source, memory="64GiB", **ours)
+    assert (ample.resources.workers, ample.resources.wave) == (4, len(ample.plan))
+    fitting = ample.demand.projected_bytes(2, ample.resources.batch_rows)
+    tight = prepared(source, memory=f"{fitting}B", **ours)
+    assert (tight.resources.workers, tight.resources.wave) == (2, 2)
+    assert tight.resources.projected_bytes <= fitting
+    # What others have started has memory of its own.
+    theirs = prepared(source, memory=f"{fitting}B", scheduler=address)
+    assert (theirs.resources.workers, theirs.resources.wave) == (1, len(theirs.plan))
 
 
 def test_rows_that_a_step_rejects_are_in_the_accounts(folder: Path) -> None:
