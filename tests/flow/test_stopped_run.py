@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 MODEL = SAMPLE / "delay_model.json"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 CHUNKS = 120
+LOCAL = "local:processes=2,threads=1"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def expected(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 def wait_for(what: Callable[[], object], process: psutil.Process) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not what():
         assert process.is_running(), "the run has ended"
         assert time.monotonic() < deadline
@@ -55,19 +56,24 @@ def is_served(host: str, port: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("number", "when"),
-    [(signal.SIGINT, "working"), (signal.SIGTERM, "working"), (signal.SIGINT, "starting")],
+    ("number", "when", "resumed_on"),
+    [(signal.SIGINT, "working", LOCAL), (signal.SIGTERM, "working", "sync"), (signal.SIGINT, "starting", "sync")],
     ids=["interrupted", "told to end", "interrupted while its workers start"],
 )
 def test_a_run_that_is_stopped_ends_its_cluster_and_is_resumed(
-    number: signal.Signals, when: str, flights: Path, expected: dict[str, bytes | None], tmp_path: Path
+    number: signal.Signals,
+    when: str,
+    resumed_on: str,
+    flights: Path,
+    expected: dict[str, bytes | None],
+    tmp_path: Path,
 ) -> None:
     """As from a terminal or a service manager, the signal reaches every process of the run."""
     pytest.importorskip("cryptography", reason="the extra cluster is not installed")
     output = tmp_path / "out"
     job = ("score", flights, "--model", MODEL, "--output", output, "--chunk-size", 200)
-    job = (*job, "--scheduler", "local:processes=2,threads=1", "--progress", "none")
-    running = command(*job, in_group=True)
+    job = (*job, "--progress", "none", "--scheduler")
+    running = command(*job, LOCAL, in_group=True)
     process = psutil.Process(running.pid)
     wait_for(lambda: len(receipts_so_far(output)) >= 3 if when == "working" else listening(process), process)
     served, family = listening(process), process.children(recursive=True)
@@ -83,7 +89,7 @@ def test_a_run_that_is_stopped_ends_its_cluster_and_is_resumed(
     done = len(receipts_so_far(output))
     assert (done > 0) == (when == "working")
     assert done < CHUNKS
-    code, said = ended(command(*job))
+    code, said = ended(command(*job, resumed_on))
     assert code == 0, said
     assert f"resuming: {done} of {CHUNKS} chunks done before" in said or not done
     assert parts(output) == expected
