@@ -23,7 +23,7 @@ from pipeline.types.report import Noted
 def greedy(block):
     if block[0] == 5_000:
         taken = np.ones(3 * 2**26)
-        time.sleep(60)
+        time.sleep(600)
     return block
 
 def show(event):
@@ -50,7 +50,7 @@ def test_a_chunk_that_takes_far_more_than_its_share_is_named_and_ends_two_proces
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     *notes, error, _ = done.stdout.splitlines()

@@ -119,7 +119,7 @@ def command(*words: object, in_group: bool = False) -> subprocess.Popen[str]:
 
 
 def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = running.communicate(timeout=120)
+    _, said = running.communicate(timeout=300)
     return running.returncode, said
 
 
