@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 import pipeline
 from jobs.cli import run as run_command
-from pipeline.errors import ConfigurationError, TemporaryError
-from tests.contracts.cluster import ROOT, Cluster, start_scheduler
+from pipeline.errors import ConfigurationError, TemporaryError, UnavailableError
+from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.execute.adapting import adaptive_cluster
 from tests.flow.conftest import tree
 
@@ -54,7 +55,36 @@ def test_a_deadline_ends_a_run_that_waits_for_a_worker(
     begun = time.monotonic()
     with pytest.raises(TemporaryError, match="stopped by its deadline"):
         pipeline.score(flights, MODEL, tmp_path / "out", scheduler=lonely.address, chunk_size=300, deadline=1)
-    assert time.monotonic() - begun < 1 + 10
+    assert time.monotonic() - begun < 1 + 20
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_deadline_ends_a_run_whose_only_worker_hangs(
+    lonely: Cluster, flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with lonely.worker("--no-nanny") as worker:
+        wait_for_workers(lonely, len(list(lonely.folder.glob("worker-*.log"))))
+        worker.send_signal(signal.SIGSTOP)
+        assert score(flights, tmp_path / "out", lonely.address, "--deadline", "1s") == 75
+    assert "stopped by its deadline of 1.00 s" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_that_falls_silent_ends_a_run_after_the_time_that_the_option_says(
+    lonely: Cluster, flights: Path, tmp_path: Path
+) -> None:
+    def stop(event: object) -> None:
+        if type(event).__name__ == "Progressed":
+            lonely.scheduler.send_signal(signal.SIGSTOP)
+
+    options = {"scheduler": lonely.address, "scheduler_timeout": 2, "observe": stop, "chunk_size": 300}
+    with lonely.worker("--no-nanny"):
+        try:
+            with pytest.raises(UnavailableError, match=r"not answered for 2\.00 s\n.*--scheduler-timeout") as caught:
+                pipeline.score(flights, MODEL, tmp_path / "out", **options)
+        finally:
+            lonely.scheduler.send_signal(signal.SIGCONT)
+    assert caught.value.exit_code == 69
     assert not (tmp_path / "out").exists()
 
 
