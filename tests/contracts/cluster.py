@@ -52,7 +52,7 @@ def start_scheduler(folder: Path, environment: Mapping[str, str] | None = None) 
         str(about),
     ]
     with _dask(["scheduler", *options], folder, environment or {}) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             assert process.poll() is None, "the scheduler ended"
             assert time.monotonic() < deadline, "the scheduler does not start"

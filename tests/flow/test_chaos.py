@@ -41,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster,
 
 
 class Killer:
-    """Kills a random worker every few seconds, once some chunks were done in between; observes the run."""
+    """Kills a random worker again and again, once some chunks were done in between; observes the run."""
 
     def __init__(self, nannies: list[subprocess.Popen[bytes]], draw: random.Random) -> None:
         self.nannies, self.draw = nannies, draw
@@ -53,7 +53,7 @@ class Killer:
 
     def kill(self) -> None:
         before = 0
-        while not self.over.wait(self.draw.uniform(0.3, 3)):
+        while not self.over.wait(self.draw.uniform(0.2, 1)):
             workers = self.workers()
             if workers and self.done >= before + 12:
                 before = self.done

@@ -102,7 +102,7 @@ class Command:
 
     def ended(self) -> tuple[int, str]:
         """Return the exit code and the messages."""
-        _, said = self.process.communicate(timeout=60)
+        _, said = self.process.communicate(timeout=120)
         return self.process.returncode, said
 
 
@@ -145,7 +145,7 @@ def attempts_so_far(output: Path) -> int:
 
 
 def wait_for(what: Callable[[], object], run: Command) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not what():
         assert run.process.poll() is None, run.ended()
         assert time.monotonic() < deadline
@@ -403,7 +403,7 @@ def test_a_scheduler_killed_in_mid_run_ends_it(cluster: Cluster, flights: Path, 
         cluster.scheduler.kill()
         killed_at = time.monotonic()
         code, said = run.ended()
-    assert time.monotonic() - killed_at < 10
+    assert time.monotonic() - killed_at < 40
     assert code == 69, said
     assert f"the connection to the scheduler at {cluster.address} was lost" in said
     check_plain(said)
