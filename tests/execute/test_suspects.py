@@ -44,7 +44,7 @@ def test_the_chunk_that_ended_the_workers_is_named_and_not_those_beside_it(tmp_p
         one_worker(tmp_path, "--nanny", "--nthreads", str(threads), deaths=1) as cluster,
         pytest.raises(TemporaryError, match=r"^flights.parquet, row group 3 was given up: 3 workers died"),
     ):
-        run(cluster, Poison(), range(2, 6), ClusterTerms(note=notes.append))
+        run(cluster, Poison(), range(3, 6), ClusterTerms(note=notes.append))
     assert all(note.endswith("it is carried out once more, alone") for note in notes)
     suspects = {int(note.partition(":")[0].split()[-1]) for note in notes}
     assert 3 in suspects

@@ -92,6 +92,7 @@ def test_random_deaths_lose_and_double_nothing(
     with Killer(nannies, random.Random(seed)) as killer:
         dataset.write({"root": root}, tmp_path / "out", scheduler=running.address, observe=killer, **options)
     dataset.write({"root": root}, tmp_path / "local", scheduler="threads", workers=8, **options)
+    print(f"{len(killer.killed)} workers killed")
     assert killer.killed
     here, there = (pq.read_table(tmp_path / name) for name in ("local", "out"))
     assert here == there
