@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -105,6 +106,27 @@ def test_nothing_stays_on_the_scheduler_and_what_was_set_is_restored(cluster: Cl
         assert sender.stopped.is_set()  # or asyncio logs an error now and then, when a timer of it is left
         assert dask.config.get("distributed.comm.retry.count") == 7
         assert logging.getLogger("distributed.client").level == level
+
+
+def test_a_run_that_ends_while_it_connects_leaves_nothing_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    begun = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() - begun > 0.5:
+            raise TemporaryError("stopped by its deadline", "run again")
+
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        port.listen()
+        address = f"tcp://127.0.0.1:{port.getsockname()[1]}"
+        scheduler = open_scheduler(address, workers=1, wave=8, terms=ClusterTerms(check=check))
+        with pytest.raises(TemporaryError, match="stopped by its deadline"), scheduler:
+            pass
+    gc.collect()
+    assert not told
+    assert not loop_threads()
 
 
 def test_an_error_of_the_task_that_looks_like_one_of_the_network_is_the_tasks(cluster: Cluster) -> None:
