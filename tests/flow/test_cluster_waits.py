@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -123,12 +124,24 @@ def test_a_worker_that_sees_another_file_is_named(lonely: Cluster, flights: Path
                 scheduler=lonely.address,
                 chunk_size=300,
                 observe=touch,
-                wait_workers=60,
             )
     finally:
         os.utime(flights / "a.parquet", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert caught.value.message.startswith("worker tcp://127.0.0.1:")
     assert "a.parquet is not the file that was planned" in caught.value.message
+
+
+def test_a_worker_whose_threads_may_take_more_than_its_memory_is_named_with_the_option_to_change(
+    lonely: Cluster, flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with lonely.worker("--no-nanny", "--nthreads", "8", memory="350MiB"):
+        assert score(flights, tmp_path / "out", lonely.address) == 71
+    said = capfd.readouterr().err
+    assert re.search(
+        r"worker tcp://\S+: its memory limit is 350 MiB, but the job may take 4\d\d MiB in its 8 threads", said
+    )
+    assert "lower --memory" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cluster_that_adapts_from_zero_gives_the_same_bytes_and_says_nothing(
