@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,8 @@ def _dask(arguments: list[str], folder: Path, environment: Mapping[str, str]) ->
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the process and its children: a nanny that may say goodbye takes two seconds."""
+    # A nanny that goes on might start a worker while its children are listed.
+    process.send_signal(signal.SIGSTOP)
     try:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
