@@ -26,7 +26,7 @@ class Held:
         held, go = (Path(self.folder, name) for name in ("held", "go"))
         if self.value in block[:1] and not held.exists():
             held.touch()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 600
             while not go.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
         return np.sqrt(block)

@@ -58,7 +58,7 @@ def write(source: str, output: str, scheduler: str, kind: str, **more: Any) -> A
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
