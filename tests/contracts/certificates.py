@@ -62,7 +62,7 @@ def greeting(address: str, certificates: Certificates | None) -> bytes:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if certificates is not None:
         context.load_cert_chain(certificates.certificate, certificates.key)
-    with socket.create_connection((where.hostname, where.port), timeout=5) as plain:
+    with socket.create_connection((where.hostname, where.port), timeout=30) as plain:
         try:
             with context.wrap_socket(plain) as encrypted:
                 return encrypted.recv(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,7 +60,7 @@ def start_scheduler(folder: Path, environment: Mapping[str, str] | None = None) 
         str(about),
     ]
     with _dask(["scheduler", *options], folder, environment or {}) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             assert process.poll() is None, "the scheduler ended"
             assert time.monotonic() < deadline, "the scheduler does not start"
@@ -119,6 +120,8 @@ def _dask(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the process and its children: a nanny that may say goodbye takes two seconds."""
+    # A nanny that goes on might start a worker while its children are listed.
+    process.send_signal(signal.SIGSTOP)
     try:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:

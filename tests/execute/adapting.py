@@ -21,7 +21,7 @@ def adaptive_cluster(folder: Path, most: int = 2) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def main(folder: str, most: str) -> None:

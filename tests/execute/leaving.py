@@ -30,7 +30,7 @@ class Leave:
         return self
 
     def send(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(list(self.folder.iterdir())) < self.tasks and time.monotonic() < deadline:
             time.sleep(0.01)
         self.sent = time.monotonic()

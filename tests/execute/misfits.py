@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -133,3 +134,30 @@ class Sleeping:
         Path(self.folder, str(os.getpid())).touch()
         time.sleep(self.seconds)
         return receipt(work.chunk)
+
+
+@dataclass(frozen=True)
+class Poison:
+    """Ends its process at chunk 3; the chunks beside it take longer."""
+
+    def __call__(self, work: Work) -> Receipt:
+        time.sleep(0.3)
+        if work.chunk == 3:
+            os._exit(1)
+        time.sleep(0.3)
+        return receipt(work.chunk)
+
+    def name_of(self, work: Work) -> str:
+        return f"flights.parquet, row group {work.chunk}"
+
+
+_busy = threading.Semaphore(1)
+
+
+def unsociable(work: Work) -> Receipt:
+    """End the process if another chunk is in it."""
+    if not _busy.acquire(blocking=False):
+        os._exit(1)
+    time.sleep(0.3)
+    _busy.release()
+    return receipt(work.chunk)

@@ -60,7 +60,7 @@ class Many:
             begun = time.monotonic()
             scheduler.run(Labelling(), self.take, self.deliver)
             seconds = time.monotonic() - begun
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 30
             while (kept := scheduler.client.run_on_scheduler(what_is_kept))[2] and time.monotonic() < deadline:
                 time.sleep(0.05)
             self.kept = kept

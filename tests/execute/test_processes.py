@@ -258,7 +258,7 @@ def test_nobody_waits_for_processes_when_the_run_is_to_end_now(error: type[BaseE
     leave = Leave(error, tmp_path, tasks=2)
     with pytest.raises(error), leave:
         run(Sleeping(str(tmp_path), 60), workers=2)
-    assert leave.seconds < 5
+    assert leave.seconds < 30
     assert not any(psutil.pid_exists(int(path.name)) for path in tmp_path.iterdir())
 
 
@@ -275,13 +275,13 @@ with open_scheduler("processes", workers=2, wave=8) as scheduler:
 def test_processes_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", _PARENT, str(tmp_path)], env=environment) as parent:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
         children = psutil.Process(parent.pid).children()
         parent.kill()
     assert len(children) == 2
-    assert not psutil.wait_procs(children, timeout=5)[1]
+    assert not psutil.wait_procs(children, timeout=30)[1]
 
 
 _SCRIPT = """

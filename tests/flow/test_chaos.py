@@ -41,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster,
 
 
 class Killer:
-    """Kills a random worker every few seconds, once some chunks were done in between; observes the run."""
+    """Kills a random worker again and again, once some chunks were done in between; observes the run."""
 
     def __init__(self, nannies: list[subprocess.Popen[bytes]], draw: random.Random) -> None:
         self.nannies, self.draw = nannies, draw
@@ -53,7 +53,7 @@ class Killer:
 
     def kill(self) -> None:
         before = 0
-        while not self.over.wait(self.draw.uniform(0.3, 3)):
+        while not self.over.wait(self.draw.uniform(0.2, 1)):
             workers = self.workers()
             if workers and self.done >= before + 12:
                 before = self.done
@@ -92,6 +92,7 @@ def test_random_deaths_lose_and_double_nothing(
     with Killer(nannies, random.Random(seed)) as killer:
         dataset.write({"root": root}, tmp_path / "out", scheduler=running.address, observe=killer, **options)
     dataset.write({"root": root}, tmp_path / "local", scheduler="threads", workers=8, **options)
+    print(f"{len(killer.killed)} workers killed")
     assert killer.killed
     here, there = (pq.read_table(tmp_path / name) for name in ("local", "out"))
     assert here == there

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,8 @@ import pytest
 
 import pipeline
 from jobs.cli import run as run_command
-from pipeline.errors import ConfigurationError, TemporaryError
-from tests.contracts.cluster import ROOT, Cluster, start_scheduler
+from pipeline.errors import ConfigurationError, TemporaryError, UnavailableError
+from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.execute.adapting import adaptive_cluster
 from tests.flow.conftest import tree
 
@@ -54,7 +56,36 @@ def test_a_deadline_ends_a_run_that_waits_for_a_worker(
     begun = time.monotonic()
     with pytest.raises(TemporaryError, match="stopped by its deadline"):
         pipeline.score(flights, MODEL, tmp_path / "out", scheduler=lonely.address, chunk_size=300, deadline=1)
-    assert time.monotonic() - begun < 1 + 10
+    assert time.monotonic() - begun < 1 + 20
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_deadline_ends_a_run_whose_only_worker_hangs(
+    lonely: Cluster, flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with lonely.worker("--no-nanny") as worker:
+        wait_for_workers(lonely, len(list(lonely.folder.glob("worker-*.log"))))
+        worker.send_signal(signal.SIGSTOP)
+        assert score(flights, tmp_path / "out", lonely.address, "--deadline", "1s") == 75
+    assert "stopped by its deadline of 1.00 s" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_that_falls_silent_ends_a_run_after_the_time_that_the_option_says(
+    lonely: Cluster, flights: Path, tmp_path: Path
+) -> None:
+    def stop(event: object) -> None:
+        if type(event).__name__ == "Progressed":
+            lonely.scheduler.send_signal(signal.SIGSTOP)
+
+    options = {"scheduler": lonely.address, "scheduler_timeout": 2, "observe": stop, "chunk_size": 300}
+    with lonely.worker("--no-nanny"):
+        try:
+            with pytest.raises(UnavailableError, match=r"not answered for 2\.00 s\n.*--scheduler-timeout") as caught:
+                pipeline.score(flights, MODEL, tmp_path / "out", **options)
+        finally:
+            lonely.scheduler.send_signal(signal.SIGCONT)
+    assert caught.value.exit_code == 69
     assert not (tmp_path / "out").exists()
 
 
@@ -93,12 +124,24 @@ def test_a_worker_that_sees_another_file_is_named(lonely: Cluster, flights: Path
                 scheduler=lonely.address,
                 chunk_size=300,
                 observe=touch,
-                wait_workers=60,
             )
     finally:
         os.utime(flights / "a.parquet", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert caught.value.message.startswith("worker tcp://127.0.0.1:")
     assert "a.parquet is not the file that was planned" in caught.value.message
+
+
+def test_a_worker_whose_threads_may_take_more_than_its_memory_is_named_with_the_option_to_change(
+    lonely: Cluster, flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with lonely.worker("--no-nanny", "--nthreads", "8", memory="350MiB"):
+        assert score(flights, tmp_path / "out", lonely.address) == 71
+    said = capfd.readouterr().err
+    assert re.search(
+        r"worker tcp://\S+: its memory limit is 350 MiB, but the job may take 4\d\d MiB in its 8 threads", said
+    )
+    assert "lower --memory" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cluster_that_adapts_from_zero_gives_the_same_bytes_and_says_nothing(

@@ -135,7 +135,7 @@ def listening(process: psutil.Process) -> set[tuple[str, int]]:
 
 def answer(host: str, port: int) -> str:
     """Return what becomes of somebody who connects without a certificate."""
-    with socket.create_connection((host, port), timeout=5) as plain:
+    with socket.create_connection((host, port), timeout=30) as plain:
         plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with suppress(ConnectionError):
             if (line := plain.recv(64)).startswith(b"HTTP/"):
@@ -182,7 +182,7 @@ def test_nothing_is_left_of_a_local_cluster_when_its_run_is_killed(tmp_path: Pat
     family = process.children(recursive=True)
     running.kill()
     ended(running)
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert family
     assert not alive
 

@@ -109,15 +109,22 @@ async def _connect(access: ClusterAccess, name: str) -> Client:
     except (OSError, ImportError) as error:
         await _close(client, CLOSE_SECONDS)
         raise faults.no_scheduler(access.address, CONNECT_SECONDS) from error
+    except asyncio.CancelledError:
+        await _close(client, MOMENT_SECONDS)
+        raise
     return client
 
 
 async def _close(client: Client, seconds: float) -> None:
     sender: Any = client.scheduler_comm
     # What is not closed in time ends with the event loop.
-    with suppress(OSError):
-        async with asyncio.timeout(seconds):
-            await cast("Any", client).close()
+    try:
+        with suppress(OSError):
+            async with asyncio.timeout(seconds):
+                await cast("Any", client).close()
+    finally:
+        # Otherwise it would close itself when it is freed, after its loop has ended, and Python would warn of that.
+        client.status = "closed"
     # The client leaves its sender behind if the scheduler hangs up first. If a timer of the sender expired while the
     # loop ends, nobody would take its error, and asyncio would log it.
     if sender is not None:

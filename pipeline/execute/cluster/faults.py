@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distributed import KilledWorker
+from collections.abc import Sequence
 
 from pipeline.errors import ConfigurationError, TemporaryError, UnavailableError
 from pipeline.units import escape, format_seconds
@@ -29,21 +29,36 @@ def no_scheduler(address: str, seconds: float) -> UnavailableError:
     )
 
 
-def no_workers(address: str, seconds: float) -> UnavailableError:
-    """Return the error for a cluster without workers."""
+def no_workers(address: str, seconds: float, suspects: Sequence[str]) -> UnavailableError:
+    """Return the error for a cluster without workers; ``suspects`` names the work that may have ended them."""
+    after = f". Before that, workers died with {'; '.join(suspects)}" if suspects else ""
     return UnavailableError(
-        f"the scheduler at {address} has had no worker for {format_seconds(seconds)}",
+        f"the scheduler at {address} has had no worker for {format_seconds(seconds)}{after}",
         f"start one with `dask worker {address} --nthreads 1`, or wait longer with --wait-workers",
     )
 
 
-def killed(name: str, error: KilledWorker, memory: str = "") -> TemporaryError:
+def deaths(workers: int) -> str:
+    """Return a sentence about workers without its end."""
+    return f"{workers} worker{'' if workers == 1 else 's'} died"
+
+
+def killed(name: str, workers: int, last: str, memory: str) -> TemporaryError:
     """Return the error for a chunk that ended as many workers as the cluster allows."""
     return TemporaryError(
-        f"{name} was given up: {error.allowed_failures + 1} workers died while they worked on it, the last"
-        f" one at {error.last_worker.address}{memory}",
+        f"{name} was given up: {deaths(workers)} while working on it, the last one at {last}{memory}",
         "see the log of that worker; most often it took too much memory. Give the workers more, or lower --memory or"
         " --chunk-size, then run again",
+    )
+
+
+def died_again(name: str, workers: int, times: int) -> TemporaryError:
+    """Return the error for a cluster whose workers die again and again at chunks that succeed alone."""
+    return TemporaryError(
+        f"{name}: {deaths(workers)} with it and other chunks. Such deaths have happened {times} times, and each of the"
+        " chunks before succeeded alone",
+        "most often chunks that run at once took too much memory: give the workers more memory or fewer threads"
+        " (--nthreads), or lower --memory, then run again",
     )
 
 

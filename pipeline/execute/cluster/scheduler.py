@@ -33,9 +33,11 @@ class ClusterScheduler:
     """Fulfils :class:`pipeline.types.work.Scheduler` on a cluster.
 
     ``task`` is pickled by reference: scheduler and workers need this package and the module of the task. A chunk
-    whose worker dies is executed again. After an error the remaining futures are released: tasks that have not
-    started do not start, and the results of those under way are dropped. ``Abandoned`` leaves the cluster within a
-    moment, whether the scheduler answers or not. ``run`` may be called again.
+    whose worker dies is executed again. If it was on as many workers that died as the scheduler allows, and the last
+    of them had other chunks too, it is executed once more while nothing else is under way, and named if that ends a
+    worker. After an error the remaining futures are released: tasks that have not started do not start, and the
+    results of those under way are dropped. ``Abandoned`` leaves the cluster within a moment, whether the scheduler
+    answers or not. ``run`` may be called again.
 
     How many workers a task may end (``allowed-failures``, 3), when a silent worker counts as dead (``worker-ttl``),
     work stealing and all other settings of the scheduler are those that it was started with: a client cannot set them.
@@ -117,7 +119,7 @@ class ClusterScheduler:
         UnavailableError
             The scheduler is lost or silent, or there was no worker for too long.
         TemporaryError
-            A chunk ended one worker after another.
+            A chunk ended one worker after another, or chunks that succeed alone did so together again and again.
         ConfigurationError, MemoryBudgetError, StorageError
             A worker has other versions than this process, lacks the module of the task, has too little memory, or does
             not reach the files.
