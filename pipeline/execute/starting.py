@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pkgutil
+import sys
 import tempfile
 import threading
 import tomllib
@@ -63,10 +64,10 @@ def started_cluster(name: str, cluster: ClusterWishes, *, workers: int) -> Itera
 def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
     threads = min(start.threads or 1, workers)
     processes = -(-workers // threads)
-    with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as scratch:
+    with _scratch_folder() as scratch:
         security = Security.temporary()
-        scheduler = _server(security, dashboard=start.dashboard)
-        worker = {**scheduler, "nthreads": threads, "memory_limit": 0, "local_directory": scratch}
+        scheduler = {**_server(security, dashboard=start.dashboard), "local_directory": scratch}
+        worker = {**scheduler, "nthreads": threads, "memory_limit": 0}
         # Whoever may connect to this machine could read the pages of its HTTP server.
         no_pages: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}}}}
         worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, no_pages)}
@@ -87,6 +88,21 @@ def _on_this_machine(start: StartedCluster, workers: int) -> Iterator[Any]:
         with _ended(made):
             _adapt(made, start)
             yield made
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[str]:
+    """Yield a folder for the files of servers; with its end, nothing of it is left in ``sys.path``.
+
+    Each server of distributed puts its folder there, and takes it away only if it comes first: not if another server
+    was started in the meantime.
+    """
+    with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as folder:
+        try:
+            yield folder
+        finally:
+            for entry in [entry for entry in sys.path if str(entry).startswith(folder)]:
+                sys.path.remove(entry)
 
 
 def _server(security: Security, *, dashboard: bool) -> dict[str, Any]:
