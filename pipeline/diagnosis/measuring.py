@@ -16,6 +16,7 @@ from pipeline.diagnosis.summing import GradientLayers, GradientSums, add_sums, w
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.kernels.blas import blas_tag, one_thread
 from pipeline.kernels.layers import LAYER_ROWS
+from pipeline.logs import log_notes
 from pipeline.models import restore
 from pipeline.models.columns import unfit_columns
 from pipeline.models.network.score import NetworkBlock, scratch_row_bytes
@@ -174,6 +175,7 @@ def measure_gradients(wishes: GradientWishes, layers: GradientLayers) -> Measure
         As :func:`prepare_gradients`.
     """
     prepared, notes = prepare_gradients(wishes, layers)
+    log_notes("diagnose", [prepared.log_text("a diagnosis of gradients"), *notes])
     accounts = PassAccounts(prepared, wishes.max_bad)
     tree: ReduceTree[GradientSums] = ReduceTree(len(prepared.plan), add_sums)
     settings = {**wishes.settings(), "row_bytes": _row_bytes(prepared)}

@@ -23,6 +23,7 @@ from pipeline.evaluation.tiles import tile_rows
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes, whole_bytes
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
+from pipeline.logs import log_notes
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
@@ -200,6 +201,7 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
         As :func:`prepare_evaluation`.
     """
     job, prepared, notes = prepare_evaluation(job)
+    log_notes("evaluate", [prepared.log_text(f"an evaluation of {escape(job.terms.target)}")])
     accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms, job.names)
     # Which spellings are kept depends on the order in which counts are added; what rows add up to does not.
     features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
