@@ -180,7 +180,7 @@ def measure_gradients(wishes: GradientWishes, layers: GradientLayers) -> Measure
     tree: ReduceTree[GradientSums] = ReduceTree(len(prepared.plan), add_sums)
     settings = {**wishes.settings(), "row_bytes": _row_bytes(prepared)}
     with one_thread():
-        with open_scan(prepared, settings) as scan:
+        with open_scan(prepared, settings, note=lambda text: log_notes("diagnose", (), [text])) as scan:
             read_rows(scan, add_up, accounts, lambda outcome: tree.add(outcome.chunk, outcome.payload), end=_END)
         sums = tree.total() or GradientSums.empty(layers)
     if not sums.rows:

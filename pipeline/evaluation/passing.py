@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ from pipeline.scan import (
 from pipeline.types.blocks import HasTiles
 from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, FileFacts
-from pipeline.types.report import Observer
+from pipeline.types.report import Noted, Observer
 from pipeline.types.work import Outcome
 from pipeline.units import escape
 
@@ -212,7 +213,7 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
             totals.merge(outcome.payload)
 
     with np.errstate(all="ignore"):
-        with open_scan(prepared, job.settings()) as scan:
+        with open_scan(prepared, job.settings(), note=partial(_warn, observe or _nobody)) as scan:
             read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
         counted, judge = features.total() or FeatureCounts(), judge_of_scan(prepared, *job.judged_by)
@@ -224,6 +225,11 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
 
 def _nobody(_: object) -> None:
     """Tell nobody."""
+
+
+def _warn(observe: Observer, text: str) -> None:
+    log_notes("evaluate", (), [text])
+    observe(Noted(text))
 
 
 def file_digest(facts: FileFacts) -> str:

@@ -113,7 +113,8 @@ class FitRun:
         begins = prepared.scan.begins
         found = state.learnt(begins)
         if found is None:
-            with open_scan(beside(prepared.scan, holding), {"holding": asdict(holding)}) as scan:
+            settings = {"holding": asdict(holding)}
+            with open_scan(beside(prepared.scan, holding), settings, note=self.teller.warn) as scan:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins, self.teller.passes)
         else:
@@ -128,7 +129,8 @@ class FitRun:
         shared = most_models(prepared.scan, design.layout, wanted, squares)
         if note := lowered_note(wanted, shared, prepared.scan.resources.allowed_bytes):
             self.teller.note(note)
-        return open_passes(prepared.scan, design, rows, holding=holding, models=shared, squares=squares)
+        warn = self.teller.warn
+        return open_passes(prepared.scan, design, rows, holding=holding, models=shared, squares=squares, warn=warn)
 
     def _made(
         self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted, sample: pa.Table

@@ -64,6 +64,11 @@ class FitTeller:
             self.notes.append(text)
             self.observe(Noted(text, warning=False))
 
+    def warn(self, text: str) -> None:
+        """Tell a note as a warning."""
+        self.notes.append(text)
+        self.observe(Noted(text))
+
     def begin(self) -> None:
         """Begin the time of the next pass now."""
         self._ended = time.monotonic()

@@ -15,6 +15,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -112,7 +114,7 @@ def test_a_function_never_takes_a_signal_handler(inputs: Path, tmp_path: Path, j
     assert all(found == before for found in (*seen, handlers()))
 
 
-def network(inputs: Path, **options: Any) -> pipeline.NetworkReport:
+def network(inputs: Path, _: Path, **options: Any) -> pipeline.NetworkReport:
     """Fit a small network."""
     pytest.importorskip("safetensors", reason="safetensors is not installed (extra network)")
     options = {"hidden": "2 tanh", "epochs": 2, "chunk_size": CHUNK_ROWS, **options}
@@ -132,7 +134,7 @@ def stream(output: Path) -> None:
         (lambda _, o: stream(o), "run", "OUT: the blocks of a stream", "published OUT: 10 rows read, 10 scored, "),
         (lambda i, o: fit(i, o, workers=2), "fit", f"a fit of y: {CHUNKS} 2 workers on threads", f"fitted y: {USED}"),
         (lambda i, o: fit(i, o, **SYNC), "fit", f"a fit of y: {CHUNKS} 1 worker on sync", f"fitted y: {USED}"),
-        (lambda i, _: network(i, workers=1), "fit", f"a fit of y: {CHUNKS} 1 worker on threads", f"fitted y: {USED}"),
+        (lambda i, o: network(i, o, **SYNC), "fit", f"a fit of y: {CHUNKS} 1 worker on sync", f"fitted y: {USED}"),
         (
             lambda i, o: evaluate(i, o, workers=1), "evaluate", f"an evaluation of y: {CHUNKS} 1 worker on threads",
             "evaluated y: 600 read = 600 used, in ",
@@ -173,7 +175,7 @@ def test_each_job_logs_its_plan_and_its_accounts_once_and_prints_nothing(
 def test_a_diagnosis_of_gradients_logs_its_plan_and_its_rows(
     inputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = network(inputs, output=tmp_path / "model.json").model
+    model = network(inputs, tmp_path, output=tmp_path / "model.json").model
     caplog.set_level(logging.INFO)
     pipeline.diagnose_gradients(inputs, model, target="y", workers=1)
     assert {record.name for record in caplog.records} == {"logitstream.diagnose"}
@@ -186,7 +188,7 @@ def test_passes_and_epochs_are_logged(inputs: Path, tmp_path: Path, caplog: pyte
     caplog.set_level(logging.INFO)
     fit(inputs, tmp_path)
     pipeline.calibrate(inputs, MODEL, target="y", method="platt")
-    network(inputs)
+    network(inputs, tmp_path)
     for start in ("pass 1 (learn): 600 rows in ", "pass 1 (count): 600 rows in ", "epoch 1: 600 rows in "):
         assert any(message.startswith(start) for message in caplog.messages), start
 
@@ -230,14 +232,14 @@ def test_two_threads_run_two_jobs_at_once_with_the_answers_of_one_and_leave_the_
 
 
 def test_jobs_run_inside_an_event_loop_and_beside_it(inputs: Path, tmp_path: Path) -> None:
-    expected = score(inputs, tmp_path / "alone")
+    expected, fitted = score(inputs, tmp_path / "alone"), fit(inputs, tmp_path)
 
     async def main() -> list[bytes]:
         inside = score(inputs, tmp_path / "inside")
         ticks, beside = (
             0,
             asyncio.gather(
-                asyncio.to_thread(score, inputs, tmp_path / "one"), asyncio.to_thread(score, inputs, tmp_path / "other")
+                asyncio.to_thread(score, inputs, tmp_path / "one"), asyncio.to_thread(fit, inputs, tmp_path)
             ),
         )
         while not beside.done():
@@ -246,7 +248,9 @@ def test_jobs_run_inside_an_event_loop_and_beside_it(inputs: Path, tmp_path: Pat
         assert ticks > 1
         return [inside, *await beside]
 
-    assert asyncio.run(main()) == [expected] * 3
+    before = state()
+    assert asyncio.run(main()) == [expected, expected, fitted]
+    assert state() == before
 
 
 TWO_CLUSTERS = """
@@ -321,6 +325,50 @@ def test_two_jobs_at_once_on_a_cluster_and_one_inside_an_event_loop(
 
         assert asyncio.run(main()) == expected
         assert state() == before
+
+
+@contextmanager
+def restarts(address: str) -> Iterator[None]:
+    """Have the scheduler say, until the block ends, that workers were started again because of their memory."""
+    from distributed import Client
+
+    over = threading.Event()
+
+    def tell() -> None:
+        with Client(address, set_as_default=False) as client:
+            for number in count():
+                client.log_event("worker-restart-memory", {"worker": f"tcp://127.0.0.1:{number}", "rss": 2**29})
+                if over.wait(0.1):
+                    return
+
+    with ThreadPoolExecutor(1) as pool:
+        telling = pool.submit(tell)
+        try:
+            yield
+        finally:
+            over.set()
+        telling.result()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "job",
+    [
+        fit, evaluate, network, lambda i, _, **o: pipeline.calibrate(i, MODEL, target="y", method="platt", **o),
+        lambda i, o, **options: pipeline.diagnose_gradients(
+            i, network(i, o, output=o.with_suffix(".json")).model, target="y", **options
+        ),
+    ],
+    ids=["fit", "evaluate", "network", "calibrate", "gradients"],
+)  # fmt: skip
+def test_what_a_cluster_makes_known_while_a_job_runs_is_logged_as_a_warning(
+    cluster: Cluster, inputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, job: Job
+) -> None:
+    with restarts(cluster.address):
+        job(inputs, tmp_path / "out", scheduler=cluster.address)
+    warned = {record.getMessage() for record in caplog.records if record.levelname == "WARNING"}
+    assert warned
+    assert all("was ended by its nanny and started again: it took 512 MiB" in text for text in warned)
 
 
 @pytest.mark.slow

@@ -159,7 +159,8 @@ class NetworkRun:
         if found is not None and state.latest() is None:
             self.teller.note("resuming after the first pass of the interrupted fit")
         if found is None:
-            with open_scan(beside(prepared.scan, holding), {"holding": asdict(holding)}) as scan:
+            settings = {"holding": asdict(holding)}
+            with open_scan(beside(prepared.scan, holding), settings, note=self.teller.warn) as scan:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins, self.teller.passes)
         else:
@@ -169,7 +170,8 @@ class NetworkRun:
         design, notes = design_of(prepared.job, learnt, full=True)
         self.teller.note(*notes, *prior_notes(prepared.job, learnt))
         rows = sources_of(prepared, learnt)
-        with open_network_passes(prepared.scan, design, rows, self.job.learning, holding) as passes:
+        warn = self.teller.warn
+        with open_network_passes(prepared.scan, design, rows, self.job.learning, holding, warn) as passes:
             learner = Learner(passes, self.job.learning, learnt.rows.held_out > 0)
             progress, losses = self._taught(learner, passes, state, (design, learnt))
         return self._made(passes, progress, losses, RowsSeen(prepared.scan.files, learnt, sample))
