@@ -296,6 +296,16 @@ def test_a_dataset_shows_its_columns_even_those_without_a_name(tmp_path: Path) -
     assert repr(dataset) == "<Dataset of 1 file in 1 chunk: (no name), Kunde>"
 
 
+def test_columns_are_those_of_the_first_file_that_has_any(tmp_path: Path) -> None:
+    (tmp_path / "k=1").mkdir()
+    (tmp_path / "k=1" / "0.csv").touch()
+    assert pipeline.open_dataset(tmp_path).columns == ("k",)
+    for number, header in ((1, "x,y"), (2, "x,z")):
+        (tmp_path / "k=1" / f"{number}.csv").write_text(f"{header}\n1,2\n")
+    assert pipeline.open_dataset(tmp_path).columns == ("x", "y", "k")
+    assert pipeline.open_dataset(tmp_path, absent="null").columns == ("x", "y", "k", "z")
+
+
 def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     x = dataset.to_dask_array(["x", "n"])
     with pytest.raises(ValueError, match="one column at a time"):

@@ -106,7 +106,7 @@ def state() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("scheduler", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("job", [score, fit])
+@pytest.mark.parametrize("job", [score, fit, evaluate])
 def test_a_function_never_takes_a_signal_handler(inputs: Path, tmp_path: Path, job: Job, scheduler: str) -> None:
     before, seen = handlers(), []
     job(inputs, tmp_path / "out", scheduler=scheduler, workers=1, observe=lambda _: seen.append(handlers()))
