@@ -29,6 +29,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import pipeline
+from pipeline.errors import FunctionError
 from pipeline.types.report import Noted, Planned
 from tests.contracts.cluster import Cluster, start_cluster
 
@@ -378,3 +379,27 @@ def test_an_error_in_a_function_on_a_cluster_keeps_its_cause(cluster: Cluster, i
     with pytest.raises(pipeline.LogitstreamError, match=r"chunk \d: .*in\.parquet, rows \d+ to \d+.*mine") as caught:
         dataset.write({"p": p}, str(tmp_path / "out"), scheduler=cluster.address)
     assert type(caught.value.__cause__) is ZeroDivisionError
+
+
+class LockedError(Exception):
+    """An error that cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def locked_error(block: np.ndarray) -> np.ndarray:
+    if block.size:
+        raise LockedError("mine")
+    return block
+
+
+@pytest.mark.slow
+def test_a_cause_that_cannot_leave_its_worker_is_told(cluster: Cluster, inputs: Path, tmp_path: Path) -> None:
+    dataset = pipeline.open_dataset(inputs, chunk_size=CHUNK_ROWS)
+    p = dataset.to_dask_array("a").map_blocks(locked_error, dtype=np.float64)
+    with pytest.raises(FunctionError, match=r"chunk \d: .*, rows \d+ to \d+: .* LockedError: mine") as caught:
+        dataset.write({"p": p}, str(tmp_path / "out"), scheduler=cluster.address)
+    assert caught.value.__cause__ is None
+    assert "in locked_error" in "".join(caught.value.__notes__)
