@@ -2,10 +2,14 @@
 
 They are shown, or not, as the program that embeds logitstream configures :mod:`logging`; by default they are not.
 
-    logitstream.run        a published job: its plan, its notes and warnings, its end
-    logitstream.fit        fits, of networks too: passes, epochs and notes
-    logitstream.evaluate   notes and warnings of an evaluation
-    logitstream.calibrate  passes, notes and warnings of a calibration
+    logitstream.run        jobs that publish an output
+    logitstream.fit        fits, of networks too: also passes and epochs
+    logitstream.evaluate   evaluations
+    logitstream.calibrate  calibrations: also passes
+    logitstream.diagnose   diagnoses
+
+Each job logs what it will do, its notes and warnings, and at the end what became of the rows. An error is not logged:
+it is raised.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
 Told = TypeVar("Told")
-Part = Literal["run", "fit", "evaluate", "calibrate"]
+Part = Literal["run", "fit", "evaluate", "calibrate", "diagnose"]
 
 # Else Python would print warnings where nobody has configured logging.
 logging.getLogger("logitstream").addHandler(logging.NullHandler())
@@ -44,8 +48,8 @@ def logged(part: Part, observe: Callable[[Told], object], text_of: Callable[[Tol
     return tell
 
 
-def log_notes(part: Part, notes: Iterable[str], warnings: Iterable[str]) -> None:
-    """Log the notes and warnings of a report."""
+def log_notes(part: Part, notes: Iterable[str], warnings: Iterable[str] = ()) -> None:
+    """Log sentences: notes for information, warnings as warnings."""
     logger = logging.getLogger(f"logitstream.{part}")
     for text in notes:
         logger.info("%s", text)

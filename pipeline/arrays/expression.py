@@ -19,9 +19,11 @@ from pipeline.arrays.places import RowPlaces
 from pipeline.errors import FunctionError, UsageError
 from pipeline.types.blocks import Field, Values
 from pipeline.types.inputs import Need
-from pipeline.units import escape
+from pipeline.units import escape, format_count
 
 Key = Any
+
+_IN_ITS_BLOCK = "keep each row in its block, without rechunk() or [::-1]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,9 @@ class ExpressionBlock:
         used = tuple(source for source in sources if source.key(0) in dependencies)
         block = cls(tuple(expressions.items()), used, graph.to_dict(), dependencies, places, identity)
         for name, array in block.arrays:
-            block._check_blocks(name, array)
-            _check_rows(name, array, rows)
+            _check_number(name, array, rows)
+            block._check_blocks(name, array, rows)
+            block._check_rows(name, array, rows)
         return block
 
     def columns(self) -> Sequence[Need]:
@@ -125,9 +128,9 @@ class ExpressionBlock:
         """Return a column for each expression, of its dtype; no result is null."""
         return [Field(name, pa.from_numpy_dtype(array.dtype), nullable=False) for name, array in self.arrays]
 
-    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
+    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:  # noqa: ARG002 - any block function has them
         """Return nothing: the columns were checked when their array was made."""
-        return [] if len(fields) == len(self.columns()) else ["the columns are not those of the expressions"]
+        return []
 
     def describe(self) -> Mapping[str, object] | None:
         """Return the caller's text for the function, ``None`` if there is none."""
@@ -171,15 +174,41 @@ class ExpressionBlock:
         """Return the chunks that a key depends on."""
         return {chunk for chunk in map(self._chunk_of, self._walk(key)) if chunk is not None}
 
-    def _check_blocks(self, name: str, array: Array) -> None:
+    def _check_blocks(self, name: str, array: Array, rows: tuple[int, ...]) -> None:
         for block in range(array.numblocks[0]):
             key = _block_key(array, block)
             for chunk in map(self._chunk_of, self._walk(key)):
                 if chunk not in {None, block}:
+                    is_cut = array.chunks[0] != rows and not any(np.isnan(array.chunks[0]))
+                    remedy = _IN_ITS_BLOCK if is_cut else "compute such a value first and use it as a number"
                     raise ValueError(
                         f"{name}: {self._culprit(key, block)} needs rows of other chunks (block {block} depends on "
-                        f"chunk {chunk}); compute such a value first and use it as a number"
+                        f"chunk {chunk}); {remedy}"
                     )
+
+    def _check_rows(self, name: str, array: Array, rows: tuple[int, ...]) -> None:
+        """Raise unless the blocks have the rows of the chunks, which each of them alone depends on."""
+        found = array.chunks[0]
+        if not any(np.isnan(found)):
+            if found != rows:
+                raise ValueError(
+                    f"{name}: the blocks do not have the rows of the chunks: rows were added, dropped or cut into "
+                    f"other blocks; {_IN_ITS_BLOCK}"
+                )
+            return
+        if any(map(self._selects, self._walk(_block_key(array, 0)))):
+            raise ValueError(
+                f"{name}: rows were dropped: an array selected by a condition, as in x[x > 50], has fewer rows than "
+                "the dataset; keep every row, as in da.where(x > 50, x, nan)"
+            )
+        raise ValueError(
+            f"{name}: Dask does not know how many rows the blocks have: some may have been added or dropped; call "
+            "compute_chunk_sizes() on the array to find out"
+        )
+
+    def _selects(self, key: Key) -> bool:
+        """Return whether a task takes rows by a condition, which is a second array."""
+        return key_split(key).startswith("getitem") and len(self.dependencies[key]) > 1
 
     def _culprit(self, key: Key, block: int) -> str:
         """Return the name of the operation that needs another chunk, the one nearest to the source."""
@@ -236,9 +265,9 @@ class ChunkExpression:
         """Return a column for each expression."""
         return self.made
 
-    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:
+    def check(self, fields: Sequence[pa.Field]) -> Sequence[str]:  # noqa: ARG002 - any block function has them
         """Return nothing: the columns were checked when their array was made."""
-        return [] if len(fields) == len(self.columns()) else ["the columns are not those of the expressions"]
+        return []
 
     def describe(self) -> None:
         """Return ``None``: the whole expression is described, not its parts."""
@@ -294,18 +323,15 @@ def _block_key(array: Array, chunk: int) -> Key:
     return (array.name, chunk, *(0 for _ in range(array.ndim - 1)))
 
 
-def _check_rows(name: str, array: Array, rows: tuple[int, ...]) -> None:
-    found = array.chunks[0]
-    if any(np.isnan(found)):
+def _check_number(name: str, array: Array, rows: tuple[int, ...]) -> None:
+    """Raise if the array is known to have more or fewer rows than the dataset."""
+    found, expected = sum(array.chunks[0]), sum(rows)
+    if found != expected and not np.isnan(found):
+        done = "added" if found > expected else "dropped"
         raise ValueError(
-            f"{name}: rows were dropped: an array selected by a condition, as in x[x > 50], has fewer rows than the "
-            "dataset; keep every row, as in da.where(x > 50, x, nan)"
+            f"{name}: the array has {format_count(int(found))} rows, the dataset {format_count(expected)}: "
+            f"rows were {done}; keep every row of the dataset, once"
         )
-    if len(found) != len(rows):
-        blocks = f"{len(found)} block{'' if len(found) == 1 else 's'}"
-        raise ValueError(f"{name}: the array has {blocks}, the dataset {len(rows)}: rows were added or dropped")
-    if found != rows:
-        raise ValueError(f"{name}: the blocks have other rows than the dataset: rows were added, dropped or moved")
 
 
 def _check_array(name: str, array: Array) -> None:

@@ -19,7 +19,10 @@ OfArray = Callable[[Any], Any]
 
 
 def library_of(x: Any) -> str | None:
-    """Return the library of labelled data: a series, an index, a frame, or data of xarray; ``None`` for others."""
+    """Return the library of labelled data: a series, an index, a frame, an array of pandas, or data of xarray.
+
+    ``None`` for others.
+    """
     if isinstance(x, np.ndarray | np.generic):
         return None
     if is_dask_frame(x):
@@ -28,7 +31,8 @@ def library_of(x: Any) -> str | None:
         # Other things of these libraries, such as a time or an expression, are no data.
         return None
     modules = (kind.__module__.partition(".")[0] for kind in type(x).__mro__)
-    return next((name for name in modules if name in _LIBRARIES), None)
+    # What else Dask has is no data before it is computed.
+    return next((name for name in modules if name in _LIBRARIES and name != "dask"), None)
 
 
 def mapped(library: str, function: OfArray, x: Any, along: int | None) -> Any:
@@ -48,6 +52,8 @@ def mapped(library: str, function: OfArray, x: Any, along: int | None) -> Any:
 
 
 def _of_partitions(function: OfArray, x: Any, along: int | None) -> Any:
+    if not x.ndim:
+        raise TypeError("a Dask scalar is one number: compute() it first")
     meta = function(empty(x))
     if along is not None and along % x.ndim == 0 and x.npartitions > 1:
         raise ValueError(
@@ -62,7 +68,7 @@ def _of_pandas(function: OfArray, x: Any, along: int | None) -> Any:
         made = _pandas_array(function(values), null, x.dtype)
         if hasattr(x, "index"):
             return type(x)(made, index=x.index, name=x.name)
-        return sys.modules["pandas"].Index(made, name=x.name)
+        return sys.modules["pandas"].Index(made, name=x.name) if hasattr(x, "name") else made
     if along is not None:
         rows = np.column_stack([_plain(x.iloc[:, i])[0] for i in range(x.shape[1])])
         return type(x)(function(rows), index=x.index, columns=x.columns)
@@ -113,15 +119,20 @@ def _polars_plain(x: Any) -> Any:
     return x.to_numpy()
 
 
-def _named(function: OfArray, column: Any, name: object) -> Any:
+def _named(function: OfArray, column: Any, name: object, called: str = "column") -> Any:
     try:
         return function(column)
     except TypeError as error:
-        raise TypeError(f"column {name!r}: {error}") from None
+        raise TypeError(f"{called} {name!r}: {error}") from None
 
 
-def _of_xarray(function: OfArray, x: Any, along: int | None) -> Any:  # noqa: ARG001 - its axes are those of the arrays
-    # The function itself is lazy on the Dask arrays inside.
+def _of_xarray(function: OfArray, x: Any, along: int | None) -> Any:
+    if hasattr(x, "data_vars"):
+        return x.assign({name: _named(function, each, name, "variable") for name, each in x.data_vars.items()})
+    if along is not None and x.chunks and -x.ndim <= along < x.ndim and len(x.chunks[along]) > 1:
+        dimension = x.dims[along]
+        raise ValueError(f"{dimension!r} is in separate chunks; join them: x.chunk({{{dimension!r}: -1}})")
+    # The function itself is lazy on the Dask array inside.
     return sys.modules["xarray"].apply_ufunc(function, x, dask="allowed", keep_attrs=True)
 
 

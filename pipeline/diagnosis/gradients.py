@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,13 +17,14 @@ from pipeline.diagnosis.measuring import GradientWishes, MeasuredGradients, meas
 from pipeline.diagnosis.reading import gradient_layers
 from pipeline.diagnosis.summing import GradientLayers
 from pipeline.errors import ModelError
+from pipeline.logs import log_notes
 from pipeline.models import Model, ScoreRequest, load_model, score_block
 from pipeline.models.network.compute import network_of
 from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.model import NetworkModel
 from pipeline.models.network.score import NetworkBlock
 from pipeline.options import OF_GRADIENTS, GradientOptions, check_names, completed, documented
-from pipeline.units import escape
+from pipeline.units import escape, format_seconds
 
 
 @documented(GradientOptions, **OF_GRADIENTS)
@@ -61,6 +63,7 @@ def diagnose_gradients(
     LogitstreamError
         As for any input: ``exit_code`` is that of the command line.
     """
+    started = time.monotonic()
     check_names(options, GradientOptions)
     asked: dict[str, Any] = dict(completed(options))
     _check(asked, target)
@@ -72,7 +75,10 @@ def diagnose_gradients(
     read = reading_of(asked, "diagnose")
     wishes = GradientWishes(inputs=paths, block=block, target=target, missing_target=asked["missing_target"], **read)
     found = measure_gradients(wishes, layers)
-    return _report(target, network.file, layers, found)
+    report = _report(target, network.file, layers, found)
+    ended = f"measured gradients: {report.described}, in {format_seconds(time.monotonic() - started)}"
+    log_notes("diagnose", [ended])
+    return report
 
 
 def _check(asked: dict[str, Any], target: object) -> None:

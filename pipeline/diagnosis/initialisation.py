@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +29,10 @@ from pipeline.diagnosis.wording import advice, sentence
 from pipeline.errors import MemoryBudgetError, UsageError
 from pipeline.kernels.layers import DenseLayer
 from pipeline.kernels.layers.initial import default_gain, generator, glorot, he, normal
+from pipeline.logs import log_notes
 from pipeline.options import DiagnoseOptions, check_names, completed, documented
 from pipeline.registry import LAYER_FUNCTIONS
-from pipeline.units import escape, format_bytes
+from pipeline.units import escape, format_bytes, format_count, format_seconds
 
 ROWS = 100
 _FUNCTION = Choice("function", LAYER_FUNCTIONS)
@@ -83,6 +85,7 @@ def diagnose_initialisation(**options: Unpack[DiagnoseOptions]) -> Initialisatio
     MemoryBudgetError
         The weights take more memory than is free.
     """
+    started = time.monotonic()
     check_names(options, DiagnoseOptions)
     asked: dict[str, Any] = dict(completed(options))
     _check(asked)
@@ -90,7 +93,10 @@ def diagnose_initialisation(**options: Unpack[DiagnoseOptions]) -> Initialisatio
     _check_memory(width, depth)
     largest = largest_slope(function)
     recipes = _recipes(function, asked["initialisation"], asked["gain"])
+    size = f"{format_count(depth)} layers of {format_count(width)} units, {format_count(seeds)} times"
+    log_notes("diagnose", [f"planned a diagnosis of {', '.join(recipe.label for recipe in recipes)}: {size}"])
     stacks = [_stack(recipe, _measured(recipe, width, depth, seeds, function, largest)) for recipe in recipes]
+    log_notes("diagnose", [f"measured {size}, in {format_seconds(time.monotonic() - started)}"])
     return InitialisationReport(
         width=width,
         depth=depth,

@@ -16,6 +16,7 @@ from pipeline.diagnosis.summing import GradientLayers, GradientSums, add_sums, w
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.kernels.blas import blas_tag, one_thread
 from pipeline.kernels.layers import LAYER_ROWS
+from pipeline.logs import log_notes
 from pipeline.models import restore
 from pipeline.models.columns import unfit_columns
 from pipeline.models.network.score import NetworkBlock, scratch_row_bytes
@@ -174,11 +175,12 @@ def measure_gradients(wishes: GradientWishes, layers: GradientLayers) -> Measure
         As :func:`prepare_gradients`.
     """
     prepared, notes = prepare_gradients(wishes, layers)
+    log_notes("diagnose", [prepared.log_text("a diagnosis of gradients"), *notes])
     accounts = PassAccounts(prepared, wishes.max_bad)
     tree: ReduceTree[GradientSums] = ReduceTree(len(prepared.plan), add_sums)
     settings = {**wishes.settings(), "row_bytes": _row_bytes(prepared)}
     with one_thread():
-        with open_scan(prepared, settings) as scan:
+        with open_scan(prepared, settings, note=lambda text: log_notes("diagnose", (), [text])) as scan:
             read_rows(scan, add_up, accounts, lambda outcome: tree.add(outcome.chunk, outcome.payload), end=_END)
         sums = tree.total() or GradientSums.empty(layers)
     if not sums.rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from pipeline.evaluation.tiles import tile_rows
 from pipeline.evaluation.totals import ChunkTotals, EvaluationTotals, totals_bytes, whole_bytes
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout, unfit_comparison
 from pipeline.fitting.first_pass.hashing import is_hashable
+from pipeline.logs import log_notes
 from pipeline.models import restore
 from pipeline.plan import make_plan
 from pipeline.scan import (
@@ -45,7 +47,7 @@ from pipeline.scan import (
 from pipeline.types.blocks import HasTiles
 from pipeline.types.features import FeatureCounts
 from pipeline.types.inputs import CsvOptions, FileFacts
-from pipeline.types.report import Observer
+from pipeline.types.report import Noted, Observer
 from pipeline.types.work import Outcome
 from pipeline.units import escape
 
@@ -200,6 +202,7 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
         As :func:`prepare_evaluation`.
     """
     job, prepared, notes = prepare_evaluation(job)
+    log_notes("evaluate", [prepared.log_text(f"an evaluation of {escape(job.terms.target)}")])
     accounts, totals = PassAccounts(prepared, job.max_bad), EvaluationTotals.empty(job.terms, job.names)
     # Which spellings are kept depends on the order in which counts are added; what rows add up to does not.
     features: ReduceTree[FeatureCounts] = ReduceTree(len(prepared.plan), FeatureCounts.plus)
@@ -210,7 +213,8 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
             totals.merge(outcome.payload)
 
     with np.errstate(all="ignore"):
-        with open_scan(prepared, job.settings(), show=observe or _nobody) as scan:
+        tell = observe or _nobody
+        with open_scan(prepared, job.settings(), note=partial(_warn, tell), show=tell) as scan:
             read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
         counted, judge = features.total() or FeatureCounts(), judge_of_scan(prepared, *job.judged_by)
@@ -222,6 +226,11 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
 
 def _nobody(_: object) -> None:
     """Tell nobody."""
+
+
+def _warn(observe: Observer, text: str) -> None:
+    log_notes("evaluate", (), [text])
+    observe(Noted(text))
 
 
 def file_digest(facts: FileFacts) -> str:

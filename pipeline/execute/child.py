@@ -282,7 +282,7 @@ def _refusal(error: BaseException) -> bytes:
     foreign = error.__cause__ if isinstance(error, FunctionError) else error
     if foreign is not None and not isinstance(foreign, LogitstreamError):
         foreign.add_note(trace)
-    answer = _pickled_error(error) or _pickled_error(_without_cause(error))
+    answer = _pickled_error(error) or _pickled_error(without_cause(error))
     if answer is not None:
         return answer
     stand_in = RuntimeError(f"{type(error).__name__}: {error}")
@@ -300,7 +300,7 @@ def _pickled_error(error: BaseException) -> bytes | None:
     return answer
 
 
-def _without_cause(error: BaseException) -> BaseException:
+def without_cause(error: BaseException) -> BaseException:
     """Return an error whose cause is only told, because the cause itself cannot travel."""
     if isinstance(error, FunctionError) and error.__cause__ is not None:
         for note in getattr(error.__cause__, "__notes__", ()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pkgutil
+import sys
 import tempfile
 import threading
 import tomllib
@@ -81,10 +82,10 @@ def _on_this_machine(start: StartedCluster, workers: int, limits: WorkerNeeds) -
     if start.adapt is not None:
         # What fits the memory of this machine limits it too.
         start = replace(start, adapt=(min(start.adapt[0], len(threads)), len(threads)))
-    with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as scratch:
+    with _scratch_folder() as scratch:
         security = Security.temporary()
-        scheduler = _server(security, dashboard=start.dashboard)
-        worker = {**scheduler, "local_directory": scratch}
+        scheduler = {**_server(security, dashboard=start.dashboard), "local_directory": scratch}
+        worker = dict(scheduler)
         # Whoever may connect to this machine could read the pages of its HTTP server.
         own: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}, "memory": _NOTHING_BUT_THE_END}}}
         worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, own)}
@@ -123,6 +124,21 @@ def _limit(limits: WorkerNeeds, threads: int) -> int:
     needed = limits.process_bytes + threads * limits.thread_bytes
     # Of a limit above that of the machine Dask would complain.
     return min(needed + SLACK_BYTES, MEMORY_LIMIT) if needed else 0
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[str]:
+    """Yield a folder for the files of servers; with its end, nothing of it is left in ``sys.path``.
+
+    Each server of distributed puts its folder there, and takes it away only if it comes first: not if another server
+    was started in the meantime.
+    """
+    with tempfile.TemporaryDirectory(prefix="logitstream-workers-") as folder:
+        try:
+            yield folder
+        finally:
+            for entry in [entry for entry in sys.path if str(entry).startswith(folder)]:
+                sys.path.remove(entry)
 
 
 def _server(security: Security, *, dashboard: bool) -> dict[str, Any]:

@@ -31,13 +31,14 @@ from pipeline.fitting.passes.resources import FitMemory, lowered_note, most_mode
 from pipeline.fitting.passes.scanning import ScanPasses, beside, open_holding, open_passes
 from pipeline.fitting.passes.state import FitState, fit_digest, open_state
 from pipeline.fitting.report import EpochDone, FitReport, PassDone
-from pipeline.fitting.telling import FitTeller, Observe, log_text
+from pipeline.fitting.telling import FitTeller, Observe, log_end, log_text
 from pipeline.fitting.tiles.decoding import RowSources
 from pipeline.kernels.blas import one_thread
-from pipeline.logs import logged
+from pipeline.logs import log_notes, logged
 from pipeline.models import write_new_file
 from pipeline.scan import on_one_cluster, open_scan
 from pipeline.types.report import Noted
+from pipeline.units import escape
 
 __all__ = ["plan", "run"]
 
@@ -50,7 +51,9 @@ def run(job: FitJob, observe: Observe | None = None) -> FitReport:
     LogitstreamError
         Nothing was written. ``ThresholdError`` if the fit did not converge and that is not allowed.
     """
-    return FitRun(job, FitTeller(logged("fit", observe or _nobody, log_text))).report()
+    report = FitRun(job, FitTeller(logged("fit", observe or _nobody, log_text))).report()
+    log_end(job.model.target, report)
+    return report
 
 
 def _nobody(_: PassDone | EpochDone | Noted) -> None:
@@ -71,6 +74,7 @@ class FitRun:
             prepared = prepare_fit(self.job)
             expected = expected_memory(prepared)
             prepared = replace(prepared, scan=expected.first)
+            log_notes("fit", [prepared.scan.log_text(f"a fit of {escape(self.job.model.target)}")])
             self.teller.note(*prepared.notes)
             digest = fit_digest(prepared.scan, prepared.job)
             with (
@@ -109,7 +113,8 @@ class FitRun:
         begins = prepared.scan.begins
         found = state.learnt(begins)
         if found is None:
-            with open_scan(beside(prepared.scan, holding), {"holding": asdict(holding)}) as scan:
+            settings = {"holding": asdict(holding)}
+            with open_scan(beside(prepared.scan, holding), settings, note=self.teller.warn) as scan:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins, self.teller.passes)
         else:
@@ -124,7 +129,8 @@ class FitRun:
         shared = most_models(prepared.scan, design.layout, wanted, squares)
         if note := lowered_note(wanted, shared, prepared.scan.resources.allowed_bytes):
             self.teller.note(note)
-        return open_passes(prepared.scan, design, rows, holding=holding, models=shared, squares=squares)
+        warn = self.teller.warn
+        return open_passes(prepared.scan, design, rows, holding=holding, models=shared, squares=squares, warn=warn)
 
     def _made(
         self, prepared: PreparedFit, learnt: Learnt, design: FitDesign, fitted: Fitted, sample: pa.Table

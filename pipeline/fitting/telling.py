@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.fitting.passes.points import PassSums, Point
-from pipeline.fitting.report import EpochDone, PassDone
+from pipeline.fitting.report import EpochDone, FitReport, NetworkReport, PassDone, row_accounts
 from pipeline.fitting.solving.objective import PassRecord
+from pipeline.logs import log_notes
 from pipeline.types.report import Noted
-from pipeline.units import format_count, format_seconds
+from pipeline.units import escape, format_count, format_seconds
 
 Observe = Callable[[PassDone | EpochDone | Noted], None]
 
@@ -24,6 +25,11 @@ def log_text(event: PassDone | EpochDone | Noted) -> str:
         held_out = "" if event.held_out_log_loss is None else f", held out {event.held_out_log_loss:.6g}"
         return f"epoch {event.number}: {did}, log loss {event.log_loss:.6g}{held_out}"
     return f"pass {event.number} ({event.what}): {did}"
+
+
+def log_end(target: str, report: FitReport | NetworkReport) -> None:
+    """Log what became of the rows of a fit."""
+    log_notes("fit", [f"fitted {escape(target)}: {row_accounts(report.rows)}, in {format_seconds(report.seconds)}"])
 
 
 @dataclass(eq=False)
@@ -57,6 +63,11 @@ class FitTeller:
         for text in texts:
             self.notes.append(text)
             self.observe(Noted(text, warning=False))
+
+    def warn(self, text: str) -> None:
+        """Tell a note as a warning."""
+        self.notes.append(text)
+        self.observe(Noted(text))
 
     def begin(self) -> None:
         """Begin the time of the next pass now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Unpack
@@ -44,7 +45,7 @@ from pipeline.options import (
     completed,
     documented,
 )
-from pipeline.units import escape, quoted
+from pipeline.units import escape, format_seconds, quoted
 
 AnyModel = Model | str | os.PathLike[str]
 
@@ -103,6 +104,7 @@ def evaluate(
     TypeError
         There is no option of that name, or an argument is not what it must be.
     """
+    started = time.monotonic()
     observe = options.pop("observe", None)
     check_names(options, EvaluateOptions)
     asked: dict[str, Any] = dict(completed(options))
@@ -112,7 +114,7 @@ def evaluate(
     _check_state(asked)
     found = evaluate_rows(job, observe)
     _require_rows(found)
-    return _reported(found, wishes, asked)
+    return _reported(found, wishes, asked, started)
 
 
 @documented(MergeOptions, **OF_AN_EVALUATION)
@@ -136,6 +138,7 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
     LogitstreamError
         A file cannot be read or written. Where only the state could not be written, ``evaluation`` is the report.
     """
+    started = time.monotonic()
     check_names(options, MergeOptions)
     asked: dict[str, Any] = dict(completed(options))
     wishes = _measure_wishes(asked)
@@ -147,7 +150,7 @@ def merge_evaluations(states: Paths, **options: Unpack[MergeOptions]) -> Evaluat
     found = merged([read_state(path) for path in paths], paths)
     _check_wishes(wishes, found.terms)
     _require_rows(found)
-    return _reported(found, wishes, asked)
+    return _reported(found, wishes, asked, started)
 
 
 def evaluation_job(
@@ -355,9 +358,13 @@ def _check_state(asked: Mapping[str, Any]) -> None:
         check_free(asked["state"], asked["if_exists"])
 
 
-def _reported(found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any]) -> EvaluationReport:
+def _reported(
+    found: EvaluatedRows, wishes: MeasureWishes, asked: Mapping[str, Any], started: float
+) -> EvaluationReport:
     report = report_of(found, wishes)
+    ended = f"{evaluated_rows(found.rows)}, in {format_seconds(time.monotonic() - started)}"
     log_notes("evaluate", report.notes, report.all_warnings)
+    log_notes("evaluate", [f"evaluated {escape(found.terms.target)}: {ended}"])
     if asked["state"] is not None:
         try:
             # Something may have come there in the meantime.

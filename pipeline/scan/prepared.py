@@ -21,7 +21,7 @@ from pipeline.scan.shapes import ColumnNumbers, shape_of
 from pipeline.schedulers import CHOSEN_BY, ClusterWishes
 from pipeline.sources import THREADED_ROWS
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers
-from pipeline.types.report import FileSummary, Resources
+from pipeline.types.report import FileSummary, Resources, plan_text
 from pipeline.units import escape, parse_bytes
 
 _CLUSTER_WAVE = 1_024
@@ -140,6 +140,10 @@ class PreparedScan:
     def worker_limits(self) -> WorkerNeeds:
         """What the budget leaves to a process that works for a cluster, and to each of its threads besides."""
         return WorkerNeeds(self.demand.process_bytes, self.worker_share + self.demand.payload_bytes)
+
+    def log_text(self, what: str) -> str:
+        """Return what is logged when a job begins: ``planned an evaluation: 6 chunks, 2 workers on threads``."""
+        return plan_text(what, len(self.plan), self.resources, self.how.scheduler)
 
     def ahead(self, workers: int) -> int:
         """Return how far a chunk of a CSV may be ahead of the oldest one that is not confirmed.

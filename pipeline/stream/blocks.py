@@ -32,6 +32,11 @@ class Block(Protocol):
         ...
 
     @property
+    def before(self) -> int:
+        """How many rows the blocks before it have."""
+        ...
+
+    @property
     def rows(self) -> int:
         """How many rows it has."""
         ...
@@ -56,6 +61,7 @@ class ArrayBlock:
     """A NumPy array of numbers: one dimension is a column, two are rows and columns."""
 
     number: int
+    before: int
     given: npt.NDArray[Any]
     schema: pa.Schema
 
@@ -80,6 +86,7 @@ class TableBlock:
     """An Arrow table, or something that was made into one."""
 
     number: int
+    before: int
     table: pa.Table
 
     @property
@@ -122,7 +129,7 @@ def blocks_of(stream: Iterator[Any], names: Sequence[str] | None) -> Iterator[Bl
     first: Block | None = None
     rows = 0
     for number, given in enumerate(_noting(stream)):
-        block = _block(number, given, names)
+        block = _block((number, rows), given, names)
         if first is None:
             first = block
         else:
@@ -160,17 +167,20 @@ def refuse_single(blocks: Any) -> None:
         raise TypeError(f"a {type(blocks).__name__} is not an iterable of blocks; each block is {_KINDS}")
 
 
-def _block(number: int, given: Any, names: Sequence[str] | None) -> Block:
+def _block(place: tuple[int, int], given: Any, names: Sequence[str] | None) -> Block:
+    """Return a block, given its number and the rows before it."""
+    number, _ = place
     if isinstance(given, str | bytes):
         raise _unfit(number, _KINDS, f"text: {escape(repr(given), 60)}")
     if isinstance(given, pa.RecordBatch | pa.Table | Mapping) or hasattr(given, "__arrow_c_stream__"):
         if names is not None:
             raise _unfit(number, "an array, because names= is given", f"a {type(given).__name__}, which has names")
-        return TableBlock(number, _table(number, given))
-    return _array_block(number, given, names)
+        return TableBlock(*place, _table(number, given))
+    return _array_block(place, given, names)
 
 
-def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
+def _array_block(place: tuple[int, int], given: Any, names: Sequence[str] | None) -> Block:
+    number, _ = place
     _refuse_mask(number, given)
     try:
         array = np.asarray(given)
@@ -192,7 +202,7 @@ def _array_block(number: int, given: Any, names: Sequence[str] | None) -> Block:
     if len(called) != width:
         raise _unfit(number, f"{_columns(len(called))}, as in names=", _shape(array.ndim, width))
     type_ = pa.from_numpy_dtype(array.dtype.newbyteorder("="))
-    return ArrayBlock(number, array, pa.schema([pa.field(name, type_, nullable=False) for name in called]))
+    return ArrayBlock(*place, array, pa.schema([pa.field(name, type_, nullable=False) for name in called]))
 
 
 def _refuse_mask(number: int, given: Any) -> None:

@@ -142,7 +142,9 @@ class OwnFunction:
         try:
             results = self.function(block.given)
         except Exception as error:
-            error.add_note(f"raised by the function at block {block.number} of the stream; nothing was published")
+            rows = f"rows {format_count(block.before + 1)} to {format_count(block.before + block.rows)}"
+            place = f"block {block.number} of the stream, {rows}"
+            error.add_note(f"raised by the function at {place}; nothing was published")
             raise
         columns = [(name, _column(block, name, values)) for name, values in _named(block, results)]
         if not columns:

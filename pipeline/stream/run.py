@@ -98,7 +98,7 @@ def transform_stream(
         Float64 cannot hold a cell exactly.
     LogitstreamError
         Nothing was published, as with :func:`pipeline.transform`. Errors of the generator or the callable are raised
-        unchanged.
+        unchanged, with a note that names the block, and its rows if the callable failed.
     """
     refuse_single(blocks)
     stream = iter(blocks)

@@ -1,4 +1,7 @@
-"""What Dask collections are known by, without importing Dask."""
+"""What Dask collections are known by, without importing Dask.
+
+Their types are asked, not the objects: a Delayed seems to have any attribute.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from typing import Any
 
 def is_dask_array(data: Any) -> bool:
     """Return whether it is a Dask array."""
-    return hasattr(data, "map_blocks") and hasattr(data, "numblocks")
+    return hasattr(type(data), "map_blocks") and hasattr(type(data), "numblocks")
 
 
 def is_dask_frame(data: Any) -> bool:
     """Return whether it is a Dask dataframe, series or index."""
-    return hasattr(data, "map_partitions") and hasattr(data, "npartitions") and hasattr(data, "_meta")
+    return all(hasattr(type(data), name) for name in ("map_partitions", "npartitions", "_meta"))
 
 
 def is_dask(data: Any) -> bool:

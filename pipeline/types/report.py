@@ -449,14 +449,23 @@ def log_text(event: Event) -> str:
     """Return what is logged about an event; empty for progress."""
     if isinstance(event, Planned):
         plan = event.summary
-        chunks = f"{format_count(plan.chunks)} chunk{'' if plan.chunks == 1 else 's'}"
-        return f"planned {escape(plan.output)}: {chunks}, {format_count(plan.resources.workers)} on {plan.scheduler}"
+        return plan_text(escape(plan.output), plan.chunks, plan.resources, plan.scheduler)
     if isinstance(event, Published):
         report = event.report
         done = "published" if report.published else "not published anew"
         rows = f"{format_count(report.totals.read)} rows read, {_counts(report.totals)}"
         return f"{done} {escape(report.plan.output)}: {rows}, in {format_seconds(report.seconds)}"
     return event.text if isinstance(event, Noted) else ""
+
+
+def plan_text(what: str, chunks: int, resources: Resources, scheduler: str) -> str:
+    """Return what is logged when a job begins: ``planned out: 6 chunks, 2 workers on threads``."""
+    if scheduler == "stream":
+        return f"planned {what}: the blocks of a stream"
+    workers = f"{format_count(resources.workers)} worker{'' if resources.workers == 1 else 's'} on "
+    # How many workers a cluster has, it may not know itself yet.
+    where = f"on {escape(scheduler)}" if is_cluster(scheduler) else f"{workers}{scheduler}"
+    return f"planned {what}: {format_count(chunks)} chunk{'' if chunks == 1 else 's'}, {where}"
 
 
 Observer = Callable[[Event], None]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pyarrow as pa
@@ -99,6 +100,61 @@ def test_an_array_selected_by_a_condition_says_that_rows_were_dropped(
     with pytest.raises(ValueError, match=r"p: rows were dropped.*x\[x > 50\].*keep every row"):
         dataset.write({"p": select(x)}, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def lengths_computed(x: Any) -> Any:
+    with dask.config.set(scheduler="sync"):
+        return x.compute_chunk_sizes()
+
+
+def through_a_dataframe(x: Any) -> Any:
+    return pytest.importorskip("dask.dataframe").from_dask_array(x).values
+
+
+@pytest.mark.parametrize("chunk_size", [300, 5_000], ids=["chunks", "one chunk"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x[:10], "the array has 10 rows, the dataset 1,000: rows were dropped"),
+        (lambda x: x[300:], "the array has 700 rows, the dataset 1,000: rows were dropped"),
+        (lambda x: x[::2], "the array has 500 rows, the dataset 1,000: rows were dropped"),
+        (lambda x: x[np.arange(1_000) < 4], "the array has 4 rows, the dataset 1,000: rows were dropped"),
+        (lambda x: da.concatenate([x, x]), "the array has 2,000 rows, the dataset 1,000: rows were added"),
+        (lambda x: da.append(x, x[:1]), "the array has 1,001 rows, the dataset 1,000: rows were added"),
+        (lambda x: lengths_computed(x[x > 499]), "the array has 500 rows, the dataset 1,000: rows were dropped"),
+        (lambda x: x[x > x.mean()], r"mean\S* needs rows of other chunks .*compute such a value first"),
+        (lambda x: da.nonzero(x)[0], "rows were dropped: an array selected by a condition"),
+        (lambda x: x[:, None][x > 499][:, 0], "rows were dropped: an array selected by a condition"),
+        (da.unique, r"unique\S* needs rows of other chunks .*compute such a value first"),
+        (lambda x: x.rechunk(50), r"rechunk\S* needs rows of other chunks .*keep each row in its block, without re"),
+        (lambda x: x.rechunk(-1), "(rechunk-merge needs rows|the blocks do not have the rows).*without rechunk"),
+        (through_a_dataframe, r"Dask does not know how many rows the blocks have.*call compute_chunk_sizes\(\)"),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_an_array_with_other_rows_is_true(
+    table: pa.Table, tmp_path: Path, change: Callable[[Any], Any], told: str, chunk_size: int
+) -> None:
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=100)
+    dataset = pipeline.open_dataset(tmp_path / "in.parquet", chunk_size=chunk_size)
+    with pytest.raises(ValueError, match=f"p: {told}"):
+        dataset.write({"p": change(dataset.to_dask_array("id"))}, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("chunk_size", [300, 5_000], ids=["chunks", "one chunk"])
+@pytest.mark.parametrize(
+    "keep",
+    [lambda x: x[x >= 0], through_a_dataframe, lambda x: x[:, None].ravel(), lambda x: x[:1_000]],
+    ids=["a condition", "a dataframe", "ravel", "a slice"],
+)
+def test_an_array_of_computed_lengths_that_kept_every_row_is_written(
+    table: pa.Table, tmp_path: Path, keep: Callable[[Any], Any], chunk_size: int
+) -> None:
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=100)
+    dataset = pipeline.open_dataset(tmp_path / "in.parquet", chunk_size=chunk_size)
+    p = lengths_computed(keep(dataset.to_dask_array("id")) * 2)
+    dataset.write({"p": p}, str(tmp_path / "out"))
+    np.testing.assert_array_equal(written(tmp_path / "out")["p"].to_numpy(), 2 * doubles(table, "id"))
 
 
 class UnpicklableError(Exception):
@@ -225,10 +281,8 @@ def test_one_chunk_refuses_what_several_refuse(table: pa.Table, tmp_path: Path, 
     np.testing.assert_array_equal(written(tmp_path / "out")["p"].to_numpy(), doubles(table, "x") + 1)
 
 
-def test_rows_that_were_sliced_away_and_options_that_do_not_exist(dataset: Dataset, tmp_path: Path) -> None:
+def test_options_that_do_not_exist_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     x = dataset.to_dask_array(["x"])[:, 0]
-    with pytest.raises(ValueError, match="rows were added"):
-        dataset.write({"p": x[:600]}, str(tmp_path / "out"))
     for option in ("limit", "float32", "delimiter", "chunk_size"):
         with pytest.raises(TypeError, match=option):
             dataset.write({"p": x}, str(tmp_path / "out"), **{option: 1})
@@ -240,6 +294,16 @@ def test_a_dataset_shows_its_columns_even_those_without_a_name(tmp_path: Path) -
     (tmp_path / "in.csv").write_text(",Kunde\n0,1\n")
     dataset = pipeline.open_dataset(tmp_path / "in.csv")
     assert repr(dataset) == "<Dataset of 1 file in 1 chunk: (no name), Kunde>"
+
+
+def test_columns_are_those_of_the_first_file_that_has_any(tmp_path: Path) -> None:
+    (tmp_path / "k=1").mkdir()
+    (tmp_path / "k=1" / "0.csv").touch()
+    assert pipeline.open_dataset(tmp_path).columns == ("k",)
+    for number, header in ((1, "x,y"), (2, "x,z")):
+        (tmp_path / "k=1" / f"{number}.csv").write_text(f"{header}\n1,2\n")
+    assert pipeline.open_dataset(tmp_path).columns == ("x", "y", "k")
+    assert pipeline.open_dataset(tmp_path, absent="null").columns == ("x", "y", "k", "z")
 
 
 def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:

@@ -128,6 +128,14 @@ def test_an_axis_and_a_number_that_cannot_be_are_named() -> None:
         pipeline.sigmoid(1.0, beta=10**400)
 
 
+@pytest.mark.parametrize(("axis", "chunks"), [(-1, (2, 4)), (1, (2, 4)), (0, (3, 2)), (-2, (3, 2))])
+def test_softmax_of_a_dask_array_takes_any_axis_that_is_in_one_block(axis: int, chunks: tuple[int, int]) -> None:
+    x = np.arange(12.0).reshape(3, 4)
+    found = pipeline.softmax(da.from_array(x, chunks=chunks), axis=axis)
+    assert found.chunks == da.from_array(x, chunks=chunks).chunks
+    np.testing.assert_array_equal(found.compute(scheduler="sync"), pipeline.softmax(x, axis=axis))
+
+
 def test_softmax_of_a_dask_array_needs_its_columns_together() -> None:
     x = da.ones((6, 4), chunks=(2, 2))
     with pytest.raises(

@@ -77,6 +77,13 @@ def test_a_frame_of_pandas_keeps_its_labels_and_the_type_of_each_column() -> Non
     assert pipeline.sigmoid(pd.DataFrame(index=ROWS)).shape == (6, 0)
 
 
+def test_an_array_of_pandas_keeps_its_nulls() -> None:
+    found = pipeline.sigmoid(pd.array([0, None], dtype="Int64"))
+    assert found.dtype == "Float64"
+    assert found.isna().tolist() == [False, True]
+    assert found[0] == 0.5
+
+
 def test_text_is_refused_with_its_column_and_out_with_its_library() -> None:
     frame = pd.DataFrame({"a": [1.0], "t": ["x"]})
     for data in (frame, dd.from_pandas(frame, npartitions=1)):
@@ -124,6 +131,7 @@ def test_dask_series_and_frames_stay_lazy_with_partitions_index_names_and_meta()
     for name, (found, expected) in results.items():
         assert found.npartitions == 3, name
         if name == "index":
+            assert computed(found).tolist() == pipeline.sigmoid([0, 1] * 3).tolist()
             continue
         assert found.divisions == lazy.divisions, name
         same = pd.testing.assert_series_equal if expected.ndim == 1 else pd.testing.assert_frame_equal
@@ -135,6 +143,46 @@ def test_dask_series_and_frames_stay_lazy_with_partitions_index_names_and_meta()
         pipeline.softmax(lazy.x)
     whole = computed(pipeline.softmax(lazy.x.repartition(npartitions=1)))
     pd.testing.assert_series_equal(whole, pipeline.softmax(frame.x))
+
+
+@pytest.mark.parametrize("index", [None, "row"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "int16", "bool", "Int64", "Float32", "boolean", "int64[pyarrow]", "float[pyarrow]", "category"]
+)
+def test_a_dask_series_of_any_type_without_divisions_and_with_empty_partitions_is_what_pandas_gives(
+    dtype: str, index: str | None
+) -> None:
+    values = pd.array([1, 0, 1, 1, 0, 1], dtype="bool" if dtype in {"bool", "boolean"} else "int64")
+    series = pd.Series(values, name="x", index=pd.Index([5, 5, 1, 0, 9, 9], name=index)).astype(dtype)
+    if dtype in {"Int64", "boolean", "int64[pyarrow]"}:
+        series.iloc[3] = None
+    kept = np.array([True, True, False, False, True, True])
+    lazy = dd.from_pandas(pd.DataFrame({"x": series, "kept": kept}), npartitions=3, sort=False)
+    lazy = lazy[lazy.kept]
+    with dask.config.set(scheduler=never):
+        found = pipeline.sigmoid(lazy.x)
+    assert (found.npartitions, found.known_divisions, found.name, found.index.name) == (3, False, "x", index)
+    expected = pipeline.sigmoid(series[kept])
+    pd.testing.assert_series_equal(found._meta, expected.iloc[:0])
+    pd.testing.assert_series_equal(computed(found), expected)
+
+
+def test_dask_arrays_without_known_chunks_or_dimensions_stay_lazy() -> None:
+    unknown = da.from_array(X, chunks=2)
+    unknown = unknown[unknown < 1]
+    with dask.config.set(scheduler=never):
+        found, number = pipeline.tanh(unknown), pipeline.tanh(da.from_array(np.array(2, dtype="i1")))
+    assert (found.numblocks, number.shape, number.dtype) == ((3,), (), np.float64)
+    assert np.isnan(found.chunks[0]).all()
+    np.testing.assert_array_equal(computed(found), pipeline.tanh(X[X < 1]))
+    assert computed(number) == pipeline.tanh(2)
+
+
+def test_what_has_no_type_before_it_is_computed_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"a Dask scalar is one number: compute\(\) it first"):
+        pipeline.sigmoid(dd.from_pandas(pd.Series(X), npartitions=2).sum())
+    with pytest.raises(TypeError, match=r"expected booleans, integers, .* got object"):
+        pipeline.sigmoid(dask.delayed(never)())
 
 
 def test_the_same_call_on_a_dask_series_has_the_same_name_and_another_call_another() -> None:
@@ -160,3 +208,22 @@ def test_data_of_xarray_keeps_dimensions_coordinates_attributes_and_chunks() -> 
     np.testing.assert_array_equal(computed(shares), pipeline.softmax(values))
     assert both.v.chunks == ((2, 2), (3,))
     xr.testing.assert_identical(computed(pipeline.tanh_grad(lazy)), plain.copy(data=pipeline.tanh_grad(values)))
+
+
+def test_coordinates_stay_and_what_is_wrong_in_data_of_xarray_is_named() -> None:
+    xr = pytest.importorskip("xarray", reason="xarray is not installed")
+    values = np.arange(12.0).reshape(4, 3)
+    coordinates = {"t": [1, 2, 3, 4], "area": (("t", "c"), values), "height": 5.0}
+    plain = xr.DataArray(values, dims=("t", "c"), coords=coordinates, name="v")
+    lazy = plain.chunk({"t": 2, "c": 2})
+    with dask.config.set(scheduler=never):
+        found = pipeline.sigmoid(lazy)
+        for axis, dimension in ((-1, "c"), (0, "t")):
+            with pytest.raises(ValueError, match=rf"'{dimension}' is in separate .*x\.chunk\({{'{dimension}': -1}}\)"):
+                pipeline.softmax(lazy, axis=axis)
+        with pytest.raises(TypeError, match="variable 's': expected booleans"):
+            pipeline.relu(lazy.to_dataset().assign(s=("t", list("abcd"))))
+        whole = pipeline.softmax(lazy.to_dataset().chunk({"c": -1}))
+    xr.testing.assert_identical(computed(found), plain.copy(data=pipeline.sigmoid(values)))
+    assert found.area.chunks == lazy.area.chunks
+    xr.testing.assert_identical(computed(whole), plain.copy(data=pipeline.softmax(values)).to_dataset())

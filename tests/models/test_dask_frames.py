@@ -101,6 +101,29 @@ def test_decisions_and_reasons_of_a_dask_frame_are_text_in_every_partition() -> 
         assert (found.dtype == computed.dtype) if names is None else (found.dtypes == computed.dtypes).all()
 
 
+@pytest.mark.parametrize("dtype", ["object", "category", "unknown category", "string[pyarrow]"])
+def test_levels_may_be_text_or_categories_of_any_kind_in_a_frame_without_divisions(dtype: str) -> None:
+    features = [{"column": "c", "kind": "categorical", "coefficients": {"AA": 0.1, "UA": -0.2}, "unseen": "zero"}]
+    first = {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": 0.1}
+    model = LogisticModel.from_json(json.dumps(first | {"features": features}))
+    frame = pd.DataFrame({"c": ["AA", "UA", "ZZ", None]}, index=pd.Index([7, 7, 2, 3], name="row"))
+    known = frame.astype("category" if dtype == "unknown category" else dtype)
+    with dask.config.set({"dataframe.convert-string": False}):
+        lazy = dd.from_pandas(frame if dtype == "unknown category" else known, npartitions=2, sort=False)
+        if dtype == "unknown category":
+            lazy["c"] = lazy.c.astype("category")
+        with lazily():
+            found = model.probability(lazy)
+        computed = found.compute(scheduler="sync")
+    assert computed.index.equals(frame.index)
+    assert same_bits(computed.to_numpy(), model.probability(frame))
+
+
+def test_a_delayed_is_no_rows() -> None:
+    with pytest.raises(TypeError, match="rows cannot be read from Delayed"):
+        numeric_model().probability(dask.delayed(never)())
+
+
 def test_networks_take_dask_frames_too(tmp_path: Path) -> None:
     features = [numeric("x", center=2.0, scale=3.0), categorical("c", ["AA", "UA"], unseen="zero")]
     described = {"features": features, "layers": layers(2, "tanh"), "head": "softmax", "classes": ["a", "b", "c"]}

@@ -260,7 +260,8 @@ def test_an_error_of_the_caller_comes_unchanged_with_its_block(tmp_path: Path, w
     stream = Stream(X, error if where == "stream" else X + 1)
     with pytest.raises(OSError if where == "stream" else ZeroDivisionError) as raised:
         pipeline.transform_stream(stream, function, tmp_path / "out", chunk_size=2)
-    place = "block 1" if where == "stream" else "block 1 of the stream"
+    first, last = len(X) + 1, 2 * len(X)
+    place = "block 1" if where == "stream" else f"block 1 of the stream, rows {first} to {last}"
     assert raised.value.__notes__ == [f"raised by the {where} at {place}; nothing was published"]
     assert stream.closed
     assert nothing_left(tmp_path, tmp_path / "out")

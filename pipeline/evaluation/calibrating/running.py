@@ -13,7 +13,12 @@ from pipeline.evaluation.calibrating.finding import FoundCalibration, find_calib
 from pipeline.evaluation.calibrating.passes import CalibrationPasses, ObservePasses
 from pipeline.evaluation.calibrating.preparing import PreparedCalibration, prepare_calibration
 from pipeline.evaluation.calibrating.recalibrating import calibration_text, recalibrated
-from pipeline.evaluation.calibrating.report import CalibrationMeasures, CalibrationReport, MeasuredOn
+from pipeline.evaluation.calibrating.report import (
+    CalibrationMeasures,
+    CalibrationReport,
+    MeasuredOn,
+    accounts_text,
+)
 from pipeline.evaluation.calibrating.summing import ExactParts
 from pipeline.evaluation.features import feature_warnings
 from pipeline.evaluation.measures import measures
@@ -29,8 +34,8 @@ from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.model import NetworkModel
 from pipeline.models.store import write_new_files
 from pipeline.scan import open_scan
-from pipeline.types.report import Event, log_text
-from pipeline.units import format_count
+from pipeline.types.report import Event, Noted, log_text
+from pipeline.units import escape, format_count, format_seconds
 
 AnyModel = LogisticModel | NetworkModel
 
@@ -46,13 +51,17 @@ def calibrated(wishes: CalibrationWishes, model: AnyModel, observe: ObservePasse
     started = time.monotonic()
     with one_thread():
         prepared = prepare_calibration(wishes)
+        log_notes("calibrate", [prepared.scan.log_text(f"a calibration for {escape(wishes.target)}")])
         tell = logged("calibrate", observe or _nobody, _log_text)
-        with open_scan(prepared.scan, prepared.settings(), show=tell) as scan:
+        with open_scan(prepared.scan, prepared.settings(), note=lambda text: tell(Noted(text)), show=tell) as scan:
             passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, tell)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)
     log_notes("calibrate", report.notes, report.warnings)
-    return replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+    report = replace(report, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes())
+    ended = f"{accounts_text(report.rows)}, in {format_seconds(report.seconds)}"
+    log_notes("calibrate", [f"calibrated for {escape(wishes.target)}: {ended}"])
+    return report
 
 
 def _log_text(event: PassDone | Event) -> str:

@@ -7,6 +7,7 @@ connection each worker proves that it can do the work, and is named if it cannot
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Generic
 
 from distributed import Worker, get_worker
 
-from pipeline.errors import LogitstreamError, MemoryBudgetError
+from pipeline.errors import FunctionError, LogitstreamError, MemoryBudgetError
+from pipeline.execute.child import without_cause
 from pipeline.execute.cluster.versions import Versions, check_own
 from pipeline.execute.labels import probe
 from pipeline.execute.terms import WorkerNeeds
@@ -51,7 +53,14 @@ class Met(Generic[Item, Result]):
         """Execute the task, or raise an error that names this worker."""
         if self.run not in _met:
             self._meet(item)
-        return self.task(item)
+        try:
+            return self.task(item)
+        except FunctionError as error:
+            cause = error.__cause__
+            if cause is not None and not _can_travel(error):
+                cause.add_note(f"on a worker:\n{''.join(traceback.format_exception(cause))}")
+                without_cause(error)
+            raise
 
     def _meet(self, item: Item) -> None:
         # Other threads of this worker wait for the proof.
@@ -71,6 +80,17 @@ class Met(Generic[Item, Result]):
         except LogitstreamError as error:
             error.message = f"worker {worker.address}: {error.message}"
             raise
+
+
+def _can_travel(error: FunctionError) -> bool:
+    """Return whether an error arrives as it is; of one that does not, Dask sends the text alone."""
+    from distributed.protocol.pickle import dumps, loads  # noqa: PLC0415 - needed only where a function has failed
+
+    try:
+        loads(dumps(error))
+    except Exception:  # noqa: BLE001 - whatever a foreign exception does when it is pickled
+        return False
+    return True
 
 
 def _check_memory(worker: Worker, needs: WorkerNeeds) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -142,8 +142,11 @@ def open_network_passes(
     rows: RowSources,
     learning: LearningWishes,
     holding: Holding,
+    warn: Callable[[str], None],
 ) -> Iterator[NetworkPasses]:
     """Open passes over the rows of a prepared scan, that of the first pass; the end of the block frees what they hold.
+
+    ``warn`` is told what a person should know about a cluster.
 
     Raises
     ------
@@ -161,7 +164,7 @@ def open_network_passes(
     }
     shape = NetworkShape.of(learning, design.layout.width - design.layout.intercept, design.layout.classes)
     later = later_scan(prepared, network_costs(prepared, design.layout, learning, settings), holding)
-    with one_thread(), open_scan(later, settings) as scan:
+    with one_thread(), open_scan(later, settings, note=warn) as scan:
         yield NetworkPasses(scan, design, shape)
 
 

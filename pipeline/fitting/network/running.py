@@ -34,10 +34,10 @@ from pipeline.fitting.passes.resources import FitMemory, divide_memory
 from pipeline.fitting.passes.scanning import beside, open_holding
 from pipeline.fitting.passes.state import FitState, fit_digest, has_state, open_state
 from pipeline.fitting.report import EpochDone, NetworkPlan, NetworkReport, PassDone
-from pipeline.fitting.telling import FitTeller, Observe, log_text
+from pipeline.fitting.telling import FitTeller, Observe, log_end, log_text
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.kernels.blas import blas_tag, one_thread
-from pipeline.logs import logged
+from pipeline.logs import log_notes, logged
 from pipeline.models.network.model import NetworkModel, weights_beside
 from pipeline.models.network.weights import weights_file
 from pipeline.models.store import write_new_files
@@ -57,7 +57,9 @@ def run(job: NetworkJob, observe: Observe | None = None) -> NetworkReport:
     LogitstreamError
         Nothing was written. ``ThresholdError`` if the loss is not finite any more.
     """
-    return NetworkRun(job, FitTeller(logged("fit", observe or _nobody, log_text))).report()
+    report = NetworkRun(job, FitTeller(logged("fit", observe or _nobody, log_text))).report()
+    log_end(job.fit.model.target, report)
+    return report
 
 
 def _nobody(_: PassDone | EpochDone | Noted) -> None:
@@ -134,6 +136,7 @@ class NetworkRun:
             prepared = prepare_network(self.job)
             _, expected = expected_network_memory(prepared, self.job.learning)
             prepared = replace(prepared, scan=expected.first)
+            log_notes("fit", [prepared.scan.log_text(f"a fit of {escape(self.job.fit.model.target)}")])
             self.teller.note(*prepared.notes)
             own = {"network": {"version": _VERSION, **to_plain(self.job.learning)}}
             digest = fit_digest(prepared.scan, prepared.job, own)
@@ -156,7 +159,8 @@ class NetworkRun:
         if found is not None and state.latest() is None:
             self.teller.note("resuming after the first pass of the interrupted fit")
         if found is None:
-            with open_scan(beside(prepared.scan, holding), {"holding": asdict(holding)}) as scan:
+            settings = {"holding": asdict(holding)}
+            with open_scan(beside(prepared.scan, holding), settings, note=self.teller.warn) as scan:
                 found = learn(scan, prepared, self.teller.count)
             state.keep_learnt(*found, begins, self.teller.passes)
         else:
@@ -166,7 +170,8 @@ class NetworkRun:
         design, notes = design_of(prepared.job, learnt, full=True)
         self.teller.note(*notes, *prior_notes(prepared.job, learnt))
         rows = sources_of(prepared, learnt)
-        with open_network_passes(prepared.scan, design, rows, self.job.learning, holding) as passes:
+        warn = self.teller.warn
+        with open_network_passes(prepared.scan, design, rows, self.job.learning, holding, warn) as passes:
             learner = Learner(passes, self.job.learning, learnt.rows.held_out > 0)
             progress, losses = self._taught(learner, passes, state, (design, learnt))
         return self._made(passes, progress, losses, RowsSeen(prepared.scan.files, learnt, sample))

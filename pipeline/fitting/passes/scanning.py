@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigurationError, LogitstreamError
+from pipeline.execute import USUAL_TERMS
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.passes.holding import READ_AGAIN, Holding, held_in_memory, in_memory, store_of
 from pipeline.fitting.passes.packing import pack_points, unpack_points
@@ -99,6 +100,7 @@ def open_passes(
     holding: Holding = READ_AGAIN,
     models: int = 1,
     squares: int = 1,
+    warn: Callable[[str], None] = USUAL_TERMS.note,
     confirmed: Callable[[Outcome[Any]], None] | None = None,
 ) -> Iterator[ScanPasses]:
     """Open passes over the rows of a prepared scan; the end of the block frees what they hold.
@@ -115,6 +117,8 @@ def open_passes(
         How many points may share a pass; fewer do where they would not fit the budget.
     squares : int
         How many symmetric matrices a point has at most, see :func:`~pipeline.fitting.passes.resources.sums_bytes`.
+    warn : callable
+        Told what a person should know about a cluster.
     confirmed : callable, optional
         Receives the outcome of each chunk of each pass.
 
@@ -134,7 +138,7 @@ def open_passes(
     }
     shared = most_models(prepared, design.layout, models, squares)
     later = later_scan(prepared, pass_costs(design.layout, shared, squares, settings), holding)
-    with one_thread(), open_scan(later, settings) as scan:
+    with one_thread(), open_scan(later, settings, note=warn) as scan:
         yield ScanPasses(scan, design, shared, confirmed)
 
 
