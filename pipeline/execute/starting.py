@@ -85,10 +85,9 @@ def _on_this_machine(start: StartedCluster, workers: int, limits: WorkerNeeds) -
     with _scratch_folder() as scratch:
         security = Security.temporary()
         scheduler = {**_server(security, dashboard=start.dashboard), "local_directory": scratch}
-        worker = dict(scheduler)
         # Whoever may connect to this machine could read the pages of its HTTP server.
         own: dict[str, Any] = {"distributed": {"worker": {"http": {"routes": []}, "memory": _NOTHING_BUT_THE_END}}}
-        worker |= {"dashboard": False, "config": dask.config.merge(dask.config.config, own)}
+        worker = {**scheduler, "dashboard": False, "config": dask.config.merge(dask.config.config, own)}
         # A worker process would print what a run says in its own words.
         worker["silence_logs"] = logging.CRITICAL
         specs = [
