@@ -30,6 +30,7 @@ def test_20_000_chunks_leave_one_prefix_and_memory_is_flat(cluster: Cluster) -> 
     assert (many.prefixes, many.tasks) == (1, 0)
     assert many.groups <= 1
     assert many.client.growth(5) < 16
+    # Dask remembers what the last 100,000 keys are called, half a kilobyte each.
     assert many.scheduler.growth(5) < 16
 
 
