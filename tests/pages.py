@@ -67,6 +67,11 @@ def is_starting(block: Block) -> bool:
     return block.kind == "sh" and re.search(r"--scheduler local|--cluster\b", block.body) is not None
 
 
+def is_for_airflow(block: Block) -> bool:
+    """Return whether a block needs Airflow: a file that it loads, or its command."""
+    return block.kind in {"python", "sh"} and "airflow" in block.body
+
+
 @dataclass
 class Reader:
     """Somebody who follows a page in a folder, with the commands of this Python on the path."""
@@ -92,10 +97,15 @@ class Reader:
         return script
 
     def follow(self, page: Path, command: Callable[[str], None] | None = None) -> None:
-        """Do what a page says, but install nothing and start no cluster; in the folder, which is the current one."""
+        """Do what a page says, but install nothing and start neither a cluster nor Airflow.
+
+        The folder is the current one.
+        """
         for block in blocks(page):
             if block.name:
                 (self.folder / block.name).write_text(block.body, encoding="utf-8")
+            if is_for_airflow(block):
+                continue
             if block.kind == "sh" and not (is_installing(block) or is_cluster(block) or is_starting(block)):
                 for line in block.commands:
                     (command or self.run_here)(line)
@@ -140,14 +150,20 @@ class Reader:
                     assert "Traceback" not in self.run(line, self.environment | {"PYTHONPATH": with_extras}).stderr
 
     def score_on_the_cluster(self, page: Path, number: int = 0) -> None:
-        """Start the scheduler and the workers of a block of a page, on a free port, and run the command behind them."""
+        """Start the scheduler and the workers of a block of a page, and run the command behind them."""
+        port = free_port()
+        with self.cluster(page, port, number) as score:
+            result = self.run(score)
+        assert "Traceback" not in result.stderr
+
+    @contextmanager
+    def cluster(self, page: Path, port: int, number: int = 0) -> Iterator[str]:
+        """Start the scheduler and the workers of a block of a page, on a port; yield the command behind them."""
         found = [block for block in blocks(page) if is_cluster(block)][number]
-        port = _free_port()
         scheduler, worker, score = (line.replace("8786", str(port)) for line in found.commands)
         with self._started(f"{scheduler} --no-dashboard"), self._started(f"{worker} --no-dashboard"):
             _wait_for(port)
-            result = self.run(score)
-        assert "Traceback" not in result.stderr
+            yield score
 
     @contextmanager
     def _started(self, command: str) -> Iterator[None]:
@@ -162,7 +178,8 @@ class Reader:
             process.wait(30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -1,12 +1,13 @@
 """What a plan of very many chunks costs by itself: planning, and all that is done for a chunk besides its rows.
 
-    python -m tests.benchmarks.plan [--chunks 1000000] [--real 4000] [--folder FOLDER] [--json]
+    python -m tests.benchmarks.plan [--chunks 1000000] [--files 10000] [--real 4000] [--folder FOLDER] [--json]
 
-``planning`` prepares a job whose files nobody made: facts of files of a thousand row groups, one to a chunk. ``sync``
-and ``threads`` carry that job out, with the job file, the scheduler, the books, the journal and the publishing of every
-run; but a task reads nothing and makes an empty file. ``overhead`` scores real row groups of a hundred rows on threads,
-a chunk each, up to the published output, and subtracts what the same reading, arithmetic, writing and digesting takes
-in a plain pool of threads.
+``planning`` prepares a job whose files nobody made: facts of files of a thousand row groups, one to a chunk.
+``footers`` prepares a job of real files, each of ten row groups, one to a chunk, and 21 columns. ``sync``
+and ``threads`` carry the job of ``planning`` out, with the job file, the scheduler, the books, the journal and the
+publishing of every run; but a task reads nothing and makes an empty file. ``overhead`` scores real row groups of a
+hundred rows on threads, a chunk each, up to the published output, and subtracts what the same reading, arithmetic,
+writing and digesting takes in a plain pool of threads; it looks at what is recorded of a chunk.
 Nothing is synced, so that the time is the program's. Each runs in a process of its own.
 """
 
@@ -40,6 +41,7 @@ from pipeline.flow import preparation
 from pipeline.flow.write import WriteSettings
 from pipeline.interface import JobOptions, score_job
 from pipeline.publish import restored_attempts
+from pipeline.publish.record.names import MANIFEST, RECEIPTS
 from pipeline.scan import ChunkContext
 from pipeline.sinks import RowGroups, open_sink
 from pipeline.sources import Discovery
@@ -58,6 +60,9 @@ GROUPS = 1_000
 GROUP_ROWS = 100
 REAL_GROUPS = 20
 MIXTURE = Mixture(2, 1, 1)
+FOOTER_GROUPS, FOOTER_MIXTURE = 10, Mixture()
+# So many files are planned before the clock starts: what is loaded only once is no cost of a file.
+FIRST_FILES = 100
 ROUNDS = 5
 # When memory is looked at, as shares of the chunks.
 POINTS = (0.05, 0.25, 0.5, 0.75, 1.0)
@@ -102,8 +107,8 @@ def no_work(context: ChunkContext) -> Receipt:
     return Outcome(chunk.index, accounts, Written(part), {}, (), 0, worker="nobody")
 
 
-def _job(folder: Path, inputs: Path, scheduler: str) -> Job:
-    path = save_model(model(MIXTURE), folder / "model.json")
+def _job(folder: Path, inputs: Path, scheduler: str, mixture: Mixture = MIXTURE) -> Job:
+    path = save_model(model(mixture), folder / "model.json")
     options = JobOptions(
         keep=["id"], chunk_size=GROUP_ROWS, scheduler=scheduler, workers=2, memory="2GiB", durability="none"
     )
@@ -117,7 +122,38 @@ def planning(folder: Path, chunks: int) -> dict[str, float]:
     prepared = preparation.prepare(job)
     seconds = time.perf_counter() - began
     assert len(prepared.plan) == chunks
-    return {"seconds": seconds, "before_bytes": before, "peak_bytes": memory.peak_bytes()}
+    peak = memory.peak_bytes()
+    return {
+        "seconds": seconds,
+        "before_bytes": before,
+        "peak_bytes": peak,
+        "job_file_bytes": len(prepared.scan.job_file({}).to_bytes()),
+    }
+
+
+def footers(folder: Path, files: int) -> dict[str, float]:
+    """Prepare a job of so many real files: one file, under many names."""
+    one = folder / "one.parquet"
+    table = next(Dataset(FOOTER_GROUPS * GROUP_ROWS, FOOTER_MIXTURE).tables(FOOTER_GROUPS * GROUP_ROWS))
+    pq.write_table(table, one, row_group_size=GROUP_ROWS)
+    for name, count in (("first", FIRST_FILES), ("in", files)):
+        (folder / name).mkdir()
+        for number in range(count):
+            os.link(one, folder / name / f"part-{number:07d}.parquet")
+    preparation.prepare(_job(folder, folder / "first", "threads", FOOTER_MIXTURE))
+    before, began, worked = memory.current_bytes(), time.perf_counter(), time.process_time()
+    prepared = preparation.prepare(_job(folder, folder / "in", "threads", FOOTER_MIXTURE))
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
+    assert len(prepared.plan) == FOOTER_GROUPS * files
+    peak = memory.peak_bytes()
+    return {
+        "files": files,
+        "file_ms": 1000 * seconds / files,
+        "file_cpu_ms": 1000 * worked / files,
+        "file_bytes": (peak - before) / files,
+        "footer_bytes": pq.read_metadata(one).serialized_size,
+        "file_job_bytes": len(prepared.scan.job_file({}).to_bytes()) / files,
+    }
 
 
 @dataclass
@@ -125,8 +161,10 @@ class Watch:
     """An observer that notes when the plan stood and the last chunk was booked, and memory at some points between."""
 
     chunks: int
+    output: Path
     planned: float = 0.0
     booked: float = 0.0
+    journal_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.resident: list[int] = []
@@ -139,6 +177,9 @@ class Watch:
             if len(self.resident) < len(POINTS) and event.totals.chunks >= POINTS[len(self.resident)] * self.chunks:
                 self.resident.append(memory.current_bytes())
             self.booked = time.perf_counter()
+            if event.totals.chunks == self.chunks:
+                home = self.output.with_name(f".{self.output.name}.logitstream")
+                self.journal_bytes = sum(path.stat().st_size for path in home.glob("jobs/*/journal"))
 
     @property
     def seconds(self) -> float:
@@ -148,9 +189,10 @@ class Watch:
 
 def executing(folder: Path, chunks: int, scheduler: str) -> dict[str, Any]:
     """Carry a job of so many chunks out, and look at the memory on the way."""
-    watch = Watch(chunks)
+    job = _job(folder, folder / "in", scheduler)
+    watch = Watch(chunks, Path(job.output))
     with patch("pipeline.flow.run.WriteStep", lambda: no_work):
-        flow.run(_job(folder, folder / "in", scheduler), watch)
+        flow.run(job, watch)
     return {
         "seconds": watch.seconds,
         "chunk_ms": 1000 * watch.seconds / chunks,
@@ -165,15 +207,16 @@ def overhead(folder: Path, chunks: int) -> dict[str, Any]:
     """Return the milliseconds a chunk of scoring, of the floor, and of the difference: medians of rounds in turn."""
     inputs = folder / "in"
     inputs.mkdir()
-    table = next(Dataset(REAL_GROUPS * GROUP_ROWS, MIXTURE).tables(REAL_GROUPS * GROUP_ROWS))
     files = [inputs / f"{number:06d}.parquet" for number in range(-(-chunks // REAL_GROUPS))]
-    for file in files:
+    file_rows = REAL_GROUPS * GROUP_ROWS
+    for file, table in zip(files, Dataset(len(files) * file_rows, MIXTURE).tables(file_rows), strict=True):
         pq.write_table(table, file, row_group_size=GROUP_ROWS)
     made = REAL_GROUPS * len(files)
     ours, floor = [], []
     for number in range(ROUNDS):
-        watch = Watch(made)
-        job = replace(_job(folder, inputs, "threads"), output=str(folder / f"out-{number}"))
+        output = folder / f"out-{number}"
+        watch = Watch(made, output)
+        job = replace(_job(folder, inputs, "threads"), output=str(output))
         flow.run(job, watch)
         # From the plan to the end: publishing is not free either.
         ours.append(1000 * (time.perf_counter() - watch.planned) / made)
@@ -184,6 +227,9 @@ def overhead(folder: Path, chunks: int) -> dict[str, Any]:
         "chunk_ms": statistics.median(ours),
         "floor_ms": statistics.median(floor),
         "overhead_ms": statistics.median(differences),
+        "journal_bytes": watch.journal_bytes / made,
+        "receipts_bytes": (output / RECEIPTS).stat().st_size / made,
+        "manifest_bytes": (output / MANIFEST).stat().st_size,
     }
 
 
@@ -216,18 +262,23 @@ def _floor(job: Job, files: Sequence[Path], output: Path) -> float:
 
 CASES: Mapping[str, Callable[[Path, int], dict[str, Any]]] = {
     "planning": planning,
+    "footers": footers,
     "sync": partial(executing, scheduler="sync"),
     "threads": partial(executing, scheduler="threads"),
     "overhead": overhead,
 }
 
 
+# The cases whose files are there.
+REAL = ("footers", "overhead")
+
+
 def one_case(name: str, chunks: int, folder: Path) -> dict[str, Any]:
     """Measure one case in this process."""
     facts = Facts(chunks)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        if name == "overhead":
-            return overhead(Path(scratch), chunks)
+        if name in REAL:
+            return CASES[name](Path(scratch), chunks)
         with (
             patch("pipeline.flow.preparation.discover", facts.discovered),
             patch("pipeline.flow.preparation.gather_facts", facts.gathered),
@@ -247,13 +298,19 @@ def in_a_process(name: str, chunks: int, folder: Path) -> dict[str, Any]:
 
 def table(found: Mapping[str, Any]) -> str:
     """Return the results as Markdown."""
-    planned, real = found["planning"], found["overhead"]
+    planned, files, real = found["planning"], found["footers"], found["overhead"]
     lines = [
         found["machine"],
         "",
         (
             f"{found['chunks']:,} chunks are planned in {planned['seconds']:.1f} s, at a peak of "
-            f"{planned['peak_bytes'] / MIB:.0f} MiB ({planned['before_bytes'] / MIB:.0f} before)."
+            f"{planned['peak_bytes'] / MIB:.0f} MiB ({planned['before_bytes'] / MIB:.0f} before); their job file has "
+            f"{planned['job_file_bytes'] / MIB:.0f} MiB."
+        ),
+        (
+            f"{files['files']:,} files are planned in {files['file_ms']:.2f} ms ({files['file_cpu_ms']:.2f} of CPU), "
+            f"{files['file_bytes'] / 1024:.1f} KiB each; a footer has {files['footer_bytes'] / 1024:.1f} KiB, and the "
+            f"job file {files['file_job_bytes'] / 1024:.1f} KiB a file."
         ),
         "",
         "| no task, no syncs | s | ms a chunk | publishing, s | resident at "
@@ -274,6 +331,10 @@ def table(found: Mapping[str, Any]) -> str:
             f"{real['chunks']:,} chunks of {GROUP_ROWS} rows on threads: {real['chunk_ms']:.2f} ms a chunk, "
             f"{real['floor_ms']:.2f} ms for the rows alone, {real['overhead_ms']:.2f} ms of our own."
         ),
+        (
+            f"The journal has {real['journal_bytes']:.0f} bytes a chunk, the receipts of the manifest "
+            f"{real['receipts_bytes']:.0f} a part, the manifest itself {real['manifest_bytes']:,}."
+        ),
     ]
     return "\n".join(lines)
 
@@ -288,6 +349,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parameters."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.plan", description=__doc__.split("\n\n")[0])
     parser.add_argument("--chunks", type=int, default=1_000_000)
+    parser.add_argument("--files", type=int, default=10_000, help="files whose footers are read")
     parser.add_argument("--real", type=int, default=4_000, help="chunks that are read and scored")
     parser.add_argument("--folder", type=Path, default=_usual_folder(), help="where files are made [%(default)s]")
     parser.add_argument("--case", choices=tuple(CASES), help="this case alone, in this process, as JSON")
@@ -302,8 +364,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(one_case(given.case, given.chunks, given.folder)))
         return
     found: dict[str, Any] = {"machine": meter.machine(), "chunks": given.chunks}
+    sizes = {"footers": given.files, "overhead": given.real}
     for name in CASES:
-        found[name] = in_a_process(name, given.real if name == "overhead" else given.chunks, given.folder)
+        found[name] = in_a_process(name, sizes.get(name, given.chunks), given.folder)
     print(json.dumps(found, indent=2) if given.json else table(found))
 
 

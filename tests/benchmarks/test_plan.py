@@ -16,6 +16,13 @@ def test_a_plan_of_files_that_nobody_made(tmp_path: Path) -> None:
     assert 0 < found["before_bytes"] <= found["peak_bytes"] + 2**20
 
 
+def test_a_plan_of_files_with_footers(tmp_path: Path) -> None:
+    found = plan.one_case("footers", 120, tmp_path)
+    assert found["file_ms"] > 0
+    # A line of the file, and ten chunks of six integers.
+    assert 600 < found["file_job_bytes"] < 1_500
+
+
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
 def test_a_run_without_work_goes_the_whole_way(tmp_path: Path, scheduler: str) -> None:
     found = plan.one_case(scheduler, 150, tmp_path)
@@ -25,8 +32,10 @@ def test_a_run_without_work_goes_the_whole_way(tmp_path: Path, scheduler: str) -
 
 @pytest.mark.slow
 def test_all_of_it_in_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan.main(["--chunks", "300", "--real", "40", "--folder", str(tmp_path), "--json"])
+    plan.main(["--chunks", "300", "--files", "120", "--real", "40", "--folder", str(tmp_path), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["overhead"]["chunks"] == 40
     assert found["overhead"]["floor_ms"] > 0
-    assert plan.table(found).count("\n") == 9
+    assert 500 < found["overhead"]["journal_bytes"] < 2_000
+    assert 50 < found["overhead"]["receipts_bytes"] < found["overhead"]["journal_bytes"]
+    assert plan.table(found).count("\n") == 11

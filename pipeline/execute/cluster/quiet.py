@@ -18,6 +18,8 @@ _SETTINGS = {
     "distributed.comm.retry.count": 0,
     # Otherwise the source of this package is searched and sent with every submission.
     "distributed.diagnostics.computations.nframes": 0,
+    # Otherwise the last 1,000 messages to the scheduler, and in them all their tasks, would stay in memory.
+    "distributed.admin.low-level-log-length": 10,
 }
 
 
