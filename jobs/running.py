@@ -48,9 +48,10 @@ def carry_out(job: Job, params: Params) -> None:
             console.warn(f"{warning}{f'; score would end with {DataError.exit_code}' if warning.fails else ''}")
         return
     talk = observer(params["progress"], quiet=console.is_quiet(), verbose=params["verbose"], show_files=_tell_files)
-    stop = Stop()
+    grace = parse_seconds(params["grace"])
+    stop = Stop(grace)
     again = go_on(job)
-    until = stoppable(stop, grace=parse_seconds(params["grace"]), deadline=_deadline(job, again), again=again)
+    until = stoppable(stop, grace=grace, deadline=_deadline(job, again), again=again)
     with talk as watch, until as work_begins:
         report = _run(job, _watching(watch, work_begins), stop)
     _show_outcome(report, as_json=params["json"], with_files=params["verbose"])

@@ -93,6 +93,7 @@ def running_cluster(
     workers: int,
     limits: WorkerNeeds = USUAL_TERMS.needs,
     dashboard: Callable[[str], None] = USUAL_TERMS.note,
+    check: Callable[[], None] = USUAL_TERMS.check,
 ) -> Iterator[tuple[str, ClusterWishes]]:
     """Start the cluster that a run wants to start, and end it with the block; yield how it is reached.
 
@@ -109,6 +110,8 @@ def running_cluster(
         Zeros set no limit.
     dashboard : callable
         Told where the dashboard of the cluster is, if one is shown, in a sentence.
+    check : callable
+        Called again and again while the cluster starts; raises what ends the run.
 
     Raises
     ------
@@ -120,7 +123,8 @@ def running_cluster(
         return
     from pipeline.execute.starting import started_cluster  # noqa: PLC0415 - loads distributed
 
-    with started_cluster(name, cluster, workers=workers, limits=limits, dashboard=dashboard) as found:
+    starting = started_cluster(name, cluster, workers=workers, limits=limits, dashboard=dashboard, check=check)
+    with starting as found:
         yield found
 
 

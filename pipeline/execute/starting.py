@@ -13,7 +13,7 @@ import tempfile
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -28,6 +28,7 @@ from distributed.system import MEMORY_LIMIT
 from pipeline import disk
 from pipeline.errors import ConfigurationError, LogitstreamError, UnavailableError
 from pipeline.execute.child import SLACK_BYTES
+from pipeline.execute.cluster.loop import TICK
 from pipeline.execute.cluster.quiet import DISTRIBUTED_QUIET
 from pipeline.execute.interrupts import interrupts_held
 from pipeline.execute.reporting import reported
@@ -47,9 +48,17 @@ _MAKING = threading.Lock()
 
 @contextmanager
 def started_cluster(
-    name: str, cluster: ClusterWishes, *, workers: int, limits: WorkerNeeds, dashboard: Callable[[str], None]
+    name: str,
+    cluster: ClusterWishes,
+    *,
+    workers: int,
+    limits: WorkerNeeds,
+    dashboard: Callable[[str], None],
+    check: Callable[[], None],
 ) -> Iterator[tuple[str, ClusterWishes]]:
     """Start the cluster that is wanted, if one is; yield its address, and how it is reached; end it with the block.
+
+    What ``check`` raises while the cluster starts ends the wait at once, and the cluster as soon as it has started.
 
     Raises
     ------
@@ -63,7 +72,7 @@ def started_cluster(
             # Of two clusters in this process, the one that ends first would let the other one's end be logged.
             stack.enter_context(DISTRIBUTED_QUIET)
             start = cluster.start
-            starting = _of_class(start) if start.maker else _on_this_machine(start, workers, limits)
+            starting = _of_class(start, check) if start.maker else _on_this_machine(start, workers, limits, check)
             running = stack.enter_context(starting)
             name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
             if not start.maker:
@@ -77,7 +86,9 @@ def started_cluster(
 
 
 @contextmanager
-def _on_this_machine(start: StartedCluster, workers: int, limits: WorkerNeeds) -> Iterator[Any]:
+def _on_this_machine(
+    start: StartedCluster, workers: int, limits: WorkerNeeds, check: Callable[[], None]
+) -> Iterator[Any]:
     threads = start.threads_of_processes(workers)
     if start.adapt is not None:
         # What fits the memory of this machine limits it too.
@@ -104,15 +115,15 @@ def _on_this_machine(start: StartedCluster, workers: int, limits: WorkerNeeds) -
             with _MAKING, dask.config.set(settings):
                 return SpecCluster(**arguments)
 
-        made = _made(
-            make,
-            scheduler={"cls": Scheduler, "options": {**scheduler, "allowed_failures": _ALLOWED_FAILURES}},
-            worker=specs[0],
-            workers={} if start.adapt else dict(enumerate(specs)),
-            security=security,
-            silence_logs=logging.CRITICAL,
-            name="logitstream",
-        )
+        arguments = {
+            "scheduler": {"cls": Scheduler, "options": {**scheduler, "allowed_failures": _ALLOWED_FAILURES}},
+            "worker": specs[0],
+            "workers": {} if start.adapt else dict(enumerate(specs)),
+            "security": security,
+            "silence_logs": logging.CRITICAL,
+            "name": "logitstream",
+        }
+        made = _made(make, arguments, check)
         with _ended(made):
             _adapt(made, start)
             yield made
@@ -152,9 +163,9 @@ def _server(security: Security, *, dashboard: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _of_class(start: StartedCluster) -> Iterator[Any]:
+def _of_class(start: StartedCluster, check: Callable[[], None]) -> Iterator[Any]:
     maker = _class_of(start.maker)
-    made = _made(maker, **_arguments_in(start.options))
+    made = _made(maker, _arguments_in(start.options), check)
     with _ended(made):
         if not isinstance(getattr(made, "scheduler_address", None), str):
             raise ConfigurationError(
@@ -184,8 +195,8 @@ def _arguments_in(path: str | None) -> dict[str, Any]:
         raise ConfigurationError(f"{quoted(path or '')} cannot be read: {escape(reason)}", "write TOML") from error
 
 
-def _made(maker: Any, **arguments: Any) -> Any:
-    """Return a cluster that is made in a thread of its own.
+def _made(maker: Any, arguments: Mapping[str, Any], check: Callable[[], None]) -> Any:
+    """Return a cluster that is made in a thread of its own; what ``check`` raises meanwhile ends the wait.
 
     A request to end is held in that thread, in those that it starts, and so in the processes of the cluster. It ends
     the wait in this thread, and the cluster once it is made.
@@ -196,6 +207,9 @@ def _made(maker: Any, **arguments: Any) -> Any:
     with interrupts_held():
         made = pool.submit(_make, maker, arguments)
     try:
+        while not made.done():
+            check()
+            wait([made], TICK)
         return made.result()
     except BaseException:
         made.add_done_callback(_close_late)

@@ -52,6 +52,9 @@ class ClusterTerms:
         What helps a worker that took too much memory, for a person.
     check : callable
         Called, on the calling thread, whenever the run waits for the cluster; raises what ends the run.
+    check_grace : callable
+        Called, on the calling thread, while workers may still finish what they have; raises what ends the run once they
+        have had enough time for it.
     note : callable
         Told, on the calling thread, what a person should know about the cluster, in a sentence.
     """
@@ -60,6 +63,7 @@ class ClusterTerms:
     needs: WorkerNeeds = WorkerNeeds()
     more_memory: str = "lower --memory, or give the workers more (--memory-limit)"
     check: Callable[[], None] = field(default=go_on, compare=False)
+    check_grace: Callable[[], None] = field(default=go_on, compare=False)
     note: Callable[[str], None] = field(default=_unheard, compare=False)
 
 

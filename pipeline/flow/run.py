@@ -212,8 +212,15 @@ class _Try:
         if carried_over < len(preparation.plan):
             told = ledger.reach if self.watched else None
             staged = StagedJob(str(path), digest)
-            scan, check = preparation.scan, self.clock.check
-            with open_scan(scan, staged=staged, check=check, note=self._note, show=self.observe) as opened:
+            opening = open_scan(
+                preparation.scan,
+                staged=staged,
+                check=self.clock.check,
+                check_grace=self.clock.check_grace,
+                note=self._note,
+                show=self.observe,
+            )
+            with opening as opened:
                 opened.run(WriteStep(), agenda, take=self._taking(agenda, ledger), told=told)
         if not agenda.complete:
             staging.sync()

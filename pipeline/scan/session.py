@@ -191,7 +191,11 @@ def _nobody(_: Noted) -> None:
 
 @contextmanager
 def on_one_cluster(
-    prepared: PreparedScan, show: Callable[[Noted], None] = _nobody, *, limits: WorkerNeeds = USUAL_TERMS.needs
+    prepared: PreparedScan,
+    show: Callable[[Noted], None] = _nobody,
+    *,
+    limits: WorkerNeeds = USUAL_TERMS.needs,
+    check: Callable[[], None] = USUAL_TERMS.check,
 ) -> Iterator[PreparedScan]:
     """Start the cluster that a scan wants to start; yield the scan, which then uses it, and so may scans made of it.
 
@@ -205,6 +209,8 @@ def on_one_cluster(
     limits : WorkerNeeds
         What a process of the cluster may take, and each of its threads besides. Without it nothing is limited: scans
         that are made of this one may need more.
+    check : callable
+        Called again and again while the cluster starts; raises what ends the run.
 
     Raises
     ------
@@ -216,7 +222,9 @@ def on_one_cluster(
     def dashboard(text: str) -> None:
         show(Noted(text, warning=False))
 
-    running = running_cluster(how.scheduler, how.cluster, workers=workers, limits=limits, dashboard=dashboard)
+    running = running_cluster(
+        how.scheduler, how.cluster, workers=workers, limits=limits, dashboard=dashboard, check=check
+    )
     with running as (name, cluster):
         same = cluster is how.cluster
         yield prepared if same else replace(prepared, how=replace(how, scheduler=name, cluster=cluster))
@@ -229,6 +237,7 @@ def open_scan(
     *,
     staged: StagedJob | None = None,
     check: Callable[[], None] = USUAL_TERMS.check,
+    check_grace: Callable[[], None] = USUAL_TERMS.check_grace,
     note: Callable[[str], None] = USUAL_TERMS.note,
     show: Callable[[Noted], None] = _nobody,
 ) -> Iterator[Scan]:
@@ -243,6 +252,9 @@ def open_scan(
         The job file, with its settings, where it is in staging. Without it the bytes travel through the scheduler.
     check : callable
         Called again and again while a cluster is waited for; raises what ends the run.
+    check_grace : callable
+        Called again and again while workers may still finish what they have; raises what ends the run once they have
+        had enough time for it.
     note : callable
         Told what a person should know about a cluster.
     show : callable
@@ -259,7 +271,7 @@ def open_scan(
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
         more_memory = _MORE_MEMORY if prepared.resources.processes else USUAL_TERMS.more_memory
-        prepared = stack.enter_context(on_one_cluster(prepared, show, limits=prepared.worker_limits))
+        prepared = stack.enter_context(on_one_cluster(prepared, show, limits=prepared.worker_limits, check=check))
         opened = open_scheduler(
             prepared.how.scheduler,
             workers=prepared.resources.workers,
@@ -271,6 +283,7 @@ def open_scan(
                 needs=prepared.worker_needs,
                 more_memory=more_memory,
                 check=check,
+                check_grace=check_grace,
                 note=note,
             ),
         )

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from distributed import Client
 
 import pipeline
 from jobs.cli import run as run_command
+from pipeline import flow, interface
 from pipeline.errors import ConfigurationError, TemporaryError, UnavailableError
 from tests.contracts.cluster import ROOT, Cluster, start_scheduler, wait_for_workers
 from tests.execute.adapting import adaptive_cluster
@@ -68,6 +70,19 @@ def test_a_deadline_ends_a_run_whose_only_worker_hangs(
         worker.send_signal(signal.SIGSTOP)
         assert score(flights, tmp_path / "out", lonely.address, "--deadline", "1s") == 75
     assert "stopped by its deadline of 1.00 s" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_deadline_ends_a_run_in_python_whose_worker_is_busy_for_another_client(
+    lonely: Cluster, flights: Path, tmp_path: Path
+) -> None:
+    job = interface.score_job(flights, MODEL, tmp_path / "out", scheduler=lonely.address, chunk_size=300, deadline=1)
+    with lonely.worker("--no-nanny"), Client(lonely.address, set_as_default=False) as other:
+        other.wait_for_workers(1)
+        busy = other.submit(time.sleep, 60)
+        with pytest.raises(TemporaryError, match="stopped by its deadline"):
+            flow.run(job, stop=flow.Stop(grace_seconds=0.5))
+        busy.release()
     assert not (tmp_path / "out").exists()
 
 

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ import pytest
 from distributed import Client
 
 import pipeline
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, TemporaryError
 from pipeline.execute.certificates import security_of
 from pipeline.schedulers import TlsFiles
 from tests.contracts.certificates import Certificates, greeting, make_certificates
@@ -259,3 +260,25 @@ def test_a_cluster_that_is_started_with_an_open_port_obeys_insecure_and_is_ended
     with pytest.raises(ConfigurationError, match="is not on this machine"):
         score(tmp_path / "out", cluster="tests.flow.test_started_run:Open")
     assert Open.closed == [True]
+
+
+class Late:
+    """A cluster that starts when it is told to, long after the deadline."""
+
+    may_start: ClassVar[threading.Event] = threading.Event()
+    closed: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self) -> None:
+        assert self.may_start.wait(120)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_deadline_ends_a_run_whose_cluster_does_not_start_and_the_cluster_once_it_has(tmp_path: Path) -> None:
+    try:
+        with pytest.raises(TemporaryError, match="stopped by its deadline"):
+            score(tmp_path / "out", cluster="tests.flow.test_started_run:Late", deadline=0.5)
+    finally:
+        Late.may_start.set()
+    assert Late.closed.wait(60)

@@ -147,6 +147,7 @@ class TaskWindow(Generic[Item, Result]):
         pulse, patience = self.link.pulse, self.link.terms.patience
         if pulse.workers:
             self.link.tell()
+            self.link.terms.check_grace()
             return
         # Nothing that is under way can finish.
         self.link.attend()
