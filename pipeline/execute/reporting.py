@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from distributed.metrics import time
 from pipeline import disk
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute.access import ClusterAccess
+from pipeline.execute.cluster import faults
 from pipeline.execute.cluster.connecting import connected
 from pipeline.units import escape
 
@@ -21,21 +22,28 @@ T = TypeVar("T")
 
 
 @contextmanager
-def reported(access: ClusterAccess, path: str) -> Iterator[None]:
+def reported(access: ClusterAccess, path: str, silence: float) -> Iterator[None]:
     """Write what the cluster did in the block to a file, if the block ends well.
+
+    Parameters
+    ----------
+    access : ClusterAccess
+    path : str
+    silence : float
+        After so many seconds without an answer the scheduler counts as lost.
 
     Raises
     ------
     UnavailableError
-        The scheduler does not answer.
+        The scheduler does not answer, or not in time.
     ConfigurationError
         It cannot be connected to, or lacks bokeh.
     LogitstreamError
         The file cannot be written.
     """
-    start, samples = time(), _ask(_begin(access), access)
+    start, samples = time(), _ask(_begin(access, silence), access)
     yield
-    page = _ask(_end(access, start, samples), access)
+    page = _ask(_end(access, silence, start, samples), access)
     with disk.door("write", Path(path)):
         disk.write_file(Path(path), page.encode())
 
@@ -57,19 +65,28 @@ def _ask(question: Coroutine[Any, Any, T], access: ClusterAccess) -> T:
             ) from error
 
 
-async def _begin(access: ClusterAccess) -> int:
-    """Let the scheduler keep what tasks do from now on; return how often it has looked at its own load."""
+@asynccontextmanager
+async def _asked(access: ClusterAccess, silence: float) -> AsyncIterator[Any]:
+    """Yield a client for questions that have to be answered in time."""
     async with connected(access, "logitstream-report") as client:
-        running: Any = client
-        await running.get_task_stream(start=0, stop=0)
-        count: int = await running.run_on_scheduler(samples_so_far)
+        try:
+            async with asyncio.timeout(silence):
+                yield client
+        except TimeoutError as error:
+            raise faults.silent(access.address, silence) from error
+
+
+async def _begin(access: ClusterAccess, silence: float) -> int:
+    """Let the scheduler keep what tasks do from now on; return how often it has looked at its own load."""
+    async with _asked(access, silence) as client:
+        await client.get_task_stream(start=0, stop=0)
+        count: int = await client.run_on_scheduler(samples_so_far)
         return count
 
 
-async def _end(access: ClusterAccess, start: float, samples: int) -> str:
-    async with connected(access, "logitstream-report") as client:
-        scheduler: Any = client.scheduler
-        page: str = await scheduler.performance_report(start=start, last_count=samples, code="", mode="inline")
+async def _end(access: ClusterAccess, silence: float, start: float, samples: int) -> str:
+    async with _asked(access, silence) as client:
+        page: str = await client.scheduler.performance_report(start=start, last_count=samples, code="", mode="inline")
         return page
 
 

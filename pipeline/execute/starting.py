@@ -81,7 +81,8 @@ def started_cluster(
             if start.dashboard:
                 dashboard(f"dashboard of Dask: {running.dashboard_link}")
         if cluster.performance_report is not None:
-            stack.enter_context(reported(access_of(name, cluster), cluster.performance_report))
+            access = access_of(name, cluster)
+            stack.enter_context(reported(access, cluster.performance_report, cluster.scheduler_timeout))
         yield name, replace(cluster, performance_report=None)
 
 

@@ -1,0 +1,44 @@
+"""Dask's report of what a cluster did, from a scheduler that does not write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UnavailableError
+from pipeline.execute import running_cluster
+from pipeline.schedulers import ClusterWishes
+from tests.contracts.cluster import Cluster, start_scheduler
+
+pytestmark = pytest.mark.slow
+
+
+def odd_scheduler(folder: Path, question: str, answer: str) -> dict[str, str]:
+    """An environment in which a scheduler answers a question in its own way."""
+    preload = folder / "odd.py"
+    preload.write_text(
+        "import asyncio\n"
+        "async def dask_setup(scheduler):\n"
+        "    async def answer(comm=None, **about):\n"
+        f"        {answer}\n"
+        f"    scheduler.handlers[{question!r}] = answer\n"
+    )
+    return {"DASK_DISTRIBUTED__SCHEDULER__PRELOAD": f'["{preload}"]'}
+
+
+def report(cluster: Cluster, page: Path) -> None:
+    wishes = ClusterWishes(performance_report=str(page), scheduler_timeout=0.5)
+    with running_cluster(cluster.address, wishes, workers=1):
+        pass
+
+
+@pytest.mark.parametrize("question", ["get_task_stream", "performance_report"])
+def test_a_scheduler_that_falls_silent_is_not_waited_for_longer_than_the_option_says(
+    question: str, tmp_path: Path
+) -> None:
+    environment = odd_scheduler(tmp_path, question, "await asyncio.sleep(600)")
+    silent = r"has not answered for 0\.50 s\n.*--scheduler-timeout"
+    with start_scheduler(tmp_path, environment) as cluster, pytest.raises(UnavailableError, match=silent):
+        report(cluster, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
