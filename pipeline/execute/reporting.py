@@ -37,7 +37,7 @@ def reported(access: ClusterAccess, path: str, silence: float) -> Iterator[None]
     UnavailableError
         The scheduler does not answer, or not in time.
     ConfigurationError
-        It cannot be connected to, or lacks bokeh.
+        It cannot be connected to, or lacks bokeh or this package.
     LogitstreamError
         The file cannot be written.
     """
@@ -54,6 +54,9 @@ def _ask(question: Coroutine[Any, Any, T], access: ClusterAccess) -> T:
         try:
             return pool.submit(asyncio.run, question).result()
         except ImportError as error:
+            # An old bokeh is refused without a name.
+            if error.name is not None and error.name.partition(".")[0] != "bokeh":
+                raise faults.unknown_module(error) from error
             raise ConfigurationError(
                 f"the scheduler at {access.address} cannot write a performance report: {escape(str(error), 300)}",
                 "install bokeh for the scheduler: pip install 'logitstream[cluster]'",

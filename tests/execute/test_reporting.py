@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UnavailableError
+from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute import running_cluster
 from pipeline.schedulers import ClusterWishes
 from tests.contracts.cluster import Cluster, start_scheduler
@@ -42,3 +42,22 @@ def test_a_scheduler_that_falls_silent_is_not_waited_for_longer_than_the_option_
     with start_scheduler(tmp_path, environment) as cluster, pytest.raises(UnavailableError, match=silent):
         report(cluster, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_scheduler_without_bokeh_is_told_what_to_install(tmp_path: Path) -> None:
+    error = "raise ModuleNotFoundError(\"No module named 'bokeh'\", name='bokeh')"
+    environment = odd_scheduler(tmp_path, "performance_report", error)
+    with start_scheduler(tmp_path, environment) as cluster, pytest.raises(ConfigurationError) as caught:
+        report(cluster, tmp_path / "page.html")
+    assert caught.value.message.endswith("cannot write a performance report: No module named 'bokeh'")
+    assert caught.value.remedy.startswith("install bokeh for the scheduler")
+
+
+def test_a_scheduler_without_this_package_is_not_told_to_install_bokeh(tmp_path: Path) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").touch()
+    environment = {"PYTHONPATH": str(tmp_path)}
+    with start_scheduler(tmp_path, environment) as cluster, pytest.raises(ConfigurationError) as caught:
+        report(cluster, tmp_path / "page.html")
+    assert "No module named 'pipeline.execute'" in caught.value.message
+    assert caught.value.remedy.startswith("install logitstream")
