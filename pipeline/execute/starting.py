@@ -68,9 +68,10 @@ def started_cluster(
         The cluster does not start.
     """
     with ExitStack() as stack:
+        # The report has connections of its own. And of two clusters in this process, the one that ends first would let
+        # the other one's end be logged.
+        stack.enter_context(DISTRIBUTED_QUIET)
         if cluster.start is not None:
-            # Of two clusters in this process, the one that ends first would let the other one's end be logged.
-            stack.enter_context(DISTRIBUTED_QUIET)
             start = cluster.start
             starting = _of_class(start, check) if start.maker else _on_this_machine(start, workers, limits, check)
             running = stack.enter_context(starting)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 
 import pytest
+from distributed.versions import VersionMismatchWarning
 
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.execute import running_cluster
@@ -61,3 +64,20 @@ def test_a_scheduler_without_this_package_is_not_told_to_install_bokeh(tmp_path:
         report(cluster, tmp_path / "page.html")
     assert "No module named 'pipeline.execute'" in caught.value.message
     assert caught.value.remedy.startswith("install logitstream")
+
+
+def test_the_report_of_a_running_cluster_is_written_and_distributed_says_nothing_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("bokeh", reason="the extra cluster is not installed")
+    wishes = ClusterWishes(performance_report=str(tmp_path / "page.html"))
+    with (
+        start_scheduler(tmp_path) as cluster,
+        running_cluster(cluster.address, wishes, workers=1),
+        warnings.catch_warnings(record=True) as told,
+    ):
+        warnings.warn("other versions", VersionMismatchWarning, stacklevel=1)
+        logging.getLogger("distributed.client").error("the scheduler has gone")
+    assert not told
+    assert not caplog.records
+    assert "Dask Performance Report" in (tmp_path / "page.html").read_text()
