@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.errors import MemoryBudgetError, TemporaryError, UnavailableError
 from pipeline.execute import ClusterPatience, ClusterTerms, WorkerNeeds, open_scheduler
+from pipeline.execute.cluster import scheduler as module
 from pipeline.types.outputs import Receipt
 from pipeline.types.work import Work
 from pipeline.units import MIB
@@ -92,6 +93,30 @@ def test_a_worker_that_hangs_counts_as_dead_after_the_worker_ttl_of_the_cluster(
         begun = time.monotonic()
         check_that_one_may_go(cluster, signal.SIGSTOP)
         assert time.monotonic() - begun < LONG_SECONDS
+
+
+def test_a_worker_that_cannot_keep_the_bytes_of_a_job_is_not_told_as_a_lost_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.01)
+    preload = tmp_path / "odd.py"
+    preload.write_text(
+        "from pipeline.execute import shared\n"
+        "def refuse(content, digest):\n"
+        "    raise ValueError('there is no room')\n"
+        "def dask_setup(worker):\n"
+        "    shared.hold = refuse\n"
+    )
+    environment = {"DASK_DISTRIBUTED__WORKER__PRELOAD": f'["{preload}"]'}
+    with start_scheduler(tmp_path) as odd, odd.worker("--no-nanny", environment=environment):
+        wait_for_workers(odd, 1)
+        refused = "cannot send the job to its workers: ValueError: there is no room"
+        with (
+            open_scheduler(odd.address, workers=1, wave=8) as scheduler,
+            pytest.raises(UnavailableError, match=refused),
+            scheduler.share(b"the job"),
+        ):
+            pass
 
 
 def test_a_worker_that_joins_late_gets_work(cluster: Cluster) -> None:

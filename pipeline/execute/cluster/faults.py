@@ -13,6 +13,14 @@ def lost(address: str) -> UnavailableError:
     return UnavailableError(f"the connection to the scheduler at {address} was lost", "see its log, and run again")
 
 
+def not_shared(address: str, error: Exception) -> UnavailableError:
+    """Return the error for a job that the scheduler answers for but does not get to its workers."""
+    return UnavailableError(
+        f"the scheduler at {address} cannot send the job to its workers: {escape(f'{type(error).__name__}: {error}')}",
+        "see its log and those of the workers, and run again",
+    )
+
+
 def silent(address: str, seconds: float) -> UnavailableError:
     """Return the error for a scheduler that does not answer any more."""
     return UnavailableError(

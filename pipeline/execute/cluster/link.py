@@ -21,8 +21,9 @@ from pipeline.execute.terms import ClusterTerms, go_on
 
 T = TypeVar("T")
 
+LOST = (OSError, CommClosedError, FutureCancelledError)
 # ValueError is raised for a plugin that was never registered.
-BROKEN = (OSError, CommClosedError, FutureCancelledError, AttributeError, ValueError)
+BROKEN = (*LOST, AttributeError, ValueError)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ class SharedContent(WorkerPlugin):
     def __init__(self, content: bytes, digest: str) -> None:
         self.content = content
         self.digest = digest
+        self._is_held = False
         # Unique, because another run may share the same bytes and end earlier.
         self.name = f"logitstream-{digest[:12]}-{uuid4().hex}"
 
@@ -36,8 +37,10 @@ class SharedContent(WorkerPlugin):
         """Keep the bytes."""
         del worker
         shared.hold(self.content, self.digest)
+        self._is_held = True
 
     def teardown(self, worker: Worker) -> None:
-        """Release the bytes."""
+        """Release the bytes; nothing happens where they could not be kept."""
         del worker
-        shared.let_go(self.digest)
+        if self._is_held:
+            shared.let_go(self.digest)

@@ -14,7 +14,7 @@ from distributed import Client
 from pipeline.errors import UnavailableError
 from pipeline.execute import shared
 from pipeline.execute.cluster import faults
-from pipeline.execute.cluster.link import BROKEN, ClusterLink
+from pipeline.execute.cluster.link import BROKEN, LOST, ClusterLink
 from pipeline.execute.cluster.meeting import Met
 from pipeline.execute.cluster.plugin import SharedContent
 from pipeline.execute.cluster.versions import versions
@@ -75,7 +75,7 @@ class ClusterScheduler:
         Raises
         ------
         UnavailableError
-            The scheduler is lost.
+            The scheduler is lost, or a worker cannot keep the bytes.
         """
         plugin = SharedContent.of(content)
         # This process needs them too, for the names and the labels of its tasks.
@@ -99,8 +99,10 @@ class ClusterScheduler:
                 self.link.ask(_registered(self.link.client, plugin))
             except BROKEN as error:
                 self.link.ask(self.link.pulse.ask(self.link.client))
-                if not left:
+                if not left and isinstance(error, LOST):
                     raise faults.lost(self.name) from error
+                if not left:
+                    raise faults.not_shared(self.name, error) from error
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return
