@@ -54,6 +54,17 @@ def test_a_run_that_never_gets_a_worker_ends_when_it_has_waited(lonely: Cluster)
         scheduler.run(no_op, Supply.of(3).take, lambda made: None)
 
 
+def test_a_scheduler_that_gives_the_work_up_itself_is_named_with_its_setting(tmp_path: Path) -> None:
+    hasty = {"DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": "200ms"}
+    told = r"has had no worker for \S+ m?s and gave the work up\n.*distributed\.scheduler\.no-workers-timeout"
+    with (
+        start_scheduler(tmp_path, hasty) as cluster,
+        open_scheduler(cluster.address, workers=1, wave=8) as scheduler,
+        pytest.raises(UnavailableError, match=told),
+    ):
+        scheduler.run(no_op, Supply.of(3).take, lambda made: None)
+
+
 def test_what_ends_a_run_ends_it_while_it_waits_for_a_worker(lonely: Cluster) -> None:
     begun = time.monotonic()
 

@@ -46,6 +46,15 @@ def no_workers(address: str, seconds: float, suspects: Sequence[str]) -> Unavail
     )
 
 
+def given_up(address: str, seconds: float) -> UnavailableError:
+    """Return the error for a task that the scheduler has given up because there was no worker for it."""
+    return UnavailableError(
+        f"the scheduler at {address} has had no worker for {format_seconds(seconds)} and gave the work up",
+        f"start one with `dask worker {address} --nthreads 1`, or start the scheduler with a longer"
+        " distributed.scheduler.no-workers-timeout",
+    )
+
+
 def deaths(workers: int) -> str:
     """Return a sentence about workers without its end."""
     return f"{workers} worker{'' if workers == 1 else 's'} died"

@@ -225,7 +225,7 @@ class TaskWindow(Generic[Item, Result]):
         except KilledWorker as error:
             raise self._killed(item, error.allowed_failures + 1, error.last_worker.address) from error
         except NoWorkerError as error:
-            raise faults.no_workers(self.link.address, error.timeout, ()) from error
+            raise faults.given_up(self.link.address, error.timeout) from error
         except (FutureCancelledError, CommClosedError) as error:
             raise faults.lost(self.link.address) from error
         except RuntimeError as error:
