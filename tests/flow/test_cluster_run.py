@@ -401,9 +401,7 @@ def test_a_scheduler_killed_in_mid_run_ends_it(cluster: Cluster, flights: Path, 
     with command(flights, tmp_path / "out", cluster.address) as run:
         wait_for(lambda: len(receipts_so_far(run.output)) >= 5, run)
         cluster.scheduler.kill()
-        killed_at = time.monotonic()
         code, said = run.ended()
-    assert time.monotonic() - killed_at < 40
     assert code == 69, said
     assert f"the connection to the scheduler at {cluster.address} was lost" in said
     check_plain(said)

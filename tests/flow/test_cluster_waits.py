@@ -50,15 +50,12 @@ def score(flights: Path, output: Path, address: str, *words: object) -> int:
 def test_a_deadline_ends_a_run_that_waits_for_a_worker(
     lonely: Cluster, flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    begun = time.monotonic()
-    assert score(flights, tmp_path / "out", lonely.address, "--deadline", "2s") == 75
-    # Nothing can finish without a worker, so the grace period of 25 seconds is not waited for.
-    assert time.monotonic() - begun < 2 + 20
+    # Nothing can finish without a worker, so the grace period is not waited for: that would end with 69.
+    patience = ("--grace", "10m", "--wait-workers", "60s")
+    assert score(flights, tmp_path / "out", lonely.address, "--deadline", "2s", *patience) == 75
     assert "stopped by its deadline of 2.00 s" in capfd.readouterr().err
-    begun = time.monotonic()
     with pytest.raises(TemporaryError, match="stopped by its deadline"):
         pipeline.score(flights, MODEL, tmp_path / "out", scheduler=lonely.address, chunk_size=300, deadline=1)
-    assert time.monotonic() - begun < 1 + 20
     assert not (tmp_path / "out").exists()
 
 
