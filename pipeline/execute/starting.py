@@ -65,7 +65,9 @@ def started_cluster(
             start = cluster.start
             starting = _of_class(start) if start.maker else _on_this_machine(start, workers, limits)
             running = stack.enter_context(starting)
-            name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
+            # Dask's base class of clusters has none.
+            security = getattr(running, "security", None)
+            name, cluster = running.scheduler_address, replace(cluster, start=None, security=security)
             if not start.maker:
                 cluster = replace(cluster, started=workers)
             check_access(name, cluster)

@@ -245,10 +245,9 @@ def test_a_class_that_cannot_be_used_ends_the_run(why: str, tmp_path: Path) -> N
 
 @dataclass
 class Open:
-    """A cluster whose scheduler listens beyond this machine."""
+    """A cluster whose scheduler listens beyond this machine, and which has no security of its own."""
 
     scheduler_address: str = "tcp://192.0.2.1:8786"
-    security: object = None
     closed: ClassVar[list[bool]] = []
 
     def close(self) -> None:
