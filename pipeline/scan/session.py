@@ -181,7 +181,7 @@ class Scan:
         """
         agenda = OrderedAgenda(order, self.prepared.begins, confirmed, CHUNKS_AHEAD * self.scheduler.workers)
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
-            self.scheduler.run(ChunkTask(step, self.job, digest), agenda.take, agenda.deliver)
+            self.scheduler.run(self._task(step, digest), agenda.take, agenda.deliver)
         agenda.require_complete()
 
 
