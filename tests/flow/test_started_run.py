@@ -203,6 +203,15 @@ def test_the_report_of_a_local_cluster_is_written_once_for_all_passes_of_a_fit(t
     assert '<script src="http' not in text
 
 
+def test_an_inspection_says_where_the_dashboard_of_its_cluster_is() -> None:
+    pytest.importorskip("cryptography", reason="the extra cluster is not installed")
+    pytest.importorskip("bokeh", reason="the extra cluster is not installed")
+    words = ("inspect", SAMPLE / "flights.csv", "--full", "--scheduler", "local:processes=1", "--dashboard")
+    code, said = ended(command(*words))
+    assert code == 0, said
+    assert "note: dashboard of Dask: http://127.0.0.1:" in said
+
+
 def test_a_local_cluster_adapts_from_no_worker_at_all(expected: dict[str, bytes | None], tmp_path: Path) -> None:
     pytest.importorskip("cryptography", reason="the extra cluster is not installed")
     code, said = ended(command(*JOB, "--output", tmp_path / "out", "--scheduler", "local", "--adapt", "0..1"))
