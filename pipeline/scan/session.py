@@ -27,8 +27,6 @@ Payload = TypeVar("Payload")
 
 # Chunks for each worker that are under way, or wait for their turn, where outcomes have an order.
 CHUNKS_AHEAD = 2
-# On a cluster that the run has started, whose processes share --memory.
-_MORE_MEMORY = "raise --memory, or start fewer processes (--scheduler local:processes=1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +256,6 @@ def open_scan(
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
-        more_memory = _MORE_MEMORY if prepared.resources.processes else USUAL_TERMS.more_memory
         prepared = stack.enter_context(on_one_cluster(prepared, show, limits=prepared.worker_limits))
         opened = open_scheduler(
             prepared.how.scheduler,
@@ -269,7 +266,7 @@ def open_scan(
             terms=ClusterTerms(
                 patience=patience_of(prepared.how.cluster),
                 needs=prepared.worker_needs,
-                more_memory=more_memory,
+                shares_memory=prepared.resources.processes is not None,
                 check=check,
                 note=note,
             ),

@@ -23,7 +23,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
-from pipeline.errors import TemporaryError
+from pipeline.errors import LogitstreamError
 from pipeline.execute.cluster import faults
 from pipeline.execute.cluster.keys import Key
 from pipeline.execute.cluster.link import ClusterLink
@@ -213,8 +213,9 @@ class TaskWindow(Generic[Item, Result]):
                     raise
         raise self._killed(suspect.item, suspect.workers + 1, watch.worker)
 
-    def _killed(self, item: Item, workers: int, last: str) -> TemporaryError:
-        return faults.killed(self._name(item), workers, last, self.link.memory.get(last, ""))
+    def _killed(self, item: Item, workers: int, last: str) -> LogitstreamError:
+        memory = self.link.memory.get(last, "")
+        return faults.killed(self._name(item), workers, last, memory, self.link.terms)
 
     @contextmanager
     def _translated(self, item: Item) -> Iterator[None]:
