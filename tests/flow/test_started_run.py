@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, ClassVar
@@ -229,6 +230,7 @@ def test_a_class_of_clusters_is_started_adapts_and_ends(expected: dict[str, byte
     assert parts(tmp_path / "out") == expected
 
 
+nameless = partial(int, sails=3)
 REFUSED = {
     "a module that is not there": (
         "nowhere:Cluster",
@@ -236,6 +238,7 @@ REFUSED = {
         "'nowhere:Cluster' cannot be loaded: No module named 'nowhere'",
     ),
     "arguments it does not have": ("distributed:SpecCluster", "sails = 3", "SpecCluster does not take its arguments"),
+    "a callable without a name": (f"{__name__}:nameless", "", "partial does not take its arguments"),
     "no cluster": ("builtins:dict", "", "builtins:dict makes no cluster"),
     "no TOML": ("distributed:LocalCluster", "n_workers 1", "cannot be read"),
 }
@@ -250,6 +253,17 @@ def test_a_class_that_cannot_be_used_ends_the_run(why: str, tmp_path: Path) -> N
         score(tmp_path / "out", cluster=maker, cluster_options=str(options))
     assert message in caught.value.message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("text", "reason"), [("class", "SyntaxError: "), ("1 / 0", "ZeroDivisionError: division")])
+def test_a_module_that_raises_when_it_is_loaded_ends_the_run(
+    text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_somebody.py").write_text(f"{text}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        score(tmp_path / "out", cluster="of_somebody:Cluster")
+    assert f"'of_somebody:Cluster' cannot be loaded: {reason}" in caught.value.message
 
 
 @dataclass
