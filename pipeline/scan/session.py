@@ -45,8 +45,11 @@ class Scan:
 
     def agenda(self, confirmed: Callable[[Outcome[Payload]], None], *, bounded: bool = False) -> Agenda[Payload]:
         """Return the agenda of one pass; ``bounded`` where outcomes have payloads that must not pile up."""
-        ahead = self.prepared.ahead(self.scheduler.workers) if bounded else None
-        return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead)
+
+        def ahead() -> int:
+            return self.prepared.ahead(self.scheduler.workers)
+
+        return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead if bounded else None)
 
     def run(
         self,
@@ -177,7 +180,11 @@ class Scan:
         BalanceError
             A chunk was not read.
         """
-        agenda = OrderedAgenda(order, self.prepared.begins, confirmed, CHUNKS_AHEAD * self.scheduler.workers)
+
+        def ahead() -> int:
+            return CHUNKS_AHEAD * self.scheduler.workers
+
+        agenda = OrderedAgenda(order, self.prepared.begins, confirmed, ahead)
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
             self.scheduler.run(self._task(step, digest), agenda.take, agenda.deliver)
         agenda.require_complete()
