@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pipeline.execute import USUAL_TERMS, ClusterTerms, WorkerNeeds, open_scheduler, patience_of, running_cluster
+from pipeline.process import SharedChange
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -288,25 +288,16 @@ def open_scan(
         yield Scan(prepared, job, scheduler)
 
 
-class _Remembering:
-    """Frees what scans have left in this process when the last one has ended."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._scans = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._scans += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._scans -= 1
-            if not self._scans:
-                forget()
+@contextmanager
+def _remembered() -> Iterator[None]:
+    """Free what scans have left in this process when the last one has ended."""
+    try:
+        yield
+    finally:
+        forget()
 
 
-_remembering = _Remembering()
+_remembering = SharedChange(_remembered)
 
 
 def settings_bytes(settings: Mapping[str, Any]) -> int:

@@ -1,7 +1,6 @@
 """The tasks under way in a run.
 
-There are twice as many as the cluster has threads; where tasks are short, as many as the cluster does in
-a second.
+There are twice as many as the cluster has threads; where tasks are short, as many as the cluster does in a second.
 Each future is released as soon as its result has arrived. A task that may have ended its workers is carried out once
 more while nothing else is under way.
 """
