@@ -69,7 +69,7 @@ def started_cluster(
             security = getattr(running, "security", None)
             name, cluster = running.scheduler_address, replace(cluster, start=None, security=security)
             if not start.maker:
-                cluster = replace(cluster, started=workers)
+                cluster = replace(cluster, tasks_at_once=workers)
             check_access(name, cluster)
             if start.dashboard:
                 dashboard(f"dashboard of Dask: {running.dashboard_link}")

@@ -24,12 +24,12 @@ class ClusterPatience:
     ----------
     wait_workers : float
         How long there may be no worker while work waits.
-    silence : float
+    scheduler_timeout : float
         How long the scheduler may not answer.
     """
 
     wait_workers: float = WAIT_WORKERS
-    silence: float = SCHEDULER_TIMEOUT
+    scheduler_timeout: float = SCHEDULER_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
