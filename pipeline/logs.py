@@ -7,9 +7,10 @@ They are shown, or not, as the program that embeds logitstream configures :mod:`
     logitstream.evaluate   evaluations
     logitstream.calibrate  calibrations: also passes
     logitstream.diagnose   diagnoses
+    logitstream.inspect    what a cluster makes known while data is inspected
 
-Each job logs what it will do, its notes and warnings, and at the end what became of the rows. An error is not logged:
-it is raised.
+Each job but an inspection logs what it will do, its notes and warnings, and at the end what became of the rows. An
+error is not logged: it is raised.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
 Told = TypeVar("Told")
-Part = Literal["run", "fit", "evaluate", "calibrate", "diagnose"]
+Part = Literal["run", "fit", "evaluate", "calibrate", "diagnose", "inspect"]
 
 # Else Python would print warnings where nobody has configured logging.
 logging.getLogger("logitstream").addHandler(logging.NullHandler())

@@ -111,7 +111,7 @@ class ClusterWishes:
     tls : TlsFiles or None
     start : StartedCluster or None
         The cluster to start; ``None`` if it is running already.
-    started : int
+    tasks_at_once : int
         How many tasks at once the cluster carries out that the run has started on this machine; 0 for any other.
     performance_report : str or None
         The file for Dask's report.
@@ -127,7 +127,7 @@ class ClusterWishes:
     security: object = field(default=None, repr=False)
     tls: TlsFiles | None = None
     start: StartedCluster | None = None
-    started: int = 0
+    tasks_at_once: int = 0
     performance_report: str | None = None
     wait_workers: float = WAIT_WORKERS
     scheduler_timeout: float = SCHEDULER_TIMEOUT

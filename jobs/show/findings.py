@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.show import console, document
+from jobs.show.progress import observer
 from jobs.show.tables import emit_columns, emit_differences, emit_reasons
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError, ThresholdError
 from pipeline.inspection import DataInspection, Example, FileError, OutputFacts, QuarantineInspection, Reason, inspect
@@ -30,7 +31,8 @@ def show_inspection(path: str, *, full: bool, as_json: bool, how: Mapping[str, A
     LogitstreamError
         A file cannot be read; the others have been shown.
     """
-    found = inspect(path, full=full, **how)
+    with observer("none", quiet=console.is_quiet()) as watch:
+        found = inspect(path, full=full, observe=watch, **how)
     if as_json:
         document.write(inspection_json(found))
     elif isinstance(found, DataInspection):

@@ -184,17 +184,19 @@ def open_scheduler(
 
 
 def scheduler_notes(name: str, cluster: ClusterWishes) -> tuple[str, ...]:
-    """Return what a plan says about a cluster that is running already; nothing of any other scheduler.
+    """Return what a plan says about a cluster; nothing of any other scheduler.
 
     Raises
     ------
     ConfigurationError, UnavailableError
         As :func:`open_scheduler`.
     """
-    if not is_cluster(name) or cluster.start is not None:
+    if not is_cluster(name):
         return ()
-    from pipeline.execute.cluster.outlook import cluster_notes  # noqa: PLC0415 - loads distributed
+    from pipeline.execute.cluster.outlook import cluster_notes, started_notes  # noqa: PLC0415 - loads distributed
 
+    if cluster.start is not None:
+        return started_notes()
     return cluster_notes(access_of(name, cluster), ClusterTerms(patience_of(cluster)))
 
 

@@ -19,10 +19,7 @@ class ClusterAccess:
         ``tcp://host:port``, ``tls://host:port`` or ``inproc://...``; it was checked already.
     security : Security or None
         Certificates of the connection; ``None`` for those of Dask's configuration.
-    chosen_by : str
-        What named this cluster, for plans and reports: ``--scheduler``, ``DASK_SCHEDULER_ADDRESS``.
     """
 
     address: str
     security: Security | None = field(default=None, repr=False)
-    chosen_by: str = ""

@@ -12,7 +12,7 @@ from pipeline.execute.access import ClusterAccess
 from pipeline.execute.address import check_address
 from pipeline.execute.pem import check_files
 from pipeline.execute.settings import setting
-from pipeline.schedulers import CHOSEN_BY, ClusterWishes, TlsFiles
+from pipeline.schedulers import ClusterWishes, TlsFiles
 from pipeline.units import escape, quoted
 
 _EXTRA = "pip install 'logitstream[cluster]'"
@@ -51,7 +51,7 @@ def access_of(address: str, cluster: ClusterWishes) -> ClusterAccess:
         from pipeline.execute.certificates import security_of  # noqa: PLC0415 - loads distributed
 
         security = security_of(cluster.tls)
-    return ClusterAccess(address, security, CHOSEN_BY[cluster.chosen_by])
+    return ClusterAccess(address, security)
 
 
 def check_extra(package: str, what: str) -> None:

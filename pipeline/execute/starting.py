@@ -75,9 +75,11 @@ def started_cluster(
             start = cluster.start
             starting = _of_class(start, check) if start.maker else _on_this_machine(start, workers, limits, check)
             running = stack.enter_context(starting)
-            name, cluster = running.scheduler_address, replace(cluster, start=None, security=running.security)
+            # Dask's base class of clusters has none.
+            security = getattr(running, "security", None)
+            name, cluster = running.scheduler_address, replace(cluster, start=None, security=security)
             if not start.maker:
-                cluster = replace(cluster, started=workers)
+                cluster = replace(cluster, tasks_at_once=workers)
             check_access(name, cluster)
             if start.dashboard:
                 dashboard(f"dashboard of Dask: {running.dashboard_link}")
@@ -180,9 +182,12 @@ def _of_class(start: StartedCluster, check: Callable[[], None]) -> Iterator[Any]
 def _class_of(maker: str) -> Any:
     try:
         found = pkgutil.resolve_name(maker)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        # A module may raise anything.
+        plain = isinstance(error, ImportError | AttributeError)
+        reason = str(error) if plain else f"{type(error).__name__}: {error}"
         raise ConfigurationError(
-            f"{quoted(maker)} cannot be loaded: {escape(str(error))}", "install it, or correct --cluster"
+            f"{quoted(maker)} cannot be loaded: {escape(reason, 300)}", "install it, or correct --cluster"
         ) from error
     if not callable(found):
         raise ConfigurationError(f"{quoted(maker)} is not a class", "correct --cluster")
@@ -232,8 +237,10 @@ def _make(maker: Any, arguments: Mapping[str, Any]) -> Any:
     except LogitstreamError:
         raise
     except (TypeError, ValueError) as error:
+        # An object that can be called need not have a name.
+        name = getattr(maker, "__name__", type(maker).__name__)
         raise ConfigurationError(
-            f"{maker.__name__} does not take its arguments: {escape(str(error), 300)}", "correct --cluster-options"
+            f"{name} does not take its arguments: {escape(str(error), 300)}", "correct --cluster-options"
         ) from error
     except Exception as error:
         raise UnavailableError(

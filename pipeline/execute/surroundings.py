@@ -53,7 +53,7 @@ def check_surroundings(address: str, loops: tuple[Any, ...] = ()) -> None:
         a place in a worker.
     """
     running = _running_loop()
-    if running is not None and any(_is(running, loop) for loop in (*loops, *_loops_of(address))):
+    if running is not None and any(_is_same(running, loop) for loop in (*loops, *_loops_of(address))):
         raise UsageError(
             f"this was called inside the event loop that runs the client of {escape(address)}, which would wait for"
             " itself for ever",
@@ -74,7 +74,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _is(running: asyncio.AbstractEventLoop, loop: Any) -> bool:
+def _is_same(running: asyncio.AbstractEventLoop, loop: Any) -> bool:
     return running is loop or running is getattr(loop, "asyncio_loop", None)
 
 

@@ -24,12 +24,12 @@ class ClusterPatience:
     ----------
     wait_workers : float
         How long there may be no worker while work waits.
-    silence : float
+    scheduler_timeout : float
         How long the scheduler may not answer.
     """
 
     wait_workers: float = WAIT_WORKERS
-    silence: float = SCHEDULER_TIMEOUT
+    scheduler_timeout: float = SCHEDULER_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class ClusterTerms:
     ----------
     patience : ClusterPatience
     needs : WorkerNeeds
-    more_memory : str
-        What helps a worker that took too much memory, for a person.
+    shares_memory : bool
+        Whether the workers share ``--memory``: those of a cluster on this machine that the run has started.
     check : callable
         Called, on the calling thread, whenever the run waits for the cluster; raises what ends the run.
     check_grace : callable
@@ -61,10 +61,17 @@ class ClusterTerms:
 
     patience: ClusterPatience = ClusterPatience()
     needs: WorkerNeeds = WorkerNeeds()
-    more_memory: str = "lower --memory, or give the workers more (--memory-limit)"
+    shares_memory: bool = False
     check: Callable[[], None] = field(default=go_on, compare=False)
     check_grace: Callable[[], None] = field(default=go_on, compare=False)
     note: Callable[[str], None] = field(default=_unheard, compare=False)
+
+    @property
+    def more_memory(self) -> str:
+        """What helps a worker that took too much memory, for a person."""
+        if self.shares_memory:
+            return "raise --memory, or start fewer processes (--scheduler local:processes=1)"
+        return "lower --memory, or give the workers more (--memory-limit)"
 
 
 USUAL_TERMS = ClusterTerms()

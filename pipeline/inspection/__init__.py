@@ -6,7 +6,8 @@ Nothing is written or locked, and memory does not grow with the rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Unpack, cast
 
 from pipeline.errors import UsageError
@@ -24,11 +25,13 @@ from pipeline.inspection.findings import (
     Value,
 )
 from pipeline.inspection.quarantine import inspect_quarantine, quarantine_files
+from pipeline.logs import logged
 from pipeline.options import InspectOptions, ReadOptions, SchedulerOptions, check_names, completed, documented
 from pipeline.plan import DEFAULT_CHUNK_ROWS
 from pipeline.scan import HowToScan
 from pipeline.schedulers import ClusterWishes
 from pipeline.types.inputs import CsvOptions
+from pipeline.types.report import Noted
 
 __all__ = [
     "Column",
@@ -51,6 +54,7 @@ def inspect(
     chunk_size: int | str | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
+    observe: Callable[[Noted], None] | None = None,
     **options: Unpack[InspectOptions],
 ) -> DataInspection | QuarantineInspection:
     """Return what is in data, whether inputs or an output, or in a quarantine.
@@ -73,6 +77,8 @@ def inspect(
         With ``full``: one a core unless given.
     memory : int or str, optional
         With ``full``: bytes, or text such as ``"2GiB"``; half of what is free unless given.
+    observe : callable, optional
+        With ``full``: called with what a person should know of a cluster meanwhile, such as where its dashboard is.
     **options : InspectOptions
 
     Raises
@@ -106,7 +112,13 @@ def inspect(
     )
     csv = CsvOptions.given(**cast("ReadOptions", options))
     rows = str(DEFAULT_CHUNK_ROWS if chunk_size is None else chunk_size)
-    return inspect_data(name, full=full, reading=Reading(csv, rows, how))
+    return inspect_data(
+        name, full=full, reading=Reading(csv, rows, how, logged("inspect", observe or _nobody, attrgetter("text")))
+    )
+
+
+def _nobody(_: Noted) -> None:
+    """Tell nobody."""
 
 
 def _refuse(given: Mapping[str, object], *, remedy: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from pipeline.inspection.extent import EMPTY, UNKNOWN, Extent, extent_of
 from pipeline.plan import Plan, make_plan
 from pipeline.scan import Batch, ChunkContext, HowToScan, Needs, PreparedScan, StepCosts, open_scan, prepare_scan
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers, Need
+from pipeline.types.report import Noted
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
 from pipeline.units import KIB, escape
@@ -29,11 +30,15 @@ _MORE_MEMORY = "raise --memory, or leave out --full"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are read: the options for CSV, rows or bytes of a chunk, and where and with what the scan runs."""
+    """How files are read: the options for CSV, rows or bytes of a chunk, and where and with what the scan runs.
+
+    ``tell`` is told what a person should know of a cluster meanwhile.
+    """
 
     csv: CsvOptions
     chunk_size: str
     how: HowToScan
+    tell: Callable[[Noted], None]
 
 
 @dataclass(slots=True)
@@ -246,7 +251,7 @@ def read_whole(files: Sequence[FileFacts], reading: Reading) -> tuple[Contents, 
     numbers = [number for number in range(len(files)) if number not in refused]
     contents, accounts = Contents(), Accounts.of(len(numbers))
     if prepared is not None:
-        with open_scan(prepared) as scan:
+        with open_scan(prepared, note=lambda text: reading.tell(Noted(text)), show=reading.tell) as scan:
             contents = scan.reduce(look, combine, confirmed=accounts.add) or contents
     back = Accounts.of(len(files))
     back.rows[numbers], back.bad[numbers] = accounts.rows, accounts.bad

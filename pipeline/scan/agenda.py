@@ -43,9 +43,9 @@ class Agenda(Generic[Payload]):
         Receives each confirmed outcome.
     begins : ndarray of int64, shape (chunks,)
         Where chunks begin inside a CSV, 0 where that is unknown. Begins that are found are entered.
-    ahead : int, optional
-        How far a chunk that begins inside a CSV may be ahead of the oldest unconfirmed one. A limit keeps outcomes
-        with large payloads from piling up.
+    ahead : callable, optional
+        Returns how far a chunk that begins inside a CSV may be ahead of the oldest unconfirmed one; asked each time,
+        because a cluster may grow in the middle of a pass. A limit keeps outcomes with large payloads from piling up.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Agenda(Generic[Payload]):
         plan: Plan,
         confirmed: Callable[[Outcome[Payload]], None],
         begins: Integers,
-        ahead: int | None = None,
+        ahead: Callable[[], int] | None = None,
     ) -> None:
         self._plan = plan
         self._confirmed = confirmed
@@ -132,7 +132,7 @@ class Agenda(Generic[Payload]):
             return False
         while self._oldest < chunk and self._done[self._oldest]:
             self._oldest += 1
-        return chunk - self._oldest > self._ahead
+        return chunk - self._oldest > self._ahead()
 
     def _known_begin(self, chunk: int) -> int | None:
         """Return where a chunk begins inside a CSV, ``None`` where that is not known yet."""

@@ -23,22 +23,27 @@ class OrderedAgenda(Generic[Payload]):
         Where chunks begin inside a CSV; an earlier pass has found all of them.
     confirmed : callable
         Receives each outcome.
-    ahead : int
-        How many chunks may be handed out whose turn has not come: as many payloads wait at most.
+    ahead : callable
+        Returns how many chunks may be handed out whose turn has not come: as many payloads wait at most. Asked each
+        time, because a cluster may grow in the middle of a pass; one chunk is always handed out.
     """
 
     def __init__(
-        self, order: Sequence[int], begins: Integers, confirmed: Callable[[Outcome[Payload]], None], ahead: int
+        self,
+        order: Sequence[int],
+        begins: Integers,
+        confirmed: Callable[[Outcome[Payload]], None],
+        ahead: Callable[[], int],
     ) -> None:
         self._order, self._begins = order, begins
-        self._confirmed, self._ahead = confirmed, max(1, ahead)
+        self._confirmed, self._ahead = confirmed, ahead
         self._taken = self._done = 0
         self._places = {chunk: place for place, chunk in enumerate(order)}
         self._waiting: dict[int, Outcome[Payload]] = {}
 
     def take(self, limit: int) -> Sequence[Work]:
         """Return at most ``limit`` chunks."""
-        stop = min(len(self._order), self._taken + limit, self._done + self._ahead)
+        stop = min(len(self._order), self._taken + limit, self._done + max(1, self._ahead()))
         chunks, self._taken = self._order[self._taken : stop], max(self._taken, stop)
         return [Work(int(chunk), int(self._begins[chunk]) or None) for chunk in chunks]
 

@@ -292,10 +292,10 @@ def _resources(
         processes = len(threads)
         least = processes if start.adapt is None else min(start.adapt[0], processes)
         return replace(found, workers=sum(threads), wave=wave, processes=(least, processes))
-    if started := how.cluster.started:
-        found = memory.choose_resources(demand, allowed, started, chunks)
+    if at_once := how.cluster.tasks_at_once:
+        found = memory.choose_resources(demand, allowed, at_once, chunks)
         # Its processes are there already: where fewer fit, fewer tasks are handed to them.
-        fits = found.workers == min(started, chunks)
+        fits = found.workers == min(at_once, chunks)
         return replace(found, wave=max(1, min(_CLUSTER_WAVE, chunks)) if fits else found.workers)
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pipeline.execute import USUAL_TERMS, ClusterTerms, WorkerNeeds, open_scheduler, patience_of, running_cluster
+from pipeline.process import SharedChange
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
@@ -27,8 +27,6 @@ Payload = TypeVar("Payload")
 
 # Chunks for each worker that are under way, or wait for their turn, where outcomes have an order.
 CHUNKS_AHEAD = 2
-# On a cluster that the run has started, whose processes share --memory.
-_MORE_MEMORY = "raise --memory, or start fewer processes (--scheduler local:processes=1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,11 @@ class Scan:
 
     def agenda(self, confirmed: Callable[[Outcome[Payload]], None], *, bounded: bool = False) -> Agenda[Payload]:
         """Return the agenda of one pass; ``bounded`` where outcomes have payloads that must not pile up."""
-        ahead = self.prepared.ahead(self.scheduler.workers) if bounded else None
-        return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead)
+
+        def ahead() -> int:
+            return self.prepared.ahead(self.scheduler.workers)
+
+        return Agenda(self.prepared.plan, confirmed, self.prepared.begins, ahead if bounded else None)
 
     def run(
         self,
@@ -179,9 +180,13 @@ class Scan:
         BalanceError
             A chunk was not read.
         """
-        agenda = OrderedAgenda(order, self.prepared.begins, confirmed, CHUNKS_AHEAD * self.scheduler.workers)
+
+        def ahead() -> int:
+            return CHUNKS_AHEAD * self.scheduler.workers
+
+        agenda = OrderedAgenda(order, self.prepared.begins, confirmed, ahead)
         with self.scheduler.share(parameters) if parameters else nullcontext("") as digest:
-            self.scheduler.run(ChunkTask(step, self.job, digest), agenda.take, agenda.deliver)
+            self.scheduler.run(self._task(step, digest), agenda.take, agenda.deliver)
         agenda.require_complete()
 
 
@@ -270,7 +275,6 @@ def open_scan(
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
-        more_memory = _MORE_MEMORY if prepared.resources.processes else USUAL_TERMS.more_memory
         prepared = stack.enter_context(on_one_cluster(prepared, show, limits=prepared.worker_limits, check=check))
         opened = open_scheduler(
             prepared.how.scheduler,
@@ -281,7 +285,7 @@ def open_scan(
             terms=ClusterTerms(
                 patience=patience_of(prepared.how.cluster),
                 needs=prepared.worker_needs,
-                more_memory=more_memory,
+                shares_memory=prepared.resources.processes is not None,
                 check=check,
                 check_grace=check_grace,
                 note=note,
@@ -297,25 +301,16 @@ def open_scan(
         yield Scan(prepared, job, scheduler)
 
 
-class _Remembering:
-    """Frees what scans have left in this process when the last one has ended."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._scans = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._scans += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._scans -= 1
-            if not self._scans:
-                forget()
+@contextmanager
+def _remembered() -> Iterator[None]:
+    """Free what scans have left in this process when the last one has ended."""
+    try:
+        yield
+    finally:
+        forget()
 
 
-_remembering = _Remembering()
+_remembering = SharedChange(_remembered)
 
 
 def settings_bytes(settings: Mapping[str, Any]) -> int:

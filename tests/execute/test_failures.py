@@ -140,7 +140,7 @@ def test_a_scheduler_that_is_stopped_is_noticed_in_time(cluster: Cluster, busy: 
     task = slow if busy else no_op
     # With its first task of a kind the scheduler loads a module, and is silent meanwhile.
     assert run(cluster, task, 1, lambda made: None) == [0]
-    terms = ClusterTerms(ClusterPatience(silence=3))
+    terms = ClusterTerms(ClusterPatience(scheduler_timeout=3))
     try:
         with pytest.raises(UnavailableError, match=r"has not answered for 3\.00 s\n.*--scheduler-timeout"):
             run(cluster, task, 1000, stop, terms)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
+from distributed import Client
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 
@@ -79,6 +80,14 @@ def test_the_weights_have_the_same_bits_for_any_workers_and_schedulers(data: Pat
 def test_the_weights_have_the_same_bits_in_other_processes(data: Path) -> None:
     of_threads = fit(data, epochs=2, holdout="20%", workers=2).model
     assert fit(data, epochs=2, holdout="20%", workers=2, scheduler="processes").model == of_threads
+
+
+@pytest.mark.slow
+def test_on_a_cluster_every_task_of_a_fit_is_called_by_its_command(data: Path) -> None:
+    with Client(processes=False, dashboard_address="127.0.0.1:0", set_as_default=False) as client:
+        fit(data, epochs=1, scheduler=client)
+        names = {name for name in client.cluster.scheduler.task_prefixes if not name.startswith("_")}
+    assert names == {"fit"}
 
 
 def test_a_csv_gives_the_bits_that_do_not_depend_on_workers_either(data: Path, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask.config
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -242,6 +244,15 @@ def test_a_dask_expression_with_a_lambda_travels(cluster: Cluster, notes: Path, 
             expressions, str(tmp_path / name), identity="roots 1", scheduler=scheduler, keep=["flight_id", "note"]
         )
     check_same(tmp_path / "out", tmp_path / "local")
+
+
+def test_of_a_task_with_much_data_dask_says_nothing(cluster: Cluster, flights: Path, tmp_path: Path) -> None:
+    # To Dask every task is large, so that the test is quick.
+    large = dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 B"})
+    with large, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        pipeline.score(flights, MODEL, tmp_path / "out", scheduler=cluster.address, chunk_size=1_000_000)
+    assert not said
 
 
 def test_unseen_values_are_counted_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask.config
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -228,6 +229,23 @@ def test_a_cluster_on_this_machine_has_only_as_many_processes_as_fit_the_memory(
     assert plan.resources.processes is not None
     assert 1 <= plan.resources.processes[1] == plan.resources.workers < 40
     assert any("workers lowered from 40" in note for note in plan.resources.notes)
+
+
+@pytest.mark.parametrize("options", [{}, {"scheduler": None, "cluster": "distributed:LocalCluster"}], ids=str)
+@pytest.mark.parametrize(
+    ("ttl", "note"),
+    [
+        ("7 minutes", "a worker that is silent for 7 min 00 s counts as dead (worker-ttl of Dask's configuration)"),
+        (None, "a worker that hangs is waited for without end: worker-ttl of Dask's configuration is not set"),
+    ],
+)
+def test_a_plan_for_a_cluster_to_start_says_after_which_silence_a_worker_counts_as_dead(
+    two: Bench, options: dict[str, str | None], ttl: str | None, note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.execute.securing.find_spec", lambda package: package)
+    with dask.config.set({"distributed.scheduler.worker-ttl": ttl}):
+        assert note in two.preview(**{"scheduler": "local", **options}).notes
+    assert not any("worker" in each for each in two.preview(scheduler="threads").notes)
 
 
 def test_a_dry_run_of_what_stands_asks_for_no_space(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,9 @@ def test_a_chunk_that_takes_far_more_than_its_share_is_named_and_ends_two_proces
         timeout=600,
         check=True,
     )
-    *notes, error, _ = done.stdout.splitlines()
+    *notes, error, remedy = done.stdout.splitlines()
+    assert error.startswith("71 ")
+    assert remedy == "raise --memory, or start fewer processes (--scheduler local:processes=1)"
     assert "chunk 5: x.parquet, row groups 5 to 5 was given up: 2 workers died" in error, done.stdout
     assert "which had taken" in error
     restarted = next(note for note in notes if "started again" in note)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, ClassVar
@@ -204,6 +205,15 @@ def test_the_report_of_a_local_cluster_is_written_once_for_all_passes_of_a_fit(t
     assert '<script src="http' not in text
 
 
+def test_an_inspection_says_where_the_dashboard_of_its_cluster_is() -> None:
+    pytest.importorskip("cryptography", reason="the extra cluster is not installed")
+    pytest.importorskip("bokeh", reason="the extra cluster is not installed")
+    words = ("inspect", SAMPLE / "flights.csv", "--full", "--scheduler", "local:processes=1", "--dashboard")
+    code, said = ended(command(*words))
+    assert code == 0, said
+    assert "note: dashboard of Dask: http://127.0.0.1:" in said
+
+
 def test_a_local_cluster_adapts_from_no_worker_at_all(expected: dict[str, bytes | None], tmp_path: Path) -> None:
     pytest.importorskip("cryptography", reason="the extra cluster is not installed")
     code, said = ended(command(*JOB, "--output", tmp_path / "out", "--scheduler", "local", "--adapt", "0..1"))
@@ -221,6 +231,7 @@ def test_a_class_of_clusters_is_started_adapts_and_ends(expected: dict[str, byte
     assert parts(tmp_path / "out") == expected
 
 
+nameless = partial(int, sails=3)
 REFUSED = {
     "a module that is not there": (
         "nowhere:Cluster",
@@ -228,6 +239,7 @@ REFUSED = {
         "'nowhere:Cluster' cannot be loaded: No module named 'nowhere'",
     ),
     "arguments it does not have": ("distributed:SpecCluster", "sails = 3", "SpecCluster does not take its arguments"),
+    "a callable without a name": (f"{__name__}:nameless", "", "partial does not take its arguments"),
     "no cluster": ("builtins:dict", "", "builtins:dict makes no cluster"),
     "no TOML": ("distributed:LocalCluster", "n_workers 1", "cannot be read"),
 }
@@ -244,12 +256,22 @@ def test_a_class_that_cannot_be_used_ends_the_run(why: str, tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("text", "reason"), [("class", "SyntaxError: "), ("1 / 0", "ZeroDivisionError: division")])
+def test_a_module_that_raises_when_it_is_loaded_ends_the_run(
+    text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_somebody.py").write_text(f"{text}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        score(tmp_path / "out", cluster="of_somebody:Cluster")
+    assert f"'of_somebody:Cluster' cannot be loaded: {reason}" in caught.value.message
+
+
 @dataclass
 class Open:
-    """A cluster whose scheduler listens beyond this machine."""
+    """A cluster whose scheduler listens beyond this machine, and which has no security of its own."""
 
     scheduler_address: str = "tcp://192.0.2.1:8786"
-    security: object = None
     closed: ClassVar[list[bool]] = []
 
     def close(self) -> None:

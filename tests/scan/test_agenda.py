@@ -93,7 +93,7 @@ def outcome(plan: Plan, work: Work, end: int | None = None) -> Outcome[None]:
 def test_a_bounded_agenda_hands_out_no_chunk_of_a_csv_far_ahead_of_the_oldest() -> None:
     plan = make_plan([cut_csv("a", 200), cut_csv("b", 50)], chunk_size="10B")
     confirmed: list[Outcome[None]] = []
-    agenda = Agenda(plan, confirmed.append, unknown_begins(plan), ahead=4)
+    agenda = Agenda(plan, confirmed.append, unknown_begins(plan), lambda: 4)
     first = agenda.take(100)
     assert [work.chunk for work in first] == [0, 1, 2, 3, 4]
     assert not agenda.take(100)
@@ -106,6 +106,14 @@ def test_a_bounded_agenda_hands_out_no_chunk_of_a_csv_far_ahead_of_the_oldest() 
     assert [work.chunk for work in agenda.take(100)] == [5, 6, 7, 8, 9]
 
 
+def test_a_bounded_agenda_hands_out_more_once_a_cluster_has_grown() -> None:
+    plan, ahead = make_plan([cut_csv("a", 200)], chunk_size="10B"), 1
+    agenda: Agenda[None] = Agenda(plan, lambda _: None, unknown_begins(plan), lambda: ahead)
+    assert [work.chunk for work in agenda.take(100)] == [0, 1]
+    ahead = 4
+    assert [work.chunk for work in agenda.take(100)] == [2, 3, 4]
+
+
 def test_a_second_pass_knows_where_chunks_begin_and_waits_for_nothing() -> None:
     plan = make_plan([cut_csv("a", 100)], chunk_size="10B")
     begins = unknown_begins(plan)
@@ -116,7 +124,7 @@ def test_a_second_pass_knows_where_chunks_begin_and_waits_for_nothing() -> None:
             agenda.deliver(outcome(plan, work, min(100, 10 * work.chunk + 13)))
     assert agenda.complete
     confirmed: list[int] = []
-    again = Agenda(plan, lambda each: confirmed.append(each.chunk), begins, ahead=1)
+    again = Agenda(plan, lambda each: confirmed.append(each.chunk), begins, lambda: 1)
     works = again.take(100)
     assert [(work.chunk, work.begin) for work in works] == [(0, None), *((n, 10 * n + 3) for n in range(1, 10))]
     for work in reversed(works):

@@ -165,7 +165,7 @@ def test_a_limit_ends_in_the_middle_of_a_batch(folder: Path) -> None:
 def test_a_cluster_that_the_run_has_started_gets_no_more_tasks_at_once_than_fit(folder: Path) -> None:
     """The second pass of a fit may need more memory than the first one, for which the processes were started."""
     source, address = folder / "parquet", "tls://127.0.0.1:1"
-    ours = {"scheduler": address, "cluster": ClusterWishes(started=4)}
+    ours = {"scheduler": address, "cluster": ClusterWishes(tasks_at_once=4)}
     ample = prepared(source, memory="64GiB", **ours)
     assert (ample.resources.workers, ample.resources.wave) == (4, len(ample.plan))
     two, three = (ample.demand.projected_bytes(tasks, ample.resources.batch_rows) for tasks in (2, 3))

@@ -50,7 +50,7 @@ def _linked(access: ClusterAccess, loop: asyncio.AbstractEventLoop, terms: Clust
     client = answer(loop, _connect(access, "logitstream"), terms.check)
     patience = CLOSE_SECONDS
     try:
-        pulse = Pulse(access.address, terms.patience.silence)
+        pulse = Pulse(access.address, terms.patience.scheduler_timeout)
         answer(loop, pulse.ask(client), terms.check)
         lost = asyncio.run_coroutine_threadsafe(pulse.beat(client), loop)
         try:

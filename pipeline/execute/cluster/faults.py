@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.errors import ConfigurationError, TemporaryError, UnavailableError
+from pipeline.errors import ConfigurationError, MemoryBudgetError, TemporaryError, UnavailableError
+from pipeline.execute.terms import ClusterTerms
 from pipeline.units import escape, format_seconds
 
 
@@ -60,13 +61,21 @@ def deaths(workers: int) -> str:
     return f"{workers} worker{'' if workers == 1 else 's'} died"
 
 
-def killed(name: str, workers: int, last: str, memory: str) -> TemporaryError:
-    """Return the error for a chunk that ended as many workers as the cluster allows."""
-    return TemporaryError(
-        f"{name} was given up: {deaths(workers)} while working on it, the last one at {last}{memory}",
-        "see the log of that worker; most often it took too much memory. Give the workers more, or lower --memory or"
-        " --chunk-size, then run again",
-    )
+def killed(name: str, workers: int, last: str, memory: str, terms: ClusterTerms) -> TemporaryError | MemoryBudgetError:
+    """Return the error for a chunk that ended as many workers as the cluster allows.
+
+    ``memory`` is what the last of them took, if that ended it, as a clause.
+    """
+    message = f"{name} was given up: {deaths(workers)} while working on it, the last one at {last}{memory}"
+    if not terms.shares_memory:
+        return TemporaryError(
+            message,
+            "see the log of that worker; most often it took too much memory. Give the workers more, or lower --memory"
+            " or --chunk-size, then run again",
+        )
+    if memory:
+        return MemoryBudgetError(message, terms.more_memory)
+    return TemporaryError(message, f"most often it took too much memory: {terms.more_memory}, then run again")
 
 
 def died_again(name: str, workers: int, times: int) -> TemporaryError:

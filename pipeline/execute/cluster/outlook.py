@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import dask.config
+from dask.utils import parse_timedelta
 from distributed import Client
 from distributed.comm.core import CommClosedError
 
@@ -20,6 +22,11 @@ def cluster_notes(access: ClusterAccess, terms: ClusterTerms) -> tuple[str, ...]
         return link.ask(_notes(link))
 
 
+def started_notes() -> tuple[str, ...]:
+    """Return what a person should know of a cluster that a run will start."""
+    return (_silence(parse_timedelta(dask.config.get("distributed.scheduler.worker-ttl")), "Dask's configuration"),)
+
+
 async def _notes(link: ClusterLink) -> tuple[str, ...]:
     workers, threads = link.pulse.workers, link.pulse.threads
     notes = [
@@ -32,11 +39,13 @@ async def _notes(link: ClusterLink) -> tuple[str, ...]:
     except (OSError, CommClosedError, ValueError):
         # A scheduler may be told to run no functions.
         return tuple(notes)
-    if silent is None:
-        notes.append("a worker that hangs is waited for without end: worker-ttl of the cluster is not set")
-    else:
-        notes.append(f"a worker that is silent for {format_seconds(silent)} counts as dead (worker-ttl of the cluster)")
-    return tuple(notes)
+    return (*notes, _silence(silent, "the cluster"))
+
+
+def _silence(seconds: float | None, where: str) -> str:
+    if seconds is None:
+        return f"a worker that hangs is waited for without end: worker-ttl of {where} is not set"
+    return f"a worker that is silent for {format_seconds(seconds)} counts as dead (worker-ttl of {where})"
 
 
 async def _worker_ttl(client: Client) -> float | None:

@@ -21,7 +21,7 @@ class Pulse:
     Attributes
     ----------
     address : str
-    silence : float
+    scheduler_timeout : float
         After so many seconds without an answer the scheduler counts as lost.
     workers, threads : int
         How many there were at the last answer.
@@ -30,7 +30,7 @@ class Pulse:
     """
 
     address: str
-    silence: float
+    scheduler_timeout: float
     workers: int = 0
     threads: int = 0
     seen: float = field(default_factory=time.monotonic)
@@ -45,16 +45,16 @@ class Pulse:
         """
         while True:
             await self.ask(client)
-            await asyncio.sleep(min(WATCH_SECONDS, self.silence / 4))
+            await asyncio.sleep(min(WATCH_SECONDS, self.scheduler_timeout / 4))
 
     async def ask(self, client: Client) -> None:
         """Ask the scheduler once; raises as :meth:`beat` does."""
         try:
             scheduler: Any = client.scheduler
-            async with asyncio.timeout(self.silence):
+            async with asyncio.timeout(self.scheduler_timeout):
                 about: dict[str, Any] = await scheduler.identity(n_workers=0)
         except TimeoutError as error:
-            raise faults.silent(self.address, self.silence) from error
+            raise faults.silent(self.address, self.scheduler_timeout) from error
         except (OSError, AttributeError) as error:
             raise faults.lost(self.address) from error
         self.workers, self.threads = about["n_workers"], about["total_threads"]

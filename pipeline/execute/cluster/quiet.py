@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +21,8 @@ _SETTINGS = {
     "distributed.diagnostics.computations.nframes": 0,
     # Otherwise the last 1,000 messages to the scheduler, and in them all their tasks, would stay in memory.
     "distributed.admin.low-level-log-length": 10,
+    # Otherwise Dask warns of a task with much data, and gives advice for graphs that the user has not made.
+    "distributed.admin.large-graph-warning-threshold": sys.maxsize,
 }
 
 

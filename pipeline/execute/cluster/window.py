@@ -1,7 +1,6 @@
 """The tasks under way in a run.
 
-There are twice as many as the cluster has threads; where tasks are short, as many as the cluster does in
-a second.
+There are twice as many as the cluster has threads; where tasks are short, as many as the cluster does in a second.
 Each future is released as soon as its result has arrived. A task that may have ended its workers is carried out once
 more while nothing else is under way.
 """
@@ -23,7 +22,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
-from pipeline.errors import TemporaryError
+from pipeline.errors import LogitstreamError
 from pipeline.execute.cluster import faults
 from pipeline.execute.cluster.keys import Key
 from pipeline.execute.cluster.link import ClusterLink
@@ -214,8 +213,9 @@ class TaskWindow(Generic[Item, Result]):
                     raise
         raise self._killed(suspect.item, suspect.workers + 1, watch.worker)
 
-    def _killed(self, item: Item, workers: int, last: str) -> TemporaryError:
-        return faults.killed(self._name(item), workers, last, self.link.memory.get(last, ""))
+    def _killed(self, item: Item, workers: int, last: str) -> LogitstreamError:
+        memory = self.link.memory.get(last, "")
+        return faults.killed(self._name(item), workers, last, memory, self.link.terms)
 
     @contextmanager
     def _translated(self, item: Item) -> Iterator[None]:
