@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 @contextmanager
-def reported(access: ClusterAccess, path: str, silence: float) -> Iterator[None]:
+def reported(access: ClusterAccess, path: str, scheduler_timeout: float) -> Iterator[None]:
     """Write what the cluster did in the block to a file, if the block ends well.
 
     Parameters
     ----------
     access : ClusterAccess
     path : str
-    silence : float
+    scheduler_timeout : float
         After so many seconds without an answer the scheduler counts as lost.
 
     Raises
@@ -41,9 +41,9 @@ def reported(access: ClusterAccess, path: str, silence: float) -> Iterator[None]
     LogitstreamError
         The file cannot be written.
     """
-    start, samples = time(), _ask(_begin(access, silence), access)
+    start, samples = time(), _ask(_begin(access, scheduler_timeout), access)
     yield
-    page = _ask(_end(access, silence, start, samples), access)
+    page = _ask(_end(access, scheduler_timeout, start, samples), access)
     with disk.door("write", Path(path)):
         disk.write_file(Path(path), page.encode())
 
@@ -69,26 +69,26 @@ def _ask(question: Coroutine[Any, Any, T], access: ClusterAccess) -> T:
 
 
 @asynccontextmanager
-async def _asked(access: ClusterAccess, silence: float) -> AsyncIterator[Any]:
+async def _asked(access: ClusterAccess, scheduler_timeout: float) -> AsyncIterator[Any]:
     """Yield a client for questions that have to be answered in time."""
     async with connected(access, "logitstream-report") as client:
         try:
-            async with asyncio.timeout(silence):
+            async with asyncio.timeout(scheduler_timeout):
                 yield client
         except TimeoutError as error:
-            raise faults.silent(access.address, silence) from error
+            raise faults.silent(access.address, scheduler_timeout) from error
 
 
-async def _begin(access: ClusterAccess, silence: float) -> int:
+async def _begin(access: ClusterAccess, scheduler_timeout: float) -> int:
     """Let the scheduler keep what tasks do from now on; return how often it has looked at its own load."""
-    async with _asked(access, silence) as client:
+    async with _asked(access, scheduler_timeout) as client:
         await client.get_task_stream(start=0, stop=0)
         count: int = await client.run_on_scheduler(samples_so_far)
         return count
 
 
-async def _end(access: ClusterAccess, silence: float, start: float, samples: int) -> str:
-    async with _asked(access, silence) as client:
+async def _end(access: ClusterAccess, scheduler_timeout: float, start: float, samples: int) -> str:
+    async with _asked(access, scheduler_timeout) as client:
         page: str = await client.scheduler.performance_report(start=start, last_count=samples, code="", mode="inline")
         return page
 
