@@ -285,7 +285,7 @@ def open_scan(
             terms=ClusterTerms(
                 patience=patience_of(prepared.how.cluster),
                 needs=prepared.worker_needs,
-                shares_memory=prepared.resources.processes is not None,
+                shares_memory=bool(prepared.how.cluster.tasks_at_once),
                 check=check,
                 check_grace=check_grace,
                 note=note,
