@@ -150,7 +150,7 @@ def test_a_worker_whose_threads_may_take_more_than_its_memory_is_named_with_the_
         assert score(flights, tmp_path / "out", lonely.address) == 71
     said = capfd.readouterr().err
     assert re.search(
-        r"worker tcp://\S+: its memory limit is 350 MiB, but the job may take 4\d\d MiB in its 8 threads", said
+        r"worker tcp://\S+: its memory limit is 350 MiB, but the job may take [\d.,]+ [MG]iB in its 8 threads", said
     )
     assert "lower --memory" in said
     assert not (tmp_path / "out").exists()
