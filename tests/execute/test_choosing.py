@@ -42,7 +42,7 @@ def test_threads_are_the_default() -> None:
     assert chosen() == ("threads", ClusterWishes())
 
 
-@pytest.mark.parametrize("name", ["threads", "processes", "sync", AT_HOME, "inproc://127.0.0.1/1/2"])
+@pytest.mark.parametrize("name", ["threads", "processes", "sync", AT_HOME])
 def test_what_is_asked_for_comes_before_everything_that_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
     assert chosen(scheduler=name) == (name, ClusterWishes("option"))
@@ -159,6 +159,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"cluster": "a:B", "adapt": "9..3"}, UsageError, "not a range of workers"),
     ({"adapt": "0..3"}, UsageError, "--adapt is for a cluster that the run starts, not for threads"),
     ({"scheduler": AT_HOME, "dashboard": True}, UsageError, "--dashboard is for a cluster that the run starts"),
+    ({"scheduler": "local:processes=1", "adapt": "0..2"}, UsageError, "leave one of them out"),
     ({"cluster_options": "o.toml"}, UsageError, "--cluster-options is for a cluster"),
     ({"scheduler": "local", "cluster_options": "o.toml"}, UsageError, "write local:processes=4"),
     ({"performance_report": "r.html"}, UsageError, "there is none with threads"),
@@ -186,6 +187,39 @@ def test_a_variable_that_cannot_be_used_is_named(address: str, message: str, mon
     with pytest.raises(ConfigurationError, match=r"^DASK_SCHEDULER_ADDRESS") as caught:
         chosen()
     assert message in str(caught.value)
+
+
+def test_an_address_of_the_configuration_is_a_text() -> None:
+    with (
+        dask.config.set({"scheduler-address": 5}),
+        pytest.raises(ConfigurationError, match="scheduler-address in Dask's configuration is the int 5, not an addr"),
+    ):
+        chosen()
+
+
+@pytest.mark.parametrize("scheduler", [None, "local", AT_HOME])
+def test_a_file_that_dask_cannot_read_is_named(scheduler: str | None, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("scheduler-address: [oops\n")
+    code = """if True:
+        from pipeline.errors import ConfigurationError
+        from pipeline.execute import choose_scheduler
+        from pipeline.options import SchedulerOptions, completed
+        try:
+            choose_scheduler(completed(SchedulerOptions(scheduler=SCHEDULER)))
+        except ConfigurationError as error:
+            print(error.exit_code, error.message)
+    """.replace("SCHEDULER)", f"{scheduler!r})")
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DASK_CONFIG": str(tmp_path)},
+        check=True,
+    ).stdout
+    assert said.startswith("78 Dask cannot read its configuration: ")
+    assert str(broken) in said
+    assert said.count("\n") == 1
 
 
 def test_encryption_that_the_configuration_requires_is_not_left_out() -> None:
