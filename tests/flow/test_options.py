@@ -29,6 +29,7 @@ from pipeline.errors import (
     StorageError,
     UsageError,
 )
+from pipeline.memory import current_bytes
 from pipeline.types.report import Planned, Published
 from tests.flow.conftest import Bench, sigmoid, tree
 
@@ -225,7 +226,9 @@ def test_a_cluster_on_this_machine_has_only_as_many_processes_as_fit_the_memory(
 ) -> None:
     monkeypatch.setattr("pipeline.execute.securing.find_spec", lambda package: package)
     two.put("g.parquet", pa.table({"x": [1.0] * 40_000, "c": ["a"] * 40_000}), row_group_size=1_000)
-    plan = two.preview(scheduler="local:processes=40,threads=1", chunk_size=1_000, memory="2GiB")
+    # Each process is expected to be as large as this one, which has tests in it.
+    memory = f"{8 * current_bytes()}B"
+    plan = two.preview(scheduler="local:processes=40,threads=1", chunk_size=1_000, memory=memory)
     assert plan.resources.processes is not None
     assert 1 <= plan.resources.processes[1] == plan.resources.workers < 40
     assert any("workers lowered from 40" in note for note in plan.resources.notes)
