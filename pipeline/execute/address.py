@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from urllib.parse import urlsplit
 
 from pipeline.errors import ConfigurationError, UnavailableError, UsageError
@@ -22,19 +23,31 @@ def check_address(address: str, *, insecure: bool) -> None:
     Raises
     ------
     UsageError
-        It is neither ``tcp://host:port`` nor ``tls://host:port`` nor ``inproc://...``.
+        It is neither ``tcp://host:port`` nor ``tls://host:port``, nor an ``inproc://`` address at which a scheduler of
+        this process listens.
     ConfigurationError
         An address of the host of ``tcp://`` is not a loopback address.
     UnavailableError
         The host is unknown.
     """
     if address.startswith("inproc://"):
+        _check_in_process(address)
         return
     host, port = _host_and_port(address)
     found = _resolve(host, port)
     if not (insecure or address.startswith("tls://") or all(map(_is_loopback, found))):
         raise ConfigurationError(
             f"{escape(address)} is not on this machine, and a plain tcp connection is not encrypted", _OPEN_PORT
+        )
+
+
+def _check_in_process(address: str) -> None:
+    # Without distributed nothing can listen here, and it need not be loaded to say so.
+    inproc = sys.modules.get("distributed.comm.inproc")
+    if inproc is None or address.removeprefix("inproc://") not in inproc.global_manager.listeners:
+        raise UsageError(
+            f"there is no scheduler {quoted(address)} in this process, and an inproc:// address reaches no other one",
+            "write tcp://host:port or tls://host:port",
         )
 
 

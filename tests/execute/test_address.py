@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from distributed import LocalCluster
 
 from pipeline.errors import ConfigurationError, UnavailableError, UsageError
 from pipeline.execute import open_scheduler
@@ -57,3 +58,15 @@ def test_an_encrypted_connection_may_go_beyond_this_machine() -> None:
 def test_a_host_that_does_not_exist() -> None:
     with pytest.raises(UnavailableError, match=r"no host 'nowhere\.invalid'"):
         check_address("tcp://nowhere.invalid:8786", insecure=False)
+
+
+def test_an_address_within_the_process_is_one_at_which_a_scheduler_listens() -> None:
+    with LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("inproc://")
+        check_address(address, insecure=False)
+        with pytest.raises(UsageError, match="in this process"):
+            check_address(f"{address}0", insecure=False)
+    for gone in (address, "inproc://1", "inproc://1/2/3"):
+        with pytest.raises(UsageError, match=f"there is no scheduler '{gone}' in this process"):
+            check_address(gone, insecure=False)

@@ -42,7 +42,7 @@ def test_threads_are_the_default() -> None:
     assert chosen() == ("threads", ClusterWishes())
 
 
-@pytest.mark.parametrize("name", ["threads", "processes", "sync", AT_HOME, "inproc://127.0.0.1/1/2"])
+@pytest.mark.parametrize("name", ["threads", "processes", "sync", AT_HOME])
 def test_what_is_asked_for_comes_before_everything_that_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
     assert chosen(scheduler=name) == (name, ClusterWishes("option"))
