@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline import disk
 from pipeline.errors import ConfigurationError, UnavailableError, UsageError
-from pipeline.execute.settings import setting
+from pipeline.execute.settings import check_settings, setting
 from pipeline.execute.surroundings import active_client, check_surroundings, in_task
 from pipeline.schedulers import (
     SCHEDULER_TIMEOUT,
@@ -67,11 +67,13 @@ def find_scheduler(asked: Mapping[str, Any]) -> tuple[str, ClusterWishes]:
     TypeError
         The scheduler is neither text nor a Client nor a Cluster.
     UnavailableError, ConfigurationError
-        The scheduler file is not there, or has no address.
+        The scheduler file is not there, or has no address; or Dask's configuration cannot be used.
     """
     _check_types(asked)
     found = _asked_for(asked["scheduler"]) if asked["cluster"] is None else _of_class(asked)
     found = found or _found()
+    if is_cluster(found.name):
+        check_settings()
     if found.start is None and is_cluster(found.name):
         check_surroundings(found.name, found.loops)
     wishes = ClusterWishes(
@@ -124,20 +126,21 @@ def _found() -> _Chosen:
     """Return the scheduler where none was asked for."""
     if in_task():
         return _Chosen("threads", "task")
-    for address, by in ((os.environ.get(_VARIABLE), "environment"), (_configured(), "configuration")):
+    places: tuple[tuple[object, ChosenBy], ...] = (
+        (os.environ.get(_VARIABLE), "environment"),
+        (setting("scheduler-address"), "configuration"),
+    )
+    for address, by in places:
         if address:
-            return _Chosen(_checked_address(address, by), by)  # type: ignore[arg-type]
+            return _Chosen(_checked_address(address, by), by)
     client = active_client()
     return _Chosen("threads", "default") if client is None else _of_object(client, "active client")
 
 
-def _configured() -> str | None:
-    address: str | None = setting("scheduler-address")
-    return address
-
-
-def _checked_address(address: str, by: str) -> str:
+def _checked_address(address: object, by: ChosenBy) -> str:
     what = _VARIABLE if by == "environment" else "scheduler-address in Dask's configuration"
+    if not isinstance(address, str):
+        raise ConfigurationError(f"{what} is {_shown(address)}, not an address", "write tcp://HOST:PORT")
     try:
         kind = kind_of(address)
     except UsageError as error:

@@ -188,6 +188,39 @@ def test_a_variable_that_cannot_be_used_is_named(address: str, message: str, mon
     assert message in str(caught.value)
 
 
+def test_an_address_of_the_configuration_is_a_text() -> None:
+    with (
+        dask.config.set({"scheduler-address": 5}),
+        pytest.raises(ConfigurationError, match="scheduler-address in Dask's configuration is the int 5, not an addr"),
+    ):
+        chosen()
+
+
+@pytest.mark.parametrize("scheduler", [None, "local", AT_HOME])
+def test_a_file_that_dask_cannot_read_is_named(scheduler: str | None, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("scheduler-address: [oops\n")
+    code = """if True:
+        from pipeline.errors import ConfigurationError
+        from pipeline.execute import choose_scheduler
+        from pipeline.options import SchedulerOptions, completed
+        try:
+            choose_scheduler(completed(SchedulerOptions(scheduler=SCHEDULER)))
+        except ConfigurationError as error:
+            print(error.exit_code, error.message)
+    """.replace("SCHEDULER)", f"{scheduler!r})")
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DASK_CONFIG": str(tmp_path)},
+        check=True,
+    ).stdout
+    assert said.startswith("78 Dask cannot read its configuration: ")
+    assert str(broken) in said
+    assert said.count("\n") == 1
+
+
 def test_encryption_that_the_configuration_requires_is_not_left_out() -> None:
     with (
         dask.config.set({"distributed.comm.require-encryption": True}),
