@@ -236,17 +236,31 @@ def _make(maker: Any, arguments: Mapping[str, Any]) -> Any:
         return maker(**arguments)
     except LogitstreamError:
         raise
-    except (TypeError, ValueError) as error:
-        # An object that can be called need not have a name.
-        name = getattr(maker, "__name__", type(maker).__name__)
-        raise ConfigurationError(
-            f"{name} does not take its arguments: {escape(str(error), 300)}", "correct --cluster-options"
-        ) from error
     except Exception as error:
+        refused = _refused_argument(error)
+        if refused is not None:
+            # An object that can be called need not have a name.
+            name = getattr(maker, "__name__", type(maker).__name__)
+            raise ConfigurationError(
+                f"{name} does not take its arguments: {escape(str(refused), 300)}", "correct --cluster-options"
+            ) from error
         raise UnavailableError(
             f"the cluster does not start: {escape(f'{type(error).__name__}: {error}', 300)}",
             'see its log, or correct its options; a script starts it below if __name__ == "__main__":',
         ) from error
+
+
+def _refused_argument(error: BaseException) -> BaseException | None:
+    """Return the error of an argument that cannot be used, if it is why a cluster does not start.
+
+    A class may hand arguments on to its workers, which refuse them when they start.
+    """
+    if isinstance(error, TypeError | ValueError):
+        return error
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, TypeError):
+        cause = cause.__cause__
+    return cause
 
 
 def _adapt(made: Any, start: StartedCluster) -> None:

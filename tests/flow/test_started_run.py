@@ -256,6 +256,17 @@ def test_a_class_that_cannot_be_used_ends_the_run(why: str, tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_an_argument_that_only_the_workers_refuse_is_named(tmp_path: Path) -> None:
+    options = tmp_path / "options.toml"
+    options.write_text('n_worker = 2\nn_workers = 1\ndashboard_address = "127.0.0.1:0"\n')
+    cluster = ("--cluster", "distributed:LocalCluster", "--cluster-options", options)
+    code, said = ended(command(*JOB, "--output", tmp_path / "out", *cluster))
+    assert code == 78, said
+    assert "LocalCluster does not take its arguments: " in said
+    assert "'n_worker'" in said.splitlines()[-2]
+
+
 @pytest.mark.parametrize(("text", "reason"), [("class", "SyntaxError: "), ("1 / 0", "ZeroDivisionError: division")])
 def test_a_module_that_raises_when_it_is_loaded_ends_the_run(
     text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
