@@ -146,6 +146,19 @@ HINTS: Mapping[Hint, CauseText] = {
     ),
 }
 
+# Causes of a cell that has no value.
+MISSING_VALUE: frozenset[Cause] = frozenset(
+    {
+        "missing refused",
+        "missing set aside",
+        "missing in fit",
+        "target missing",
+        "weight missing",
+        "offset missing",
+        "group missing",
+    }
+)
+
 # Causes that a header cannot have: the cell is a number.
 _NEVER_A_HEADER: frozenset[Cause] = frozenset(
     {"out of range", "inexact", "inexact step", "number for a boolean", "outside domain"}

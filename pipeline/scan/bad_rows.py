@@ -7,14 +7,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.causes import remedy_of
+from pipeline.causes import MISSING_VALUE, remedy_of
 from pipeline.errors import BadCellsError, DataError
 from pipeline.plan import Plan
 from pipeline.scan.shapes import shown_names
 from pipeline.types.inputs import FileFacts
 from pipeline.types.job import BadLimit
 from pipeline.types.rows import BadCell, SliceAccount
-from pipeline.units import escape, format_count
+from pipeline.units import escape, format_count, quoted
 
 Error = TypeVar("Error", bound=DataError)
 
@@ -81,7 +81,7 @@ class BadRows:
         piece = self._plan.chunk(chunk).slices[position]
         column = f", column {escape(cell.column)}" if cell.column else ""
         place = f"{shown_names(self._files)[piece.file]}: {self._place(chunk, position, cell)}{column}"
-        error = kind(f"{place}: '{escape(cell.text)}' {cell.reason}{more}", remedy)
+        error = kind(f"{place}: {_shown(cell)} {cell.reason}{more}", remedy)
         row = self._row(chunk, position, cell)
         return error.at(self._files[piece.file].file.path, column=cell.column or None, row=row, byte=cell.offset)
 
@@ -128,6 +128,11 @@ def allowed_text(limit: BadLimit, bad: int, read: int) -> str:
     """Return how many rows are bad, and how many may be, as a sentence."""
     allowed = format_count(limit.rows) if limit.rows is not None else f"{100 * (limit.share or 0.0):g}%"
     return f"{bad:,} of {read:,} rows read are bad, --max-bad allows {allowed}"
+
+
+def _shown(cell: BadCell) -> str:
+    # In quotes it would look like a text that is in the file.
+    return cell.text if cell.text == "null" and cell.cause in MISSING_VALUE else quoted(cell.text)
 
 
 def _remedy(cell: BadCell) -> str:

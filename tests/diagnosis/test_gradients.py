@@ -162,7 +162,7 @@ def test_rows_without_inputs_or_a_class_are_left_out_and_counted(tmp_path: Path)
     )
     pq.write_table(table, tmp_path / "in.parquet")
     data = tmp_path / "in.parquet"
-    with pytest.raises(BadCellsError, match="row 3, column late: 'null' is a missing value, but every row needs a tar"):
+    with pytest.raises(BadCellsError, match="row 3, column late: null is a missing value, but every row needs a tar"):
         logitstream.diagnose_gradients(data, model, target="late")
     found = logitstream.diagnose_gradients(data, model, target="late", max_bad=2, missing_target="drop")
     assert found.rows == {

@@ -105,14 +105,14 @@ FAULTS = [
     Fault(
         "a target that is missing",
         65,
-        ["rows.{ending}: ", "{row} 312", "column late: 'null' is a missing value, but"],
+        ["rows.{ending}: ", "{row} 312", "column late: null is a missing value, but"],
         "--missing-target drop",
         {"late": with_cell("late", 311, None)},
     ),
     Fault(
         "a target that is missing, though bad rows may be",
         65,
-        ["'null' is a missing value, but every row needs a target"],
+        ["null is a missing value, but every row needs a target"],
         "--missing-target drop",
         {"late": with_cell("late", 311, None)},
         data={"max_bad": BadLimit(50)},
@@ -120,7 +120,7 @@ FAULTS = [
     Fault(
         "a weight that is missing",
         65,
-        ["{row} 3", "column w: 'null' is a missing value, but every row needs a weight"],
+        ["{row} 3", "column w: null is a missing value, but every row needs a weight"],
         "--missing-target drop",
         {"w": with_cell("w", 2, None)},
         model={"weight": "w"},
@@ -144,7 +144,7 @@ FAULTS = [
     Fault(
         "an offset that is missing",
         65,
-        ["{row} 2", "column o: 'null' is a missing value, but every row needs an offset"],
+        ["{row} 2", "column o: null is a missing value, but every row needs an offset"],
         "leave the row out",
         {"o": with_cell("o", 1, None)},
         model={"offset": "o"},
@@ -152,14 +152,14 @@ FAULTS = [
     Fault(
         "a number that is missing",
         65,
-        ["{row} 6", "column x: 'null' is a missing value, and the fit has no rule for those"],
+        ["{row} 6", "column x: null is a missing value, and the fit has no rule for those"],
         "--missing impute-mean",
         {"x": with_cell("x", 5, None)},
     ),
     Fault(
         "a level that is missing",
         65,
-        ["{row} 6", "column c: 'null' is a missing value"],
+        ["{row} 6", "column c: null is a missing value"],
         "--max-bad N leaves out up to N bad rows; nothing was written",
         {"c": with_cell("c", 5, None)},
     ),
@@ -173,7 +173,7 @@ FAULTS = [
     Fault(
         "more bad rows than may be",
         65,
-        ["column x: 'null' is a missing value", "1 more bad row was found", "rows read are bad, --max-bad allows 1"],
+        ["column x: null is a missing value", "1 more bad row was found", "rows read are bad, --max-bad allows 1"],
         "--missing",
         {"x": [None if row in {5, 9} else float(row) for row in range(ROWS)]},
         data={"max_bad": BadLimit(1)},
@@ -319,7 +319,7 @@ FAULTS = [
     Fault(
         "a group that is missing",
         65,
-        ["{row} 302", "column c: 'null' is missing, and it is the group of the row under --robust-groups"],
+        ["{row} 302", "column c: null is missing, and it is the group of the row under --robust-groups"],
         "leave the row out",
         {"c": with_cell("c", 301, None)},
         features="x",

@@ -137,16 +137,16 @@ def test_what_a_model_bars_is_numbered_among_the_records_that_cannot_be_read(ben
     assert bench.refused(BadCellsError, known=False, model=model).startswith("f.csv: record 2 (byte 8): '1' has 1")
     bench.put("f.csv", HEAD + "1,a\n,a\n1\n")
     assert bench.refused(BadCellsError, known=False, model=model).startswith(
-        "f.csv: record 2 (byte 8), column x: 'null' is missing"
+        "f.csv: record 2 (byte 8), column x: null is missing"
     )
 
 
 @pytest.mark.parametrize(
     ("record", "found"),
     [
-        (",a", "column x: 'null' is missing, and the model treats that as an error"),
+        (",a", "column x: null is missing, and the model treats that as an error"),
         ("NaN,a", "column x: 'NaN' is missing, and the model treats that as an error"),
-        ("1,", "column c: 'null' is missing, and the model treats that as an error"),
+        ("1,", "column c: null is missing, and the model treats that as an error"),
         ("1,\tzz", r"column c: '\tzz' is not a level of the model, and the model treats that as an error"),
     ],
 )
@@ -161,7 +161,7 @@ def test_the_policy_error_counts_rows_over_the_row_groups_of_a_parquet_file(benc
     x[17] = None
     bench.put("f.parquet", pa.table({"x": x, "c": ["a"] * 24 + ["q"]}), row_group_size=5)
     message = bench.refused(BadCellsError, known=False, model=bench.model(STRICT), chunk_size=5)
-    assert message.startswith("f.parquet: row 18, column x: 'null' is missing, and the model treats that as an error\n")
+    assert message.startswith("f.parquet: row 18, column x: null is missing, and the model treats that as an error\n")
 
 
 def test_the_policy_error_counts_rows_over_the_batches_of_a_row_group(bench: Bench) -> None:

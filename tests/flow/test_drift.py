@@ -284,7 +284,7 @@ def test_an_absent_feature_whose_policy_is_error_is_an_error_as_usual(bench: Ben
     bench.put("a.csv", "x,c\n1,a\n")
     bench.put("b.csv", "c\na\n")
     message = bench.refused(BadCellsError, known=False, model=bench.model(STRICT), absent="null")
-    assert message.startswith("b.csv: record 1 (byte 2), column x: 'null' is missing, and the model treats that as an")
+    assert message.startswith("b.csv: record 1 (byte 2), column x: null is missing, and the model treats that as an")
 
 
 @pytest.mark.parametrize("name", ["k", "x"])

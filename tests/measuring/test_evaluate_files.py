@@ -514,7 +514,7 @@ def test_what_becomes_of_each_row_is_counted(tmp_path: Path) -> None:
         "read": 6, "used": 3, "not_held_out": 0, "dropped": 1, "bad": 1, "without_target": 1, "set_aside": 0,
         "without_score": 1,
     }  # fmt: skip
-    with pytest.raises(BadCellsError, match="row 3, column y: 'null' is a missing value"):
+    with pytest.raises(BadCellsError, match="row 3, column y: null is a missing value"):
         logitstream.evaluate(tmp_path / "in.parquet", target="y", model=model, max_bad=1)
 
 
