@@ -531,7 +531,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "scheduler_timeout": Option(
         None,
-        "How long the scheduler of a cluster may not answer before the run ends; by default 60 seconds.",
+        "How long the scheduler of a cluster may not answer before the run ends; by default 60 seconds. For the first "
+        "connection it is always 10 seconds.",
     ),
     "precision": Option(
         "fast",

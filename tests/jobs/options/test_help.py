@@ -14,6 +14,8 @@ import pytest
 from jobs.cli import JOBS, group
 from jobs.options.command import SECTIONS, JobCommand
 from jobs.options.help import Helpful
+from pipeline.execute.cluster.connecting import CONNECT_SECONDS
+from pipeline.options import meaning
 
 COMMANDS = (
     ("score",),
@@ -236,3 +238,9 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
             assert outcome.code == 0, f"{line}\n{outcome.err}"
     assert (tmp_path / "scores" / "_manifest.json").exists()
     assert (tmp_path / "transformed" / "_manifest.json").exists()
+
+
+def test_help_and_guide_say_how_long_a_connection_to_a_cluster_may_take() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "jobs" / "guide" / "cluster.md").read_text()
+    assert f"For the first connection it is always {CONNECT_SECONDS:.0f} seconds." in meaning("scheduler_timeout")
+    assert f"To connect to it takes at most {CONNECT_SECONDS:.0f} seconds," in guide
