@@ -192,6 +192,11 @@ def _start_of(found: _Chosen, asked: Mapping[str, Any]) -> StartedCluster | None
         raise UsageError("--dashboard is for --scheduler local", "write it as your class does in --cluster-options")
     if not found.start.maker and asked["cluster_options"]:
         raise UsageError("--cluster-options are for the class that --cluster names", "write local:processes=4")
+    if adapt is not None and found.start.processes is not None:
+        raise UsageError(
+            f"{escape(found.name)} says how many processes there are, and --adapt within which range their number is",
+            "leave one of them out; --scheduler local:threads=2 says only how many threads each has",
+        )
     return replace(found.start, adapt=None if adapt is None else parse_range(adapt), dashboard=asked["dashboard"])
 
 

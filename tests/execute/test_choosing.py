@@ -159,6 +159,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"cluster": "a:B", "adapt": "9..3"}, UsageError, "not a range of workers"),
     ({"adapt": "0..3"}, UsageError, "--adapt is for a cluster that the run starts, not for threads"),
     ({"scheduler": AT_HOME, "dashboard": True}, UsageError, "--dashboard is for a cluster that the run starts"),
+    ({"scheduler": "local:processes=1", "adapt": "0..2"}, UsageError, "leave one of them out"),
     ({"cluster_options": "o.toml"}, UsageError, "--cluster-options is for a cluster"),
     ({"scheduler": "local", "cluster_options": "o.toml"}, UsageError, "write local:processes=4"),
     ({"performance_report": "r.html"}, UsageError, "there is none with threads"),
