@@ -57,7 +57,7 @@ def check_surroundings(address: str, loops: tuple[Any, ...] = ()) -> None:
         raise UsageError(
             f"this was called inside the event loop that runs the client of {escape(address)}, which would wait for"
             " itself for ever",
-            "call it in another thread: await asyncio.to_thread(logitstream.score, ...)",
+            "call it in another thread: await asyncio.to_thread(FUNCTION, ...)",
         )
     if in_task() and not has_seceded():
         raise UsageError(

@@ -142,7 +142,7 @@ def test_a_task_in_the_event_loop_of_a_worker_is_refused_too(home: Home, tmp_pat
     async def scores(output: Path, scheduler: str) -> None:
         score(output, scheduler=scheduler)
 
-    with pytest.raises(UsageError, match=r"asyncio\.to_thread"):
+    with pytest.raises(UsageError, match=r"await asyncio\.to_thread\(FUNCTION, \.\.\.\)"):
         home.client.submit(scores, tmp_path / "out", home.address).result()
 
 
