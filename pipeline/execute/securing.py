@@ -83,8 +83,7 @@ def _check_certificates(address: str, cluster: ClusterWishes) -> None:
         return
     files, where = cluster.tls, _OPTIONS
     if files is None:
-        values = [setting(f"distributed.comm.tls.{key}") for key in ("ca-file", "client.cert", "client.key")]
-        ca, certificate, key = ("" if value is None else os.fspath(value) for value in values)
+        ca, certificate, key = map(_path_set, ("ca-file", "client.cert", "client.key"))
         files, where = TlsFiles(ca, certificate, key), "distributed.comm.tls in Dask's configuration"
     if not (files.ca and files.certificate):
         raise ConfigurationError(
@@ -92,3 +91,17 @@ def _check_certificates(address: str, cluster: ClusterWishes) -> None:
             f"give {_OPTIONS}, or set distributed.comm.tls in Dask's configuration",
         )
     check_files(files, where)
+
+
+def _path_set(key: str) -> str:
+    """Return the path of a certificate or key in Dask's configuration; empty if it is not set."""
+    value = setting(f"distributed.comm.tls.{key}")
+    if value is None:
+        return ""
+    if not isinstance(value, str | os.PathLike):
+        # The value is not shown: it may hold the text of a key.
+        raise ConfigurationError(
+            f"distributed.comm.tls.{key} in Dask's configuration is not a path, but of type {type(value).__name__}",
+            "write the path of a PEM file",
+        )
+    return os.fspath(value)

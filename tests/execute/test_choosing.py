@@ -264,6 +264,14 @@ def test_a_key_of_the_configuration_of_dask_is_looked_at_too_unless_it_is_text(t
             chosen(scheduler="tls://127.0.0.1:1")
 
 
+def test_a_path_of_the_configuration_of_dask_is_a_text() -> None:
+    with (
+        dask.config.set({"distributed.comm.tls.ca-file": 5}),
+        pytest.raises(ConfigurationError, match=r"^distributed\.comm\.tls\.ca-file .* not a path, but of type int"),
+    ):
+        chosen(scheduler="tls://127.0.0.1:1")
+
+
 def test_a_key_in_the_file_of_its_certificate_has_to_be_private_too(tmp_path: Path) -> None:
     made = make_certificates(tmp_path)
     both = tmp_path / "both of them.pem"
