@@ -167,8 +167,30 @@ def test_a_task_that_the_cluster_cannot_import(cluster: Cluster, monkeypatch: py
     stranger = types.ModuleType("stranger")
     exec("def task(work): return work", stranger.__dict__)
     monkeypatch.setitem(sys.modules, "stranger", stranger)
-    with pytest.raises(ConfigurationError, match="No module named 'stranger'"):
+    with pytest.raises(
+        ConfigurationError, match=r"worker .* cannot load the task: ModuleNotFoundError: No module named 'str"
+    ):
         run(cluster, stranger.task, 5)
+
+
+def test_a_worker_with_a_package_of_the_same_name_is_named_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").touch()
+    own = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    with (
+        start_scheduler(tmp_path) as theirs,
+        open_it(theirs) as scheduler,
+        scheduler.share(b"of a run that was there before the worker"),
+        theirs.worker("--no-nanny", environment=own),
+    ):
+        wait_for_workers(theirs, 1)
+        # The second run shows that the worker is still there.
+        for _ in range(2):
+            with (
+                scheduler.share(b"the job"),
+                pytest.raises(ConfigurationError, match=r"worker tcp://[\d.:]+ cannot load the task: .*'pipeline\."),
+            ):
+                scheduler.run(no_op, Supply.of(5).take, lambda made: None)
 
 
 def test_a_worker_with_another_numpy_is_refused_in_mid_run_and_before(cluster: Cluster, tmp_path: Path) -> None:

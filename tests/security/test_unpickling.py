@@ -37,6 +37,7 @@ UNPICKLING = {
 # A skops file holds no pickle: its types are compared with a list of ours before skops makes anything.
 MESSENGERS = {
     "pipeline/execute/child.py": {"pickle"},
+    "pipeline/execute/cluster/carrying.py": {"pickle"},
     "pipeline/execute/processes.py": {"pickle"},
     "pipeline/conversion/skops.py": {"skops"},
 }

@@ -6,6 +6,7 @@ greeting     whether a scheduler greets a connection as its address says
 outlook      what a plan says about a cluster
 scheduler    the scheduler: what it shares with the workers, and its runs
 window       the tasks under way in a run
+carrying     how a task travels: a worker that cannot load it says so and goes on
 suspects     which task ended the workers that died
 keys         what tasks are called on the scheduler
 meeting      what a worker answers with its first task: versions, memory, and whether it reads and writes

@@ -88,6 +88,15 @@ def died_again(name: str, workers: int, times: int) -> TemporaryError:
     )
 
 
+def unloadable(address: str, error: Exception) -> ConfigurationError:
+    """Return the error for a worker that cannot load the task."""
+    return ConfigurationError(
+        f"worker {address} cannot load the task: {escape(f'{type(error).__name__}: {error}', 300)}",
+        "install logitstream, and the modules of your functions, for every worker. If a package there is called"
+        " `jobs` or `pipeline`, start the workers with `--preload logitstream`",
+    )
+
+
 def unknown_module(error: ImportError) -> ConfigurationError:
     """Return the error for a task that the cluster cannot load."""
     return ConfigurationError(

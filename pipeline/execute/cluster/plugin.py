@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Self
+from functools import partial
 from uuid import uuid4
 
 from distributed import Worker, WorkerPlugin
 
 from pipeline.canonical import sha256
 from pipeline.execute import shared
+from pipeline.execute.cluster.carrying import carry, carry_out
 
 
-class SharedContent(WorkerPlugin):
-    """Keeps bytes in the process of a worker as long as the plugin is registered.
+def shared_content(content: bytes) -> tuple[WorkerPlugin, str, str]:
+    """Return a plugin that keeps bytes in the process of a worker as long as it is registered, its name, their SHA-256.
 
-    Parameters
-    ----------
-    content : bytes
-    digest : str
-        Its SHA-256, in hexadecimal: the key that tasks use.
+    A worker that cannot load this package keeps nothing and goes on. It is named when it gets a task.
     """
+    digest = sha256(content)
 
-    def __init__(self, content: bytes, digest: str) -> None:
-        self.content = content
-        self.digest = digest
-        self._is_held = False
-        # Unique, because another run may share the same bytes and end earlier.
-        self.name = f"logitstream-{digest[:12]}-{uuid4().hex}"
+    # A class in a function is pickled with its code, which may name nothing of this package: Dask ends a worker that
+    # joins and cannot unpickle a plugin.
+    class SharedContent(WorkerPlugin):
+        def __init__(self, name: str, hold: bytes, let_go: bytes) -> None:
+            self.name, self.hold, self.let_go = name, hold, let_go
+            self.is_held = False
 
-    @classmethod
-    def of(cls, content: bytes) -> Self:
-        """Return the plugin for bytes."""
-        return cls(content, sha256(content))
+        def setup(self, worker: Worker) -> None:
+            del worker
+            try:
+                carry_out(self.hold)
+            except ImportError:
+                return
+            self.is_held = True
 
-    def setup(self, worker: Worker) -> None:
-        """Keep the bytes."""
-        del worker
-        shared.hold(self.content, self.digest)
-        self._is_held = True
+        def teardown(self, worker: Worker) -> None:
+            del worker
+            if self.is_held:
+                carry_out(self.let_go)
 
-    def teardown(self, worker: Worker) -> None:
-        """Release the bytes; nothing happens where they could not be kept."""
-        del worker
-        if self._is_held:
-            shared.let_go(self.digest)
+    # Unique, because another run may share the same bytes and end earlier.
+    name = f"logitstream-{digest[:12]}-{uuid4().hex}"
+    hold, let_go = carry(partial(shared.hold, digest=digest), content), carry(shared.let_go, digest)
+    return SharedContent(name, hold, let_go), name, digest

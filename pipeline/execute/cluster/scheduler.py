@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from distributed import Client
+from distributed import Client, WorkerPlugin
 
 from pipeline.errors import UnavailableError
 from pipeline.execute import shared
 from pipeline.execute.cluster import faults
 from pipeline.execute.cluster.link import BROKEN, LOST, ClusterLink
 from pipeline.execute.cluster.meeting import Met
-from pipeline.execute.cluster.plugin import SharedContent
+from pipeline.execute.cluster.plugin import shared_content
 from pipeline.execute.cluster.versions import versions
 from pipeline.execute.cluster.window import TaskWindow
 from pipeline.execute.telling import Told
@@ -32,12 +32,12 @@ _FAREWELL_SECONDS = 2.0
 class ClusterScheduler:
     """Fulfils :class:`pipeline.types.work.Scheduler` on a cluster.
 
-    ``task`` is pickled by reference: scheduler and workers need this package and the module of the task. A chunk
-    whose worker dies is executed again. If it was on as many workers that died as the scheduler allows, and the last
-    of them had other chunks too, it is executed once more while nothing else is under way, and named if that ends a
-    worker. After an error the remaining futures are released: tasks that have not started do not start, and the
-    results of those under way are dropped. ``Abandoned`` leaves the cluster within a moment, whether the scheduler
-    answers or not. ``run`` may be called again.
+    ``task`` is pickled by reference: workers need this package and the module of the task. One that lacks them is
+    named, and goes on with the work of others. A chunk whose worker dies is executed again. If it was on as many
+    workers that died as the scheduler allows, and the last of them had other chunks too, it is executed once more
+    while nothing else is under way, and named if that ends a worker. After an error the remaining futures are
+    released: tasks that have not started do not start, and the results of those under way are dropped. ``Abandoned``
+    leaves the cluster within a moment, whether the scheduler answers or not. ``run`` may be called again.
 
     How many workers a task may end (``allowed-failures``, 3), when a silent worker counts as dead (``worker-ttl``),
     work stealing and all other settings of the scheduler are those that it was started with: a client cannot set them.
@@ -77,18 +77,18 @@ class ClusterScheduler:
         UnavailableError
             The scheduler is lost, or a worker cannot keep the bytes.
         """
-        plugin = SharedContent.of(content)
+        plugin, name, digest = shared_content(content)
         # This process needs them too, for the names and the labels of its tasks.
         with shared.holding(content):
             try:
                 self._send(plugin)
-                yield plugin.digest
+                yield digest
             finally:
                 # A worker that is gone has released it already.
                 with suppress(*BROKEN, UnavailableError):
-                    self.link.finish(_unregistered(self.link.client, plugin.name))
+                    self.link.finish(_unregistered(self.link.client, name))
 
-    def _send(self, plugin: SharedContent) -> None:
+    def _send(self, plugin: WorkerPlugin) -> None:
         """Send a plugin to every worker.
 
         A worker that dies meanwhile ends this as the loss of the scheduler does. So it is tried again as long as the
@@ -137,7 +137,7 @@ class ClusterScheduler:
             window.abandon()
 
 
-async def _registered(client: Client, plugin: SharedContent) -> None:
+async def _registered(client: Client, plugin: WorkerPlugin) -> None:
     await cast("Any", client).register_plugin(plugin)
 
 

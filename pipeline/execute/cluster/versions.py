@@ -27,7 +27,7 @@ def versions() -> Versions:
 
 
 async def check_versions(client: Client) -> None:
-    """Compare the scheduler, which unpickles tasks too, and every worker with this process.
+    """Compare the scheduler and every worker with this process.
 
     Raises
     ------

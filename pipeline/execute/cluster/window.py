@@ -24,6 +24,7 @@ from distributed.scheduler import NoWorkerError
 
 from pipeline.errors import LogitstreamError
 from pipeline.execute.cluster import faults
+from pipeline.execute.cluster.carrying import UNLOADABLE, carry, carry_out, check_loadable
 from pipeline.execute.cluster.keys import Key
 from pipeline.execute.cluster.link import ClusterLink
 from pipeline.execute.cluster.loop import TICK
@@ -168,7 +169,8 @@ class TaskWindow(Generic[Item, Result]):
         items = [item for item, _ in pairs]
         try:
             keys = [self.link.keys.key(label_of(self.task.task, item), self.link.run) for item in items]
-            futures = self.link.client.map(self.task, items, key=keys, pure=False, retries=0)
+            carried = [carry(self.task, item) for item in items]
+            futures = self.link.client.map(carry_out, carried, key=keys, pure=False, retries=0)
         except BaseException as error:  # noqa: BLE001 - the caller waits for these promises
             for _, promise in pairs:
                 promise.set_exception(error)
@@ -203,6 +205,10 @@ class TaskWindow(Generic[Item, Result]):
             if await was_alone(self.link.client, error):
                 raise
             return Suspect(item, error.allowed_failures + 1)
+        except UNLOADABLE:
+            # The task itself may have raised it.
+            await check_loadable(self.link.client, self.task)
+            raise
 
     async def _alone(self, suspect: Suspect[Item], future: distributed.Future[Any]) -> Result:
         with DeathWatch(self.link.client, future) as watch:
@@ -228,7 +234,3 @@ class TaskWindow(Generic[Item, Result]):
             raise faults.given_up(self.link.address, error.timeout) from error
         except (FutureCancelledError, CommClosedError) as error:
             raise faults.lost(self.link.address) from error
-        except RuntimeError as error:
-            if not isinstance(error.__cause__, ImportError):
-                raise
-            raise faults.unknown_module(error.__cause__) from error
