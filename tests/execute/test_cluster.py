@@ -17,6 +17,7 @@ from typing import Any
 
 import dask.config
 import pytest
+from distributed import get_worker
 
 from pipeline.errors import Abandoned, ConfigurationError, TemporaryError, UnavailableError
 from pipeline.execute import ClusterPatience, ClusterTerms, open_scheduler
@@ -191,6 +192,21 @@ def test_a_worker_with_a_package_of_the_same_name_is_named_and_goes_on(tmp_path:
                 pytest.raises(ConfigurationError, match=r"worker tcp://[\d.:]+ cannot load the task: .*'pipeline\."),
             ):
                 scheduler.run(no_op, Supply.of(5).take, lambda made: None)
+
+
+def test_a_worker_that_has_lost_the_bytes_of_a_job_does_not_hide_the_error_of_the_run(cluster: Cluster) -> None:
+    def forget_and_fail(work: Work) -> Receipt:
+        plugins = get_worker().plugins
+        for name in [name for name in plugins if name.startswith("logitstream-")]:
+            del plugins[name]
+        raise ConfigurationError("the error of the run")
+
+    with (
+        open_it(cluster) as scheduler,
+        pytest.raises(ConfigurationError, match="the error of the run"),
+        scheduler.share(b"the job"),
+    ):
+        scheduler.run(forget_and_fail, Supply.of(1).take, lambda made: None)
 
 
 def test_a_worker_with_another_numpy_is_refused_in_mid_run_and_before(cluster: Cluster, tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ class ClusterScheduler:
                 self._send(plugin)
                 yield digest
             finally:
-                # A worker that is gone has released it already.
-                with suppress(*BROKEN, UnavailableError):
+                # A worker that is gone has released it already; KeyError is the answer of one that never had it.
+                with suppress(*BROKEN, KeyError, UnavailableError):
                     self.link.finish(_unregistered(self.link.client, name))
 
     def _send(self, plugin: WorkerPlugin) -> None:
