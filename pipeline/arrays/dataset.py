@@ -197,6 +197,8 @@ class Dataset:
         FunctionError
             A function in an expression raised an error, which is the ``__cause__``; the message names chunk, file and
             rows.
+        UsageError
+            A function cannot be sent to the workers, as one that holds a lock.
         TypeError
             An expression is neither numbers nor booleans, or there is no such option.
         """

@@ -6,23 +6,22 @@ which item was in a process that ended, and only that item is carried out again.
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, Self
+from typing import Generic, Self
 
 from pipeline import process
-from pipeline.errors import Abandoned, UsageError
+from pipeline.errors import Abandoned
 from pipeline.execute import shared
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError
 from pipeline.execute.deaths import ended_again, ended_too_often, name_of, out_of_memory
+from pipeline.execute.pickling import pickled
 from pipeline.execute.telling import Post, Told
 from pipeline.execute.waves import Get, run_waves, threads
 from pipeline.types.work import Item, Result, Scheduler
-from pipeline.units import escape
 
 # How often processes may end at work that then succeeds alone, until the run is given up. Each time all processes are
 # started again, and a machine where this keeps happening cannot be trusted.
@@ -169,7 +168,7 @@ class Crew(Generic[Item, Result]):
     idle: deque[Child] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.pickled = _pickled(self.task)
+        self.pickled = pickled(self.task)
 
     def __enter__(self) -> Self:
         return self
@@ -202,7 +201,7 @@ class Crew(Generic[Item, Result]):
         """Wait for the result and return it, or the lost item if the process ends."""
         item, child = assignment.item, assignment.child
         try:
-            result: Result = child.call(_pickled(item))
+            result: Result = child.call(pickled(item))
         except ChildEndedError as error:
             self.children.discard(child)
             child.dismiss()
@@ -230,27 +229,3 @@ class Crew(Generic[Item, Result]):
             child.dismiss()
         for child in children:
             child.wait(seconds)
-
-
-def _pickled(what: Any) -> bytes:
-    try:
-        pickled = pickle.dumps(what)
-    except (pickle.PicklingError, TypeError, ValueError, AttributeError):
-        pickled = b""
-    if pickled and b"__main__" not in pickled:
-        return pickled
-    return _pickled_by_value(what)
-
-
-def _pickled_by_value(what: Any) -> bytes:
-    """Return the pickle of what cannot travel by the names of its functions: lambdas, and functions of a script."""
-    # This import takes a quarter of a second, which logitstream's tasks never need.
-    from distributed.protocol.pickle import dumps  # noqa: PLC0415
-
-    try:
-        pickled: bytes = dumps(what)
-    except (pickle.PicklingError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"the task cannot be sent to another process: {escape(str(error), 300)}", "use --scheduler threads"
-        ) from error
-    return pickled

@@ -19,7 +19,7 @@ import dask.config
 import pytest
 from distributed import get_worker
 
-from pipeline.errors import Abandoned, ConfigurationError, TemporaryError, UnavailableError
+from pipeline.errors import Abandoned, ConfigurationError, TemporaryError, UnavailableError, UsageError
 from pipeline.execute import ClusterPatience, ClusterTerms, open_scheduler
 from pipeline.execute.cluster import connecting, pulse
 from pipeline.types.outputs import Receipt
@@ -172,6 +172,13 @@ def test_a_task_that_the_cluster_cannot_import(cluster: Cluster, monkeypatch: py
         ConfigurationError, match=r"worker .* cannot load the task: ModuleNotFoundError: No module named 'str"
     ):
         run(cluster, stranger.task, 5)
+
+
+def test_a_task_that_cannot_travel(cluster: Cluster) -> None:
+    lock = threading.Lock()
+    with pytest.raises(UsageError, match="the task cannot be sent to another process: cannot pickle") as caught:
+        run(cluster, lambda work: lock, 5)
+    assert type(caught.value.__cause__) is TypeError
 
 
 def test_a_worker_with_a_package_of_the_same_name_is_named_and_goes_on(tmp_path: Path) -> None:

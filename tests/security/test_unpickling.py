@@ -38,7 +38,7 @@ UNPICKLING = {
 MESSENGERS = {
     "pipeline/execute/child.py": {"pickle"},
     "pipeline/execute/cluster/carrying.py": {"pickle"},
-    "pipeline/execute/processes.py": {"pickle"},
+    "pipeline/execute/pickling.py": {"pickle"},
     "pipeline/conversion/skops.py": {"skops"},
 }
 MESSAGES = {"dumps", "loads"}

@@ -16,6 +16,7 @@ from typing import Any, Generic, cast
 from distributed import Client
 
 from pipeline.execute.cluster import faults
+from pipeline.execute.pickling import pickled
 from pipeline.types.work import Item, Result
 
 # What a pickle raises where a module is missing, or another one of the same name is found.
@@ -28,8 +29,14 @@ carry_out = pickle.loads
 
 
 def carry(task: Callable[[Item], Result], item: Item) -> bytes:
-    """Return bytes; :func:`carry_out` returns what the task returns for the item."""
-    return _dumped(_Reduced(_call, (task, item)))
+    """Return bytes; :func:`carry_out` returns what the task returns for the item.
+
+    Raises
+    ------
+    UsageError
+        The task or the item cannot be pickled.
+    """
+    return pickled(_Reduced(_call, (task, item)))
 
 
 async def check_loadable(client: Client, task: Callable[[Item], Result]) -> None:
@@ -44,17 +51,10 @@ async def check_loadable(client: Client, task: Callable[[Item], Result]) -> None
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS):
             # A task is true, and nothing but that comes back.
-            answers = await ask.run(carry_out, _dumped(_Reduced(bool, (task,))), on_error="return")
+            answers = await ask.run(carry_out, pickled(_Reduced(bool, (task,))), on_error="return")
             for address, answer in sorted(answers.items()):
                 if isinstance(answer, UNLOADABLE):
                     raise faults.unloadable(address, answer) from answer
-
-
-def _dumped(call: _Reduced[Any]) -> bytes:
-    """Return a pickle as Dask makes it, which takes functions of scripts and notebooks with their code."""
-    from distributed.protocol.pickle import dumps  # noqa: PLC0415 - where the others of this package import it
-
-    return cast("bytes", dumps(call))
 
 
 def _call(task: Callable[[Item], Result], item: Item) -> Result:
