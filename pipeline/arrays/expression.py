@@ -278,14 +278,14 @@ class ChunkExpression:
         Raises
         ------
         FunctionError
-            A function in an expression raised an error.
+            A function in an expression raised an error, or returned values of another kind than its array has.
         ValueError
             A result does not have one value for each row.
         """
         rows = len(columns[0]) if columns else None
         pairs = zip(self.results, self._computed(columns), strict=True)
         values = [self._one_a_row(name, result, rows) for (name, _), result in pairs]
-        arrays = [pa.array(found, type=field.type) for found, field in zip(values, self.made, strict=True)]
+        arrays = [self._declared(found, field) for found, field in zip(values, self.made, strict=True)]
         is_nan = [np.isnan(found) for found in values if found.dtype.kind == "f"]
         return Values(tuple(arrays), nan=int(np.count_nonzero(np.logical_or.reduce(is_nan))) if is_nan else 0)
 
@@ -308,6 +308,16 @@ class ChunkExpression:
         names = ", ".join(escape(name) for name, _ in self.results)
         found = escape(f"{type(error).__name__}: {error}", 500)
         return FunctionError(f"{self.place}: computing {names} raised {found}", "correct the function, or the data")
+
+    def _declared(self, values: npt.NDArray[Any], field: Field) -> pa.Array:
+        try:
+            return pa.array(values, type=field.type)
+        except (NotImplementedError, OverflowError, TypeError, ValueError) as error:
+            raise FunctionError(
+                f"{self.place}: {escape(field.name)}: the function returned values of dtype {values.dtype}, and its "
+                f"array says {field.type}",
+                "return numbers or booleans, of the dtype that you gave to map_blocks",
+            ) from error
 
     def _one_a_row(self, name: str, result: npt.NDArray[Any], rows: int | None) -> npt.NDArray[Any]:
         values = np.ascontiguousarray(result).reshape(-1)

@@ -321,6 +321,14 @@ def test_a_result_of_another_length_or_kind_is_refused(dataset: Dataset, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_function_that_returns_text_where_its_array_has_numbers_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    x = dataset.to_dask_array("id")
+    text = r"chunk 0: .*in\.parquet, rows 1 to 300: p: the function returned values of dtype <U\d+, .* says double"
+    with pytest.raises(FunctionError, match=text):
+        dataset.write({"p": x.map_blocks(lambda b: b.astype(str), dtype=np.float64)}, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_expression_has_no_identity_unless_the_caller_gives_one(dataset: Dataset, tmp_path: Path) -> None:
     x = dataset.to_dask_array(["x"])[:, 0]
     first = dataset.write({"p": x * 2}, str(tmp_path / "a"))
