@@ -333,18 +333,20 @@ def restarts(address: str) -> Iterator[None]:
     """Have the scheduler say, until the block ends, that workers were started again because of their memory."""
     from distributed import Client
 
-    over = threading.Event()
+    begun, over = threading.Event(), threading.Event()
 
     def tell() -> None:
         with Client(address, set_as_default=False) as client:
             for number in count():
                 client.log_event("worker-restart-memory", {"worker": f"tcp://127.0.0.1:{number}", "rss": 2**29})
-                if over.wait(0.1):
+                begun.set()
+                if over.wait(0.02):
                     return
 
     with ThreadPoolExecutor(1) as pool:
         telling = pool.submit(tell)
         try:
+            begun.wait(30)
             yield
         finally:
             over.set()
