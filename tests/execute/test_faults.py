@@ -1,4 +1,4 @@
-"""What errors of clusters tell a person to do."""
+"""What errors of clusters and worker processes tell a person to do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.execute import ClusterTerms
 from pipeline.execute.cluster.faults import killed
+from pipeline.execute.deaths import out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,10 @@ def test_more_memory_is_asked_for_where_the_workers_share_it(
     assert (error.message, error.exit_code) == (told, exit_code)
     assert error.remedy is not None
     assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(("error", "told"), [(MemoryError("malloc of 9"), ": malloc of 9"), (MemoryError(), "")])
+def test_work_that_was_refused_memory_is_named_with_what_was_refused(error: MemoryError, told: str) -> None:
+    found = out_of_memory("chunk 3", error)
+    assert found.message == f"chunk 3 needs more memory than one worker process may use{told}"
+    assert found.remedy == "raise --memory, or lower --workers"

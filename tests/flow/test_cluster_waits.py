@@ -104,9 +104,11 @@ def test_a_scheduler_that_falls_silent_ends_a_run_after_the_time_that_the_option
 def test_a_run_without_workers_ends_when_it_has_waited_for_them(
     lonely: Cluster, flights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert score(flights, tmp_path / "out", lonely.address, "--wait-workers", "1s") == 69
+    # Longer than the time between two questions whether there is one.
+    patience = ("--wait-workers", "3s", "--deadline", "2m")
+    assert score(flights, tmp_path / "out", lonely.address, *patience) == 69
     said = capfd.readouterr().err
-    assert "has had no worker for 1.00 s" in said
+    assert "has had no worker for 3.00 s" in said
     assert "--wait-workers" in said
 
 
