@@ -212,13 +212,13 @@ def evaluate_rows(job: EvaluationJob, observe: Observer | None = None) -> Evalua
         if outcome.payload is not None:
             totals.merge(outcome.payload)
 
+    tell = observe or _nobody
     with np.errstate(all="ignore"):
-        tell = observe or _nobody
         with open_scan(prepared, job.settings(), note=partial(_warn, tell), show=tell) as scan:
             read_rows(scan, evaluate_chunk, accounts, confirm, end=_END, observe=observe)
         data, counts = tuple(map(file_digest, prepared.files)), (accounts.read, accounts.bad, accounts.set_aside)
         counted, judge = features.total() or FeatureCounts(), judge_of_scan(prepared, *job.judged_by)
-        warnings = judged_features(job.blocks, counted, judge, observe or _nobody, _END)
+        warnings = judged_features(job.blocks, counted, judge, tell, _END)
     found = EvaluatedRows(job.terms, totals, *counts, data, notes, warnings)
     found.require_balance()
     return found

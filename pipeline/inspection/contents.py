@@ -251,7 +251,7 @@ def read_whole(files: Sequence[FileFacts], reading: Reading) -> tuple[Contents, 
     numbers = [number for number in range(len(files)) if number not in refused]
     contents, accounts = Contents(), Accounts.of(len(numbers))
     if prepared is not None:
-        with open_scan(prepared, note=lambda text: reading.tell(Noted(text)), show=reading.tell) as scan:
+        with open_scan(prepared, show=reading.tell) as scan:
             contents = scan.reduce(look, combine, confirmed=accounts.add) or contents
     back = Accounts.of(len(files))
     back.rows[numbers], back.bad[numbers] = accounts.rows, accounts.bad

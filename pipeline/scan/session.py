@@ -243,7 +243,7 @@ def open_scan(
     staged: StagedJob | None = None,
     check: Callable[[], None] = USUAL_TERMS.check,
     check_grace: Callable[[], None] = USUAL_TERMS.check_grace,
-    note: Callable[[str], None] = USUAL_TERMS.note,
+    note: Callable[[str], None] | None = None,
     show: Callable[[Noted], None] = _nobody,
 ) -> Iterator[Scan]:
     """Open a scheduler for a prepared scan; the end of the block frees everything in this process.
@@ -260,8 +260,8 @@ def open_scan(
     check_grace : callable
         Called again and again while workers may still finish what they have; raises what ends the run once they have
         had enough time for it.
-    note : callable
-        Told what a person should know about a cluster.
+    note : callable, optional
+        Told what a person should know about a cluster. Without it ``show`` is told, as a warning.
     show : callable
         Told where the dashboard of a cluster is that this starts, if there is one.
 
@@ -288,7 +288,7 @@ def open_scan(
                 shares_memory=bool(prepared.how.cluster.tasks_at_once),
                 check=check,
                 check_grace=check_grace,
-                note=note,
+                note=note or (lambda text: show(Noted(text))),
             ),
         )
         scheduler = stack.enter_context(opened)

@@ -23,6 +23,7 @@ IN_MEMORY = {
     "execnet": "parallel test runs",
     "multiprocessing": "messages of process pools",
     "pipeline.execute.child": "messages of our own processes, over a pipe",
+    "pipeline.execute.cluster.carrying": "tasks of a run, over the connections of the cluster",
     "pipeline.execute.cluster.plugin": "what a run shares with its workers, over their connections",
     "tests": "round trips of what travels to workers",
 }

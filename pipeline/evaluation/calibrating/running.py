@@ -34,7 +34,7 @@ from pipeline.models.network.file import NetworkFile
 from pipeline.models.network.model import NetworkModel
 from pipeline.models.store import write_new_files
 from pipeline.scan import open_scan
-from pipeline.types.report import Event, Noted, log_text
+from pipeline.types.report import Event, log_text
 from pipeline.units import escape, format_count, format_seconds
 
 AnyModel = LogisticModel | NetworkModel
@@ -53,7 +53,7 @@ def calibrated(wishes: CalibrationWishes, model: AnyModel, observe: ObservePasse
         prepared = prepare_calibration(wishes)
         log_notes("calibrate", [prepared.scan.log_text(f"a calibration for {escape(wishes.target)}")])
         tell = logged("calibrate", observe or _nobody, _log_text)
-        with open_scan(prepared.scan, prepared.settings(), note=lambda text: tell(Noted(text)), show=tell) as scan:
+        with open_scan(prepared.scan, prepared.settings(), show=tell) as scan:
             passes = CalibrationPasses(scan, prepared.step, wishes.max_bad, model.file, tell)
             found = find_calibration(passes, wishes.method)
     report = _reported(prepared, model, found, passes)

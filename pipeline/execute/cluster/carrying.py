@@ -10,63 +10,47 @@ import asyncio
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Generic, cast
+from typing import Any, cast
 
 from distributed import Client
 
 from pipeline.execute.cluster import faults
-from pipeline.execute.pickling import pickled
-from pipeline.types.work import Item, Result
 
 # What a pickle raises where a module is missing, or another one of the same name is found.
 UNLOADABLE = (ImportError, AttributeError)
 # How long all workers have to say whether they can load a task.
 _SECONDS = 5.0
 
-# What a worker calls with the bytes of :func:`carry`. Every worker has it, whatever packages it lacks.
-carry_out = pickle.loads
+# Every worker has it, whatever packages it lacks.
+unpickle = pickle.loads
 
 
-def carry(task: Callable[[Item], Result], item: Item) -> bytes:
-    """Return bytes; :func:`carry_out` returns what the task returns for the item.
+def _made() -> tuple[Callable[[bytes, bytes], Any], Callable[[bytes], None]]:
+    # Functions in a function are pickled with their code, so that a worker has them whatever packages it lacks.
+    def carry_out(task: bytes, item: bytes) -> Any:
+        return unpickle(task)(unpickle(item))
 
-    Raises
-    ------
-    UsageError
-        The task or the item cannot be pickled.
-    """
-    return pickled(_Reduced(_call, (task, item)))
+    def load(task: bytes) -> None:
+        unpickle(task)
+
+    return carry_out, load
 
 
-async def check_loadable(client: Client, task: Callable[[Item], Result]) -> None:
-    """Ask every worker to load a task, without carrying it out.
+# What a worker calls with a pickled task and a pickled item. All tasks that are sent at once share the bytes of theirs.
+carry_out, _load = _made()
+
+
+async def check_loadable(client: Client, task: bytes) -> None:
+    """Ask every worker to load a pickled task, without carrying it out.
 
     Raises
     ------
     ConfigurationError
         A worker cannot; it is named.
     """
-    ask = cast("Any", client)
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS):
-            # A task is true, and nothing but that comes back.
-            answers = await ask.run(carry_out, pickled(_Reduced(bool, (task,))), on_error="return")
+            answers = await cast("Any", client).run(_load, task, on_error="return")
             for address, answer in sorted(answers.items()):
                 if isinstance(answer, UNLOADABLE):
                     raise faults.unloadable(address, answer) from answer
-
-
-def _call(task: Callable[[Item], Result], item: Item) -> Result:
-    return task(item)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reduced(Generic[Result]):
-    """Becomes the result of a call where it is unpickled."""
-
-    function: Callable[..., Result]
-    arguments: tuple[Any, ...]
-
-    def __reduce__(self) -> tuple[Callable[..., Result], tuple[Any, ...]]:
-        return self.function, self.arguments

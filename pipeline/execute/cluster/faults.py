@@ -78,13 +78,12 @@ def killed(name: str, workers: int, last: str, memory: str, terms: ClusterTerms)
     return TemporaryError(message, f"most often it took too much memory: {terms.more_memory}, then run again")
 
 
-def died_again(name: str, workers: int, times: int) -> TemporaryError:
+def died_again(name: str, workers: int, times: int, terms: ClusterTerms) -> TemporaryError:
     """Return the error for a cluster whose workers die again and again at chunks that succeed alone."""
     return TemporaryError(
         f"{name}: {deaths(workers)} with it and other chunks. Such deaths have happened {times} times, and each of the"
         " chunks before succeeded alone",
-        "most often chunks that run at once took too much memory: give the workers more memory or fewer threads"
-        " (--nthreads), or lower --memory, then run again",
+        f"most often chunks that run at once took too much memory: {terms.more_memory}, then run again",
     )
 
 

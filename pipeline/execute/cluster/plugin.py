@@ -9,7 +9,8 @@ from distributed import Worker, WorkerPlugin
 
 from pipeline.canonical import sha256
 from pipeline.execute import shared
-from pipeline.execute.cluster.carrying import carry, carry_out
+from pipeline.execute.cluster.carrying import unpickle
+from pipeline.execute.pickling import pickled
 
 
 def shared_content(content: bytes) -> tuple[WorkerPlugin, str, str]:
@@ -29,7 +30,7 @@ def shared_content(content: bytes) -> tuple[WorkerPlugin, str, str]:
         def setup(self, worker: Worker) -> None:
             del worker
             try:
-                carry_out(self.hold)
+                unpickle(self.hold)()
             except ImportError:
                 return
             self.is_held = True
@@ -37,9 +38,9 @@ def shared_content(content: bytes) -> tuple[WorkerPlugin, str, str]:
         def teardown(self, worker: Worker) -> None:
             del worker
             if self.is_held:
-                carry_out(self.let_go)
+                unpickle(self.let_go)()
 
     # Unique, because another run may share the same bytes and end earlier.
     name = f"logitstream-{digest[:12]}-{uuid4().hex}"
-    hold, let_go = carry(partial(shared.hold, digest=digest), content), carry(shared.let_go, digest)
+    hold, let_go = pickled(partial(shared.hold, content, digest)), pickled(partial(shared.let_go, digest))
     return SharedContent(name, hold, let_go), name, digest

@@ -24,7 +24,7 @@ from distributed.scheduler import NoWorkerError
 
 from pipeline.errors import LogitstreamError
 from pipeline.execute.cluster import faults
-from pipeline.execute.cluster.carrying import UNLOADABLE, carry, carry_out, check_loadable
+from pipeline.execute.cluster.carrying import UNLOADABLE, carry_out, check_loadable
 from pipeline.execute.cluster.keys import Key
 from pipeline.execute.cluster.link import ClusterLink
 from pipeline.execute.cluster.loop import TICK
@@ -32,6 +32,7 @@ from pipeline.execute.cluster.meeting import Met
 from pipeline.execute.cluster.suspects import DeathWatch, Suspect, Suspects, was_alone
 from pipeline.execute.deaths import name_of
 from pipeline.execute.labels import label_of
+from pipeline.execute.pickling import pickled
 from pipeline.types.work import Item, Result
 
 # Without a worker two tasks wait: the first one shows an adaptive cluster that workers are wanted.
@@ -80,6 +81,7 @@ class TaskWindow(Generic[Item, Result]):
     suspects: Suspects[Item] = field(default_factory=Suspects)
     pace: DoneRate = field(default_factory=DoneRate)
     opened: float = field(default_factory=time.monotonic)
+    carried: bytes = b""
 
     def __post_init__(self) -> None:
         """Let :meth:`result` raise the loss of the scheduler."""
@@ -133,7 +135,7 @@ class TaskWindow(Generic[Item, Result]):
         name = self._name(suspect.item)
         self.suspects.add(suspect)
         if self.suspects.rounds > ROUNDS:
-            raise faults.died_again(name, suspect.workers, self.suspects.rounds)
+            raise faults.died_again(name, suspect.workers, self.suspects.rounds, self.link.terms)
         self.link.news.append(
             f"{name}: {faults.deaths(suspect.workers)} with it and other chunks; it is carried out once more, alone"
         )
@@ -169,8 +171,10 @@ class TaskWindow(Generic[Item, Result]):
         items = [item for item, _ in pairs]
         try:
             keys = [self.link.keys.key(label_of(self.task.task, item), self.link.run) for item in items]
-            carried = [carry(self.task, item) for item in items]
-            futures = self.link.client.map(carry_out, carried, key=keys, pure=False, retries=0)
+            pickled_task = self._pickled_task()
+            carried = [pickled(item) for item in items]
+            tasks = [pickled_task] * len(items)
+            futures = self.link.client.map(carry_out, tasks, carried, key=keys, pure=False, retries=0)
         except BaseException as error:  # noqa: BLE001 - the caller waits for these promises
             for _, promise in pairs:
                 promise.set_exception(error)
@@ -181,6 +185,11 @@ class TaskWindow(Generic[Item, Result]):
             # The loop alone would not keep it.
             self.waiting.add(waiting)
             waiting.add_done_callback(self.waiting.discard)
+
+    def _pickled_task(self) -> bytes:
+        if not self.carried:
+            self.carried = pickled(self.task)
+        return self.carried
 
     async def _deliver(self, item: Item, key: Key, promise: Future[Result | Suspect[Item]]) -> None:
         future = self.sent[key]
@@ -207,7 +216,7 @@ class TaskWindow(Generic[Item, Result]):
             return Suspect(item, error.allowed_failures + 1)
         except UNLOADABLE:
             # The task itself may have raised it.
-            await check_loadable(self.link.client, self.task)
+            await check_loadable(self.link.client, self._pickled_task())
             raise
 
     async def _alone(self, suspect: Suspect[Item], future: distributed.Future[Any]) -> Result:
