@@ -56,6 +56,8 @@ JOBS = "jobs"
 # Where the command starts: shipped as a module of its own, it finds the packages that are installed with it.
 ENTRY = "jobs.logitstream"
 COMPUTED = "a computed name"
+# As free as the module of the standard library that it stands for.
+DATACLASS = "pipeline.dataclass"
 # Known to type checkers alone.
 STUBS = "_typeshed"
 
@@ -164,6 +166,7 @@ ROOMS = {
     "logs": Room(10),
     "process": Room(10),
     "errors": Room(10),
+    "dataclass": Room(1),
 }
 # Rooms in a room, by their full names. Outside it nobody imports them: its own ``__init__`` is its face.
 INNER = tuple(name for name in ROOMS if "." in name and name != ENTRY)
@@ -272,7 +275,8 @@ def fault(name: str, found: Import) -> str:
 def _is_free(room: Room, found: Import, top: str) -> bool:
     if _allows(room.without, found.module):
         return False
-    return top in sys.stdlib_module_names or (found.typing and top == STUBS) or (found.module == COMPUTED and room.lazy)
+    free = top in sys.stdlib_module_names or found.module == DATACLASS
+    return free or (found.typing and top == STUBS) or (found.module == COMPUTED and room.lazy)
 
 
 def _own_fault(name: str, found: Import) -> str:

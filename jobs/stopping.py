@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobs.show import console
+from pipeline.dataclass import dataclass
 from pipeline.errors import Abandoned, LogitstreamError
 from pipeline.units import format_seconds
 

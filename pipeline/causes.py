@@ -7,9 +7,9 @@ hold the texts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pipeline.choices import Cause, Hint
+from pipeline.dataclass import dataclass
 from pipeline.units import EXACT_INTEGER
 
 

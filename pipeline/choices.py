@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar, get_args
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.units import escape, nearest, parse_seconds, quoted
 

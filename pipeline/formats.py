@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
 from functools import cache
+
+from pipeline.dataclass import dataclass
 
 # As many first bytes as are looked at: the mark of tar is at 257, and a line of JSON may be long.
 HEAD_BYTES = 4096

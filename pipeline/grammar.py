@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.registry import FUNCTIONS, Function, no_function
 from pipeline.units import escape, is_text, pointed

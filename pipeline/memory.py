@@ -15,11 +15,11 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import MemoryBudgetError
 from pipeline.types.report import Resources
 from pipeline.units import MIB, escape, format_bytes, format_count

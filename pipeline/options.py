@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from textwrap import fill
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, NewType, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -26,6 +25,7 @@ from pipeline.choices import (
     SolverName,
     WhichRows,
 )
+from pipeline.dataclass import dataclass
 from pipeline.units import nearest
 
 if TYPE_CHECKING:

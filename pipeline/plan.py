@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.canonical import digest
+from pipeline.dataclass import dataclass
 from pipeline.types.inputs import FileFacts, Identity, InputFile, Integers
 from pipeline.types.rows import Chunk, Slice
 from pipeline.units import MIB, parse_chunk_size

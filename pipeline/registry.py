@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Real
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.units import nearest
 
 Expression = Callable[..., Any]

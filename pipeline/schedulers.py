@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.units import quoted
 

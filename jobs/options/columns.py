@@ -16,12 +16,12 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import dropwhile, islice
 from urllib.parse import unquote
 
 from pipeline import disk
 from pipeline.compact import BINARY, LIST, Compact
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError
 from pipeline.units import KIB, MIB
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pipeline.choices import listed
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.grammar import parse_application
 from pipeline.registry import FUNCTIONS, function_named

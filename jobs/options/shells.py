@@ -11,13 +11,13 @@ import os
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import click
 from click.shell_completion import CompletionItem
 
 from jobs.options.completion import FILE
 from pipeline.choices import listed
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.units import quoted
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from jobs.show import console
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, StorageError
 from pipeline.report.json import error_json
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.drawing import DrawnAxes, DrawnBand, DrawnLine, as_svg, draw_lines, draw_steps
 from pipeline.evaluation.curves import RankingCurves
 from pipeline.evaluation.results import BinaryMeasures, CalibrationBin

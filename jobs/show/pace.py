@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pipeline.dataclass import dataclass
 from pipeline.types.report import PassBegun, PassReached, PlanSummary, Progressed
 from pipeline.units import format_bytes, format_count, format_seconds
 

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from jobs.show import console
 from jobs.show.displays import Display, Log, Silent
 from jobs.show.pace import Pace
+from pipeline.dataclass import dataclass
 from pipeline.report.text import plan_lines
 from pipeline.types.report import (
     Event,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.plan import Plan
 from pipeline.scan import ChunkContext, HowToScan, Needs, StepCosts, open_scan, prepare_scan
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers

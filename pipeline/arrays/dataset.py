@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property, partial
 from typing import Unpack, cast
 from uuid import uuid4
@@ -18,6 +18,7 @@ from pipeline.arrays.expression import DatasetArray, ExpressionBlock
 from pipeline.arrays.matrix import Matrix, to_matrix
 from pipeline.arrays.places import RowPlaces
 from pipeline.choices import ABSENT, Absent
+from pipeline.dataclass import dataclass
 from pipeline.errors import BadCellsError, InputChangedError, SchemaError
 from pipeline.interface import make_job, run
 from pipeline.models.columns import unfit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from dask.utils import key_split
 
 from pipeline.arrays.matrix import to_matrix
 from pipeline.arrays.places import RowPlaces
+from pipeline.dataclass import dataclass
 from pipeline.errors import FunctionError, UsageError
 from pipeline.types.blocks import Field, Values
 from pipeline.types.inputs import Need

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
+from pipeline.dataclass import dataclass
 from pipeline.plan import Plan
 from pipeline.types.inputs import FileFacts
 from pipeline.units import escape, format_count

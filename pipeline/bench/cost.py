@@ -9,13 +9,13 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import memory
+from pipeline.dataclass import dataclass
 
 Array = npt.NDArray[Any]
 Call = Callable[[], Any]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipeline.arrays.functions import apply
 from pipeline.bench.accuracy import RangeErrors, sigmoid_errors
 from pipeline.bench.contenders import COPY, OURS, sigmoid_forms, use_one_thread, versions, ways_of
 from pipeline.bench.cost import Call, Cost, costs_of, in_threads
+from pipeline.dataclass import dataclass
 from pipeline.errors import MemoryBudgetError, UsageError
 from pipeline.registry import FUNCTIONS
 

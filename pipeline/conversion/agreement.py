@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.conversion.importing import Score
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError
 from pipeline.kernels import sigmoid, softmax
 from pipeline.models import LogisticModel

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 from functools import cached_property, partial
 from typing import Any, Literal, cast
@@ -37,6 +37,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.kernels import Affine, Clip, Step, stepped
 from pipeline.models.levels import LevelType

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.conversion.agreement import absolute_differences, score_values
 from pipeline.conversion.importing import versioned
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.models.logistic.features import kind_of
 from pipeline.models.logistic.file import ModelFile

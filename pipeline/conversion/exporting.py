@@ -6,10 +6,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pipeline.choices import DIALECT, TO
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, ModelError, UsageError
 from pipeline.models.document import read
 from pipeline.models.logistic.file import ModelFile

@@ -6,7 +6,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal, localcontext
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ from pipeline.conversion.algebra import (
     UnfoldableError,
     columns_of,
 )
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.kernels import Step
 from pipeline.models.levels import level_value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import Constant, Expression, Numbers, cells, for_class, number
 from pipeline.models.logistic.features import kind_of

@@ -11,13 +11,14 @@ import ast
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from pipeline.conversion import algebra
 from pipeline.conversion.algebra import Encoding, Signal, UnfoldableError
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.kernels import STEP_FUNCTIONS
 from pipeline.models.levels import LevelType

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from pipeline.choices import KIND
 from pipeline.conversion.agreement import Gap, Rows, difference, in_memory
 from pipeline.conversion.importing import IMPORTERS, Imported, Importer, Score, versioned
 from pipeline.conversion.networks.document import ImportedNetwork
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, ModelError, SchemaError, ThresholdError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.output import Output

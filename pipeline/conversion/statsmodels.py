@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from pipeline.conversion.algebra import Signal
 from pipeline.conversion.comparison import Reread, checked, named
 from pipeline.conversion.folding import document as folded
 from pipeline.conversion.formulas import Design, signals
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, ModelError, UsageError
 from pipeline.models import LogisticModel
 from pipeline.models.logistic.parsing import from_mapping

@@ -12,11 +12,12 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from pipeline.conversion.importing import Imported
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import escape, format_count
 

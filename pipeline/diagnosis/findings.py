@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeline.choices import Initialisation
+from pipeline.dataclass import dataclass
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import escape, format_count
 

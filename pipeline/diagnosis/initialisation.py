@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, Unpack
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from pipeline import memory
 from pipeline.choices import INITIALISATION, Choice, Initialisation
+from pipeline.dataclass import dataclass
 from pipeline.diagnosis.findings import NORMAL_DEVIATION, InitialisationReport, LayerSignal, StackSignal
 from pipeline.diagnosis.signals import (
     SATURATED_SHARE,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import pyarrow as pa
 
 from pipeline.choices import Absent, MissingTarget
+from pipeline.dataclass import dataclass
 from pipeline.diagnosis.reading import GradientReader
 from pipeline.diagnosis.step_summing import NUMBER_FLOATS, STEP_TILE_BYTES
 from pipeline.diagnosis.summing import GradientLayers, GradientSums, add_sums, weights_of

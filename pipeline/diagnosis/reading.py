@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import cast
 
 import numpy as np
 
 from pipeline.choices import MissingTarget
+from pipeline.dataclass import dataclass
 from pipeline.diagnosis.sources import InputRows, StepRows
 from pipeline.diagnosis.step_summing import StepSummer, step_bytes
 from pipeline.diagnosis.summing import GradientLayers, GradientSummer, RowSides

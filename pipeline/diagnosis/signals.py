@@ -11,7 +11,6 @@ unit, in float64.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import kernels
+from pipeline.dataclass import dataclass
 from pipeline.kernels.layers import DenseLayer, dense_error, dense_signal, dense_slopes
 from pipeline.registry import function_named
 

@@ -7,13 +7,14 @@ sums of a chunk have the same bits however it is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import kernels
+from pipeline.dataclass import dataclass
 from pipeline.diagnosis.signals import SATURATED_SHARE, Floats, LayerPass, backward, forward, largest_slope, row_norms
 from pipeline.kernels.layers import (
     LAYER_ROWS,

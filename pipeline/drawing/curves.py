@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.arrays.functions import apply, differentiate
+from pipeline.dataclass import dataclass
 from pipeline.drawing.picture import COLOURS, style
 from pipeline.errors import UsageError
 from pipeline.registry import FUNCTIONS, Function

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.exact import Counts, Floats
 from pipeline.evaluation.ranking import RankedKeys
 from pipeline.evaluation.results import CalibrationBin, HosmerLemeshow

@@ -7,11 +7,11 @@ tiles changes a bit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.exact import BLOCK_ROWS, LOWER_BITS, UPPER_BITS, Counts, Floats, carry, fixed_rows
 from pipeline.evaluation.keys import WEIGHTED_SUMS, KeyTable, Places, least_shift, merged, starts_of, united
 from pipeline.kernels.order import Keys, keys_of, values_of

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.exact import Floats
 from pipeline.evaluation.ranking import RankedKeys
 from pipeline.evaluation.states import EvaluationState

@@ -9,11 +9,12 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, MemoryBudgetError
 from pipeline.evaluation.names import NamesRoom
 from pipeline.evaluation.states import EvaluationState, StateShape

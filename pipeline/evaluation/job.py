@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from pipeline.choices import Absent, MissingTarget, Precision
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.names import NamesBudget
 from pipeline.evaluation.scoring import ScoresColumns
 from pipeline.evaluation.terms import EvaluationTerms

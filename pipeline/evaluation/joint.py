@@ -8,12 +8,13 @@ may be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.exact import Counts, Floats
 from pipeline.evaluation.keys import MOST_KEYS
 from pipeline.kernels.order import Keys, keys_of

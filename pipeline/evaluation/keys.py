@@ -13,12 +13,13 @@ because a part of them cannot know where the others are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.exact import Counts, Floats, carry, floats_of
 from pipeline.kernels.order import Keys, values_of
 

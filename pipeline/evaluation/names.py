@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pipeline import memory
+from pipeline.dataclass import dataclass
 from pipeline.errors import MemoryBudgetError
 from pipeline.units import escape, format_bytes
 

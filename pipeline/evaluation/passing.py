@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.canonical import digest
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError, ConfigurationError, UsageError
 from pipeline.evaluation.counting import MERGED_TABLES, tile_bytes
 from pipeline.evaluation.features import judge_of_scan, judged_features

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.exact import Counts, Floats
 from pipeline.evaluation.harmonic import harmonic_differences
 from pipeline.evaluation.keys import WEIGHTED_SUMS, KeyTable

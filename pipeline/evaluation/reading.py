@@ -7,13 +7,14 @@ out, where only rows that a fit held out are evaluated; used.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Cause, MissingTarget, Precision
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.features import by_model
 from pipeline.evaluation.names import NamesBudget
 from pipeline.evaluation.scoring import BatchScores, ColumnScorer, ModelScorer, Scorer, ScoresColumns

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.comparing import differences
 from pipeline.evaluation.groups import Group, GroupStates
 from pipeline.evaluation.limits import check_limits, limited_names

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.choices import Precision
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.tiles import Codes, Floats, taken
 from pipeline.kernels import log_sigmoid, portable
 from pipeline.kernels.logistic import library_of

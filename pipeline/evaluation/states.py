@@ -7,12 +7,12 @@ every number of a row is rounded to fixed point by itself, and what is added up 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError
 from pipeline.evaluation.counting import KeyCounter, KeyedRows
 from pipeline.evaluation.exact import BLOCK_ROWS, MOST_FIXED, Counts, ExactSum, FixedCells, Floats

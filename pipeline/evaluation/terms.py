@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.evaluation.states import StateShape
 from pipeline.units import escape, quoted

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.states import TILE_ROWS, ScoredTile
 
 # A tile of two classes and one model has all rows of a chunk of the usual size: its table is then made at once.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.groups import FEW_GROUPS, KEYS_OF_FEW, KEYS_OF_MANY, GroupNames, GroupStates, groups_in
 from pipeline.evaluation.keys import KEY_BYTES, MOST_KEYS, WEIGHTED_KEY_BYTES
 from pipeline.evaluation.names import NamesBudget, NamesRoom

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, UnavailableError, UsageError
 from pipeline.execute.settings import check_settings, setting
 from pipeline.execute.surroundings import active_client, check_surroundings, in_task

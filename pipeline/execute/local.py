@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 import dask.local
 
 from pipeline import process
+from pipeline.dataclass import dataclass
 from pipeline.execute import shared, telling
 from pipeline.execute.waves import run_waves, threads
 from pipeline.types.work import Item, Result, Scheduler

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Generic, Self
 
 from pipeline import process
+from pipeline.dataclass import dataclass
 from pipeline.errors import Abandoned
 from pipeline.execute import shared
 from pipeline.execute.child import END_SECONDS, MOMENT_SECONDS, Child, ChildEndedError

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError
 
 Made = TypeVar("Made")

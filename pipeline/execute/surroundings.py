@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.units import escape
+
+if TYPE_CHECKING:
+    import asyncio
 
 _SERVERS = (("distributed.scheduler", "Scheduler"), ("distributed.worker", "Worker"), ("distributed.client", "Client"))
 
@@ -68,8 +70,10 @@ def check_surroundings(address: str, loops: tuple[Any, ...] = ()) -> None:
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
+    # Where nobody has loaded it, no loop of it runs.
+    loaded = sys.modules.get("asyncio")
     try:
-        return asyncio.get_running_loop()
+        return None if loaded is None else loaded.get_running_loop()
     except RuntimeError:
         return None
 

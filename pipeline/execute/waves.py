@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, repeat
 from typing import Any
@@ -25,6 +24,7 @@ from uuid import uuid4
 import dask.threaded
 
 from pipeline import process
+from pipeline.dataclass import dataclass
 from pipeline.errors import Abandoned
 from pipeline.execute.telling import Post
 from pipeline.types.work import Item, Result

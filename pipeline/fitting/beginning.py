@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.reading import PreparedFit
 from pipeline.fitting.asking.wishing import method_of, objective_of
 from pipeline.fitting.designs.design import FitDesign, NumberSource

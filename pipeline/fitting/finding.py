@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.wishing import method_of, objective_of
 from pipeline.fitting.beginning import Start

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from pipeline.dataclass import dataclass
 from pipeline.models import LogisticModel
 from pipeline.types.tabular import Summary, Tabular
 from pipeline.units import format_bytes, format_count, format_seconds, visible

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 
 import pyarrow as pa
 
 from pipeline import memory, process
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.planning import expected_memory, needs_places, plan
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit

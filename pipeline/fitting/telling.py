@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.passes.points import PassSums, Point
 from pipeline.fitting.report import EpochDone, FitReport, NetworkReport, PassDone, row_accounts
 from pipeline.fitting.solving.objective import PassRecord

@@ -6,10 +6,11 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from unicodedata import normalize
 
 from pipeline.choices import UnseenCause
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError
 from pipeline.models.levels import level_value, value_of
 from pipeline.types.features import (

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -14,6 +14,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format
+from pipeline.dataclass import dataclass
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import Codec, Manifest, observed_holds
 from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning

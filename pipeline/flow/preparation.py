@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.canonical import digest
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, LogitstreamError, OutputError, StorageError
 from pipeline.flow.logical import logical_notes, with_logical_types
 from pipeline.flow.manifest import CODEC, Described, body, format_version

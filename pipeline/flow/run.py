@@ -6,11 +6,12 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import memory
 from pipeline.choices import Done
+from pipeline.dataclass import dataclass
 from pipeline.errors import InputChangedError
 from pipeline.flow.ending import end_of, go_on
 from pipeline.flow.features import features_of, judge_of, told

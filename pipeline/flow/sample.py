@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.flow.features import FeatureBooks, features_of, judge_of
 from pipeline.flow.preparation import Preparation
 from pipeline.models.blocks import of_file

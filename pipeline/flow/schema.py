@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.flow.naming import output_names
 from pipeline.scan import Needs, Survey
 from pipeline.types.blocks import HasMetadata

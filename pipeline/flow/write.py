@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, BinaryIO, cast
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pipeline import models
 from pipeline.choices import Format, Precision
+from pipeline.dataclass import dataclass
 from pipeline.errors import BadCellsError, BalanceError, ConfigurationError
 from pipeline.models.blocks import arithmetic_of, of_file
 from pipeline.models.columns import bad_cell, numbers

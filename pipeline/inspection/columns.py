@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline.dataclass import dataclass
 from pipeline.inspection.contents import Read
 from pipeline.inspection.extent import EMPTY, Extent
 from pipeline.inspection.findings import Column

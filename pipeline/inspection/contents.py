@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, MemoryBudgetError
 from pipeline.inspection.extent import EMPTY, UNKNOWN, Extent, extent_of
 from pipeline.plan import Plan, make_plan

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.causes import remedy_of
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, NewerOutputError, OutputError, UsageError
 from pipeline.inspection.columns import TEXT, ColumnUnion, FileColumn
 from pipeline.inspection.contents import Reading, name_counts, names_once, read_whole

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError
 from pipeline.schedulers import CHOSEN_BY, ChosenBy
 from pipeline.types.report import FileSummary

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, LogitstreamError, NewerOutputError, OutputError
 from pipeline.flow.manifest import CODEC
 from pipeline.inspection.findings import Example, FileError, OutputFacts, QuarantineInspection, Reason

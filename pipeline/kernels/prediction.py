@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels.bins import Guide
 from pipeline.kernels.steps import TileStep
 from pipeline.kernels.tiles import TILE_ROWS, Floats, settle_nan

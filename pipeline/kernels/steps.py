@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import portable
 from pipeline.kernels.tiles import Floats
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.evaluation.scoring import ScoresColumns
 from pipeline.fitting.first_pass.dividing import ColumnComparison, parse_holdout

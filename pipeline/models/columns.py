@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Cause, Role
+from pipeline.dataclass import dataclass
 from pipeline.models.levels import LevelTable
 from pipeline.types.features import KEPT_CHARACTERS
 from pipeline.types.rows import BadCell

@@ -7,10 +7,10 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.units import MIB, escape
 
 SIZE_LIMIT = 256 * MIB

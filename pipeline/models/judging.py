@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
+from pipeline.dataclass import dataclass
 from pipeline.models import wording
 from pipeline.models.document import Document, Path, Problem, locate
 from pipeline.units import escape

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from pipeline.dataclass import dataclass
 from pipeline.units import number_pattern
 
 LevelType = Literal["text", "boolean", "integer", "number"]

@@ -6,13 +6,13 @@ null is not read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask, Rows, is_list, null_mask
 from pipeline.units import EXACT_INTEGER
 

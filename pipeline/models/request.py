@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pipeline.choices import Precision
+from pipeline.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Cause, Lack
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask, Rows, bad_cell
 from pipeline.types.features import NOTHING, FeatureCount
 from pipeline.types.rows import BadCell

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import MissingTarget
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask, RecentLevels, levels
 from pipeline.models.levels import LevelTable, spelled_type
 from pipeline.models.tally import BatchColumn, RowTally

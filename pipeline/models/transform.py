@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from pipeline import kernels
 from pipeline.choices import Precision
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.grammar import Application, refuse_repeated
 from pipeline.models.columns import Mask, Numbers, levels, numbers, unfit_arguments

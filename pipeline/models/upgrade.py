@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pipeline.dataclass import dataclass
 from pipeline.models.document import read, walk
 from pipeline.models.kinds import kind_of, parse_model
 

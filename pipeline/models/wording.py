@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.choices import listed
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.document import FOUND_LIMIT, PROBLEM_LIMIT, Path, Problem
 from pipeline.units import escape, near_name, nearest

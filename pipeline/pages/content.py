@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from pipeline.dataclass import dataclass
 
 # A label and a text.
 Fact = tuple[str, str]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dataclass import dataclass
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import QUARANTINE
 from pipeline.publish.record.receipts import Part

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.scan.context import PROBE_ROWS
 from pipeline.scan.stated import with_stated_checked
 from pipeline.sources import source_for

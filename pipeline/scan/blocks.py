@@ -7,9 +7,10 @@ same order: the bits are the same. This needs the begins of all chunks of a CSV,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError
 from pipeline.execute import Label
 from pipeline.plan import Plan

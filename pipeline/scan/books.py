@@ -9,12 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dataclass import dataclass
 from pipeline.sources import row_text
 from pipeline.types.blocks import Values
 from pipeline.types.features import NO_COUNTS, FeatureCounts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.dataclass import dataclass
 from pipeline.memory import COLUMN_READER_BYTES, Demand
 from pipeline.plan import Plan
 from pipeline.scan.blocks import MOST_LEVEL

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.sources.column_types import arrow_type, unit_of
 from pipeline.sources.csv.columns import shown_header
 from pipeline.sources.csv.naming import pandas_names

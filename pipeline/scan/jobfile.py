@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from pipeline import disk
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError, StorageError
 from pipeline.execute import shared
 from pipeline.plan import Plan

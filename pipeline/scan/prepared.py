@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline import memory
+from pipeline.dataclass import dataclass
 from pipeline.execute import WorkerNeeds
 from pipeline.memory import Demand
 from pipeline.plan import Plan, identity_of

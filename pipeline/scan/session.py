@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from pipeline.dataclass import dataclass
 from pipeline.execute import USUAL_TERMS, ClusterTerms, WorkerNeeds, open_scheduler, patience_of, running_cluster
 from pipeline.process import SharedChange
 from pipeline.scan.agenda import Agenda

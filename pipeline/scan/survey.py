@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.choices import Absent, Role
+from pipeline.dataclass import dataclass
 from pipeline.errors import SchemaError, UsageError
 from pipeline.scan.drift import FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of

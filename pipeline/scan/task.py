@@ -11,10 +11,11 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pipeline import memory
+from pipeline.dataclass import dataclass
 from pipeline.errors import TransientError
 from pipeline.execute import Label
 from pipeline.scan.context import Attempted, BatchTooLargeError, ChunkContext, ProbingStep, Step

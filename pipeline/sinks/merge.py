@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.choices import Format
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError
 from pipeline.sinks.csv import csv_header
 from pipeline.sinks.outlet import translated

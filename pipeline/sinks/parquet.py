@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import MemoryBudgetError
 from pipeline.sinks.encoded import check_types, with_types
 from pipeline.sinks.gathering import GatheredColumn, column

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+
+from pipeline.dataclass import dataclass
 
 _PENALTIES = {"l1": 1.0, "l2": 0.0}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import kernels
+from pipeline.dataclass import dataclass
 from pipeline.fitting.estimator.row_blocks import matrix_of, rows_of
 from pipeline.fitting.tiles.layout import TILE_ROWS, Floats
 from pipeline.kernels import Numeric, raw_prediction

@@ -20,10 +20,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pipeline import disk, formats
 from pipeline.choices import Format
+from pipeline.dataclass import dataclass
 from pipeline.disk import show
 from pipeline.errors import DataError, InputMissingError, UsageError
 from pipeline.formats import FileFormat

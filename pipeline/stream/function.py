@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Precision
+from pipeline.dataclass import dataclass
 from pipeline.errors import BadCellsError, SchemaError
 from pipeline.grammar import Application, parse_application
 from pipeline.kernels import is_masked

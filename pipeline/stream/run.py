@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline import memory
 from pipeline.canonical import digest
 from pipeline.choices import IF_EXISTS, PRECISION, Format, IfExists
+from pipeline.dataclass import dataclass
 from pipeline.errors import SchemaError, UsageError
 from pipeline.flow.manifest import CODEC, Described, body, observed
 from pipeline.flow.naming import output_names

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from pipeline.dataclass import dataclass
 from pipeline.types.features import FeatureCount
 from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, cast, runtime_checkable
 
 from pipeline.choices import Lack, Role, UnseenCause
+from pipeline.dataclass import dataclass
 
 # Of the unseen values of a chunk its receipt keeps so many, with so many characters each.
 KEPT_SPELLINGS, KEPT_CHARACTERS = 5, 80

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Self, overload
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import Format, Role
+from pipeline.dataclass import dataclass
 from pipeline.units import names_of, texts_of
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from pipeline.choices import Absent, Durability, Fingerprint, Format, IfExists, IfRunning
+from pipeline.dataclass import dataclass
 from pipeline.schedulers import ClusterWishes
 from pipeline.types.blocks import BlockFunction
 from pipeline.types.inputs import CsvOptions

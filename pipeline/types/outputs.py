@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from pipeline.dataclass import dataclass
 from pipeline.types.work import Outcome
 
 # The files that describe a published version, next to its parts. They are never an input of a job.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipeline.choices import Absent, Done, Format
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError
 from pipeline.schedulers import CHOSEN_BY, ChosenBy, is_cluster
 from pipeline.types.features import NO_COUNTS, FeatureCounts, FeatureWarning

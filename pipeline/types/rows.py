@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pipeline.causes import reason_of
 from pipeline.choices import Cause, Hint
+from pipeline.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape as as_html
 
+from pipeline.dataclass import dataclass
 from pipeline.units import escape, format_count
 
 _MOST_ROWS = 20

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from pipeline.dataclass import dataclass
 from pipeline.types.features import NO_COUNTS, FeatureCounts
 from pipeline.types.rows import BadCell, SliceAccount
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.choices import DURABILITY, Durability
+from pipeline.dataclass import dataclass
 from pipeline.errors import InputMissingError, LogitstreamError, NewerOutputError, UsageError
 from pipeline.flow.manifest import CODEC
 from pipeline.publish import LOCAL, MANIFEST, Busy, Cleaned, Manifest, RunFacts, VersionFacts

@@ -9,13 +9,13 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from pipeline import disk, memory
 from pipeline.choices import Format
+from pipeline.dataclass import dataclass
 from pipeline.errors import (
     InputMissingError,
     LogitstreamError,

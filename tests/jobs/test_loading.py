@@ -1,8 +1,9 @@
-"""Commands load what they need: no pandas, which takes longer than a small run; no collection of garbage meanwhile."""
+"""Commands load what they need, and collect no garbage meanwhile."""
 
 from __future__ import annotations
 
 import gc
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -59,3 +60,63 @@ def test_a_run_does_not_load_pandas_where_it_is_installed(tmp_path: Path, argume
     command = [sys.executable, "-c", _RUN, *given, "--quiet"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.stdout.split()[-2:] == ["0", "False"], done.stderr
+
+
+_LISTED = """
+import sys
+before = set(sys.modules)
+import atexit, json
+from jobs.cli import main
+def tell():
+    loaded = {name: module for name, module in sys.modules.items() if name not in before}
+    files = {name: getattr(module, "__file__", None) or "" for name, module in loaded.items()}
+    installed = sorted({name.partition(".")[0] for name, file in files.items() if "-packages" in file})
+    print(json.dumps([installed, sorted(files)]))
+atexit.register(tell)
+main(sys.argv[1:])
+"""
+PACKAGES = {
+    *("annotated_types", "click", "cloudpickle", "dask", "importlib_metadata", "lazy_importer", "numpy"),
+    *("packaging", "psutil", "pyarrow", "pydantic", "pydantic_core", "tblib", "tlz", "toolz", "typing_extensions"),
+    *("typing_inspection", "yaml", "zipp"),
+}
+ROOMS = {
+    *("arguments", "canonical", "causes", "choices", "compact", "dataclass", "disk", "errors", "execute", "flow"),
+    *(
+        "formats",
+        "grammar",
+        "interface",
+        "kernels",
+        "logs",
+        "memory",
+        "models",
+        "options",
+        "plan",
+        "process",
+        "publish",
+    ),
+    *("registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units"),
+}
+# Slow to load, and brought along by one careless import.
+COSTLY = {"asyncio", "ctypes.util", "http", "jinja2", "unittest", "xml"}
+
+
+@pytest.mark.slow
+def test_score_on_threads_loads_these_packages_and_rooms_alone(tmp_path: Path) -> None:
+    arguments = [
+        "score",
+        FLIGHTS,
+        "--model",
+        MODEL,
+        "--output",
+        str(tmp_path / "out"),
+        "--chunk-size",
+        "500",
+        "--quiet",
+    ]
+    command = [sys.executable, "-c", _LISTED, *arguments, "--scheduler", "threads"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    installed, modules = json.loads(done.stdout.splitlines()[-1])
+    assert set(installed) <= PACKAGES
+    assert {name.split(".")[1] for name in modules if name.startswith("pipeline.")} <= ROOMS
+    assert COSTLY.isdisjoint(modules)

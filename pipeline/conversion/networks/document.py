@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from pipeline.conversion.networks.stack import (
     StackedRecurrent,
     Straight,
 )
+from pipeline.dataclass import dataclass
 
 Tensors = dict[str, npt.NDArray[Any]]
 

@@ -7,12 +7,13 @@ waits and is folded into the one behind. Everything is folded in float64.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import escape
 

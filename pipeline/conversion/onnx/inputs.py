@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, INT64, STRING
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import Cell, ColumnValue, Expression, IsMissing, Key, cells
 from pipeline.units import escape

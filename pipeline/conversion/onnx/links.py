@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.conversion.onnx.construction import NAN, Construction
 from pipeline.conversion.onnx.graph import INT64, texts
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.logistic.making import labels_of
 from pipeline.models.logistic.predictor import Predictor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.conversion.onnx.symbols import (
     subtract,
     times,
 )
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 
 _REMEDY = "logitstream imports logistic regressions: binary, softmax, or one-vs-rest"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipeline.conversion.onnx.symbols import (
     Operation,
     Symbol,
 )
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import escape
 

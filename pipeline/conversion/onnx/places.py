@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from pipeline.conversion.onnx.symbols import EncodedLevels, InputCell, LinearSum, Numeral, Operation, Symbol, linear
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import EXACT_INTEGER
 

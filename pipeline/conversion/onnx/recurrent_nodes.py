@@ -7,13 +7,13 @@ own. LSTM and GRU get their weights from the tensors of the network by nodes tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.conversion.onnx.construction import Construction
 from pipeline.conversion.onnx.graph import DOUBLE, FLOAT, INT32, INT64, Port
 from pipeline.conversion.onnx.layer_nodes import LayerWriter
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.logistic.policies import Impute
 from pipeline.models.network.file import NetworkFile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from pipeline.conversion.onnx.construction import NAN, Construction
 from pipeline.conversion.onnx.graph import BOOL, DOUBLE, INT64, STRING
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import (
     Arithmetic,

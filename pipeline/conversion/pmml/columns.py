@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
 from pipeline.conversion.formula import check_policies
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.levels import LevelType, level_value
 from pipeline.models.logistic.expression import (

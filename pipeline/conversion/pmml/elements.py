@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.util import find_spec
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.units import GIB, escape, format_count
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -26,6 +26,7 @@ from pipeline.conversion.pmml.values import (
     constant,
     factor,
 )
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Clip
 from pipeline.models.levels import level_value
 from pipeline.units import escape, format_count

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -20,6 +19,7 @@ from pipeline.conversion.pmml.values import (
     free_level,
     rounded,
 )
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Affine
 from pipeline.models.levels import LevelType, spelled_type
 from pipeline.models.logistic.transforms import step_document

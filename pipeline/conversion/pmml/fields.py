@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 
 from pipeline.conversion.pmml.elements import Element, fault, number, refused
@@ -22,6 +22,7 @@ from pipeline.conversion.pmml.values import (
     Value,
     factor,
 )
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Clip
 from pipeline.models.levels import level_value
 from pipeline.units import escape

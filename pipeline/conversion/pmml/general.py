@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, number, refused
@@ -14,6 +13,7 @@ from pipeline.conversion.pmml.regression import LINKS, check_parts, classes_targ
 from pipeline.conversion.pmml.target import TargetField, document, read_target
 from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import MISSING, Polynomial, Value, constant
+from pipeline.dataclass import dataclass
 from pipeline.units import escape
 
 _PARTS = (

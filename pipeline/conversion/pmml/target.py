@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversion.pmml.elements import Element, fault, refused
 from pipeline.conversion.pmml.features import features
 from pipeline.conversion.pmml.terms import TermSums
 from pipeline.conversion.pmml.values import LEVEL_TYPES, rounded
+from pipeline.dataclass import dataclass
 from pipeline.models.levels import level_value
 from pipeline.models.logistic.documents import default_name, named_apart, version_of
 from pipeline.units import escape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.conversion.pmml.values import (
     free_level,
     rounded,
 )
+from pipeline.dataclass import dataclass
 from pipeline.units import escape, format_count
 
 Class = int

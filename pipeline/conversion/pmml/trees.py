@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
 from pipeline.conversion.pmml.columns import is_of_type
 from pipeline.conversion.pmml.values import free_level
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.levels import level_value
 from pipeline.models.logistic.expression import (

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from fractions import Fraction
 from typing import Any
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Affine, Clip
 from pipeline.models.levels import LevelType
 

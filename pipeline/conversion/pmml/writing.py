@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -17,6 +16,7 @@ from pipeline.conversion.formula import Formula, formula
 from pipeline.conversion.pmml.columns import DeclaredColumn, add_data_fields, add_mining_fields, fields, is_plain
 from pipeline.conversion.pmml.trees import Derivations, FieldPredictor, FreeNames
 from pipeline.conversion.results import columns_made
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.models.logistic.expression import Arithmetic, Constant, Lookup, Numbers
 from pipeline.models.logistic.file import ModelFile

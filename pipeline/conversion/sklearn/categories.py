@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline.conversion.algebra import (
     map_states,
     states,
 )
+from pipeline.dataclass import dataclass
 from pipeline.models.levels import LevelType
 from pipeline.units import escape
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.conversion.algebra import Signal
 from pipeline.conversion.sklearn.perceptrons import PerceptronLayer, layers_of
 from pipeline.conversion.sklearn.places import StepPlace, class_name, require
 from pipeline.conversion.sklearn.steps import is_passthrough, run
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import escape
 

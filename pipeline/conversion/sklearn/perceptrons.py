@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.conversion.sklearn.places import StepPlace, require
+from pipeline.dataclass import dataclass
 
 # What scikit-learn calls a function, and what a network calls it.
 _FUNCTIONS: Mapping[str, str | None] = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}

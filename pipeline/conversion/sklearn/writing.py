@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, cast
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.models.levels import LevelType, level_value
 from pipeline.models.logistic.categorical import CategoricalFeature

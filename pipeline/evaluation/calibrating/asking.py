@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.choices import Absent, CalibrationMethod, Fingerprint, IfExists, MissingTarget
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.calibrating.curves import ScaledCurve
 from pipeline.evaluation.calibrating.reading import RawBlock
 from pipeline.scan import HowToScan

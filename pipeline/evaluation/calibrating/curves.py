@@ -15,11 +15,11 @@ finds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.tiles import Floats
 from pipeline.kernels import evaluate
 

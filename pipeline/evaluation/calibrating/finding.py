@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ThresholdError
 from pipeline.evaluation.calibrating.asking import PassRequest
 from pipeline.evaluation.calibrating.curves import CurveSums, ScaledCurve, curve_on, sums_at

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.scoring import BatchScores, ModelScorer, ScoresColumns
 from pipeline.evaluation.states import ScoredTile
 from pipeline.evaluation.tiles import Codes, Floats

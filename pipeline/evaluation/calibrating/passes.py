@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from pipeline.choices import MissingTarget
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError
 from pipeline.evaluation.calibrating.asking import PassRequest
 from pipeline.evaluation.calibrating.reading import RawBlock, RawReader

@@ -7,13 +7,14 @@ raw prediction or none that is finite; held out; used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import MissingTarget
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.tiles import Codes, Floats
 from pipeline.fitting.first_pass.dividing import HELD_OUT, WRONG, Divider
 from pipeline.models import ScoreBlock

@@ -20,10 +20,11 @@ They have ``schema_version`` and ``kind``; the rules for both are those of :mod:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Literal
 
 from pipeline.choices import CalibrationMethod
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.results import CalibrationBin
 from pipeline.models import LogisticModel
 from pipeline.models.network.model import NetworkModel

@@ -8,10 +8,10 @@ derivative the variance of z (Guo, Pleiss, Sun and Weinberger, On calibration of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.calibrating.stepping import CONVERGED
 from pipeline.evaluation.tiles import Codes, Floats
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain, combinations
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.calibrating.curves import CurveSums
 from pipeline.evaluation.tiles import Floats
 

@@ -6,11 +6,12 @@ order. Sums of floats are added tile by tile, and those of chunks in a fixed tre
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, cast
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.evaluation.calibrating.asking import PassRequest
 from pipeline.evaluation.calibrating.curves import CurveSums, sums_at
 from pipeline.evaluation.calibrating.measuring import RawScorer

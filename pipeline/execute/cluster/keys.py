@@ -8,8 +8,9 @@ names the connection and the try is never used twice. The dashboard shows chunk 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline.dataclass import dataclass
 from pipeline.execute.labels import Label
 
 Key = tuple[str, int, str, str, int]

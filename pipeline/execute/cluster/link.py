@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from distributed import Client
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
+from pipeline.dataclass import dataclass
 from pipeline.execute.cluster.keys import KeyMaker
 from pipeline.execute.cluster.loop import answer
 from pipeline.execute.cluster.pulse import Pulse

@@ -10,11 +10,11 @@ import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic
 
 from distributed import Worker, get_worker
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import FunctionError, LogitstreamError, MemoryBudgetError
 from pipeline.execute.child import without_cause
 from pipeline.execute.cluster.versions import Versions, check_own

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from distributed import Client
 
+from pipeline.dataclass import dataclass
 from pipeline.execute.cluster import faults
 
 WATCH_SECONDS = 1.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from distributed.comm.core import CommClosedError
 
+from pipeline.dataclass import dataclass
 from pipeline.execute.cluster.link import ClusterLink
 from pipeline.units import format_bytes
 

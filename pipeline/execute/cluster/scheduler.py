@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 from distributed import Client, WorkerPlugin
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UnavailableError
 from pipeline.execute import shared
 from pipeline.execute.cluster import faults

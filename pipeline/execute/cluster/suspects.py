@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, Self, cast
 
 import distributed
 from distributed import Client, KilledWorker
 from distributed.comm.core import CommClosedError
 
+from pipeline.dataclass import dataclass
 from pipeline.types.work import Item
 
 # To this topic the scheduler reports each worker that it has lost, with the tasks that the worker had.

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, cast
 
@@ -22,6 +22,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError
 from pipeline.execute.cluster import faults
 from pipeline.execute.cluster.carrying import UNLOADABLE, carry_out, check_loadable

@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any, NoReturn, get_args
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.terms import (
     AllTerm,

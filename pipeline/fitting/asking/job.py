@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from pipeline.choices import Absent, Fingerprint, IfExists, MissingRule, MissingTarget, SolverName
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import AllTerm, AnyTerm, Term
 from pipeline.schedulers import ClusterWishes
 from pipeline.types.inputs import CsvOptions

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import MemoryBudgetError
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.job import FitJob

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline import memory
 from pipeline.choices import IfExists, MissingRule, Role
+from pipeline.dataclass import dataclass
 from pipeline.errors import OutputError, UsageError
 from pipeline.fitting.asking.checking import check_columns
 from pipeline.fitting.asking.job import FitJob, rule_of, terms_of

@@ -11,9 +11,9 @@ C(origin):hour      ProductTerm((CategoryTerm("origin"), NumberTerm("hour")))
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Step
 
 Monotone = Literal["up", "down"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import CategoryTerm, ProductTerm, Term, term_factors
 from pipeline.fitting.designs.design import LevelSource
 from pipeline.fitting.first_pass.learnt import LearntLevels

@@ -7,9 +7,9 @@ model file with it (:mod:`pipeline.fitting.outcome.making`), and both read the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import Factor, NumberTerm, Term, term_factors
 from pipeline.fitting.tiles.layout import FitLayout
 from pipeline.models.levels import LevelType

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from pipeline.choices import MissingRule
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError
 from pipeline.fitting.asking.formula import term_columns, term_text
 from pipeline.fitting.asking.job import FitJob, rule_of, terms_of

@@ -6,13 +6,13 @@ A tile at a time is made of a block's rows, centred and scaled, and summed by th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.estimator.row_blocks import Blocks, Matrix, RowBlock, is_sparse, matrix_of, rows_of
 from pipeline.fitting.first_pass.moments import Moments
 from pipeline.fitting.passes.points import PassSums, Point

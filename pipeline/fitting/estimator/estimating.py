@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.estimator.arrays import ArrayDesign, ArrayPasses, BlockFacts
 from pipeline.fitting.estimator.row_blocks import Blocks
 from pipeline.fitting.first_pass.moments import Moments

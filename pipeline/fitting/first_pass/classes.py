@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, UsageError
 from pipeline.models.levels import spelled_type, value_of
 from pipeline.units import escape, format_count, nearest

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.models.columns import Levels
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError
 from pipeline.fitting.asking.reading import PreparedFit
 from pipeline.fitting.first_pass.counting import SeenLevels

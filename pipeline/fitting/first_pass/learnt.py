@@ -7,8 +7,9 @@ Arrow table of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeline.dataclass import dataclass
 from pipeline.models.levels import LevelType
 
 

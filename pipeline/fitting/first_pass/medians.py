@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.reading import PreparedFit
 from pipeline.fitting.first_pass.counting import SeenLevels
 from pipeline.fitting.first_pass.quantiles import HalfWay, KeyCounts

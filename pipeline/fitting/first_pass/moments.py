@@ -7,11 +7,10 @@ numbers: with a mean of 1e5 deviations, the difference of two means in one float
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.tiles.layout import Floats
 
 Counts = npt.NDArray[np.int64]

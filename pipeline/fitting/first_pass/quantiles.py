@@ -8,11 +8,12 @@ then the middle of a key is within 0.4 % of every value in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.kernels.order import Keys, keys_of, value_of
 

@@ -8,13 +8,14 @@ comes here. The others are judged in this order: without a target or a weight; b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import Cause
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.fitting.first_pass.counting import SeenLevels
 from pipeline.fitting.first_pass.dividing import WRONG, Divider, is_missing

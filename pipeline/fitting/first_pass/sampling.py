@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.choices import Role
+from pipeline.dataclass import dataclass
 from pipeline.fitting.first_pass.dividing import is_missing, without_view
 from pipeline.fitting.tiles.layout import TILE_ROWS, Floats
 from pipeline.models.columns import Mask, levels, numbers

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.first_pass.counting import LevelCounts, numbers_in
 from pipeline.fitting.first_pass.moments import Moments
 from pipeline.fitting.first_pass.quantiles import FEW_TOGETHER, MANY_TOGETHER, KeyCounts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.registry import LAYER_FUNCTIONS
 from pipeline.units import nearest, quoted

@@ -7,11 +7,11 @@ by back-propagating errors, 1986. Products are made by ``numpy.dot``, because ``
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.network.wishes import LearningWishes
 from pipeline.fitting.tiles.layout import Codes, Floats
 from pipeline.kernels.activations import evaluate, gradient

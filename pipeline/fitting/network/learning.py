@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import DataError, ThresholdError
 from pipeline.fitting.network.layers import add_penalty, drawn, loss_and_gradient
 from pipeline.fitting.network.optimizers import StepMoments, step

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.choices import Optimizer
+from pipeline.dataclass import dataclass
 from pipeline.fitting.network.wishes import LearningWishes
 from pipeline.fitting.tiles.layout import Floats
 

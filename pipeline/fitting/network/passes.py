@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.designs.design import FitDesign
 from pipeline.fitting.network.layers import NetworkShape, raw_predictions, rows_bytes
 from pipeline.fitting.network.order import WINDOW_ROWS, BatchCutter, chunk_order

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.first_pass.dividing import HELD_OUT
 from pipeline.fitting.tiles.layout import Codes, FitLayout, Floats, Tile
 

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import Any
 
 from pipeline import memory, process
+from pipeline.dataclass import dataclass
 from pipeline.errors import MemoryBudgetError, OutputError
 from pipeline.fitting.asking.planning import needs_places
 from pipeline.fitting.asking.reading import PreparedFit, check_output, prepare_fit

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pipeline.choices import Initialisation, Optimizer
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.job import FitJob

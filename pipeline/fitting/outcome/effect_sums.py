@@ -9,12 +9,13 @@ row and dx its derivative by the column.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import NumberTerm
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, factors_of
 from pipeline.fitting.outcome.effects import EffectColumn, EffectPlan, Setting

@@ -12,11 +12,11 @@ Errors by the delta method: G V G', where G is the mean of the gradient of the e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, NumberTerm
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, factors_of

@@ -7,12 +7,13 @@ the same for every row, and belongs to the intercept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.terms import BinsTerm, CategoryTerm, MissingTerm, NumberTerm, ProductTerm
 from pipeline.fitting.designs.design import DesignColumn, FitDesign, factors_of

@@ -12,12 +12,12 @@ is the sum of the outer products of the summed gradients of each group, and the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.wishing import objective_of
 from pipeline.fitting.designs.design import DesignColumn, FitDesign

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.designs.design import DesignColumn, FitDesign
 from pipeline.fitting.solving.objective import Solution
 from pipeline.fitting.tiles.layout import FitLayout, Floats

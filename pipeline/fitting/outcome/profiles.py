@@ -20,13 +20,14 @@ Weights do not count in a profile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.canonical import digest
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.formula import term_text
 from pipeline.fitting.asking.job import FitJob
 from pipeline.fitting.asking.terms import NumberTerm

@@ -11,13 +11,14 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError
 from pipeline.fitting.passes.scratch import ScratchChunk, ScratchDraft, ScratchFiles
 from pipeline.models.columns import numbers

@@ -9,12 +9,12 @@ its second derivatives by z_k and z_l are p_k ([k = l] - p_l) (Böhning, Multino
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.tiles.layout import Codes, FitLayout, Floats
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.tiles.layout import FitLayout, Floats
 
 # What is summed: the loss alone, also its gradient, also its Hessian.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, MemoryBudgetError
 from pipeline.fitting.passes.holding import Where
 from pipeline.fitting.passes.scratch import SPARE_BYTES

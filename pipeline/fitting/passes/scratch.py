@@ -18,13 +18,14 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.disk import CREATE, Folder, OpenFile
 from pipeline.errors import LogitstreamError, OutputError
 

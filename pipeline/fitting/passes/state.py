@@ -21,7 +21,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,7 @@ import pyarrow as pa
 
 from pipeline import disk
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder
 from pipeline.errors import DataError, LogitstreamError, OutputError, TemporaryError, ThresholdError, UsageError
 from pipeline.fitting.asking.job import FitJob

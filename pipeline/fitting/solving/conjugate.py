@@ -9,10 +9,11 @@ where it ends, from below: solved to a relative residual of 1e-6 it is exact to 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.solving import ending
 from pipeline.fitting.solving.curvature import CurvaturePairs

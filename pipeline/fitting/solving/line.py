@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pipeline.dataclass import dataclass
 from pipeline.fitting.passes.points import SHARES, PassSums
 from pipeline.fitting.solving.problem import Minimised
 from pipeline.fitting.tiles.layout import Floats

@@ -11,12 +11,12 @@ of solvers can share passes, and none of them knows where the rows are.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.passes.points import PassRecord, PassSums, Point
 from pipeline.fitting.tiles.layout import FitLayout, Floats
 

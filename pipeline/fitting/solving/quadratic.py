@@ -7,11 +7,10 @@ Numerical Optimization, section 16.5).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.tiles.layout import Floats
 
 # What is left of the subgradient, relative to its terms, when the minimum is found within rounding.

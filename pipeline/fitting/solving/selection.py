@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.passes.points import Passes, PassSums, Point
 from pipeline.fitting.report import PenaltyTried
 from pipeline.fitting.solving import Observer, begin, drive, newton

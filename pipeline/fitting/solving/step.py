@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.passes.blocks import unpack
 from pipeline.fitting.passes.points import PassSums
 from pipeline.fitting.solving.problem import Minimised

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.designs.design import FitDesign, LevelSource, NumberSource
 from pipeline.fitting.first_pass.dividing import WRONG, Divider, is_missing

@@ -6,11 +6,12 @@ are, in this order: the intercept if there is one, those of the dense columns, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.dataclass import dataclass
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

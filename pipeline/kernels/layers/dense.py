@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels.activations import evaluate
 from pipeline.kernels.layers.base import NetworkLayer, Weights
 from pipeline.kernels.layers.checks import checked_weights, matrix_shape

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels.layers.base import NetworkLayer, Weights
 from pipeline.kernels.layers.checks import checked_weights, matrix_shape
 from pipeline.kernels.layers.products import Shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Binned, Guide
 from pipeline.models.columns import Mask, Rows, numbers
 from pipeline.models.document import Path, Problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.bands import Bands, band_codes, code_type
 from pipeline.models.logistic.gathered import GatheredParts

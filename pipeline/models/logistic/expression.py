@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import partial, reduce
 from typing import Any, Literal, cast
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Affine, Clip, Step
 from pipeline.models.levels import LevelTable, LevelType, Value
 from pipeline.models.logistic.lookup import LevelLookup

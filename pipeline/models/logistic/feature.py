@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pipeline.choices import Role
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Term
 from pipeline.models.columns import Rows
 from pipeline.models.document import Path, Problem

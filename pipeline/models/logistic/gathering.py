@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.gathered import Exact, Where
 from pipeline.models.logistic.points import Points, feature_points

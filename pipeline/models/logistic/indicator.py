@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Numeric
 from pipeline.models.columns import Mask, Rows, levels, numbers, unfit
 from pipeline.models.logistic.batch import BatchColumns

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Levels, Mask, RecentLevels, Rows, levels, spellings
 from pipeline.models.levels import LevelTable, LevelType, spelled_type
 from pipeline.models.logistic.batch import BatchColumns

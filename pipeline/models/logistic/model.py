@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.models.in_memory import RowModel
 from pipeline.models.logistic.feature import Coefficient, Feature
 from pipeline.models.logistic.file import VERSIONS, ModelFile

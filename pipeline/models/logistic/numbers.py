@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Factor
 from pipeline.kernels.steps import TileStep
 from pipeline.models.columns import Mask, Numbers, Rows, numbers

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Numeric
 from pipeline.models.columns import Rows
 from pipeline.models.logistic.batch import BatchColumns

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, Discriminator, Tag
 
 from pipeline.choices import Cause, Lack, listed
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask
 from pipeline.models.logistic.sections import Section
 from pipeline.models.tally import BatchColumn, RowTally

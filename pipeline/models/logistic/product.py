@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Affine, Categorical, Factor, Product, tile_steps
 from pipeline.kernels.steps import Step, TileStep
 from pipeline.models.columns import Rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Precision, Role
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.kernels import Term, contributions, raw_prediction
 from pipeline.models.columns import Rows, unfit_columns

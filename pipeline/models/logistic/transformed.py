@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels import Factor, Product, tile_steps
 from pipeline.kernels.steps import Step, TileStep
 from pipeline.models.columns import Rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.kernels.blas import blas_tag, one_thread
 from pipeline.kernels.layers import LAYER_ROWS, DenseLayer, GruLayer, LstmLayer, RecurrentLayer

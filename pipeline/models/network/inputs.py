@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Strict, Tag
 
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask, Rows
 from pipeline.models.levels import LevelType
 from pipeline.models.logistic.batch import BatchColumns

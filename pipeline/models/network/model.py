@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy.typing as npt
 
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError, UsageError
 from pipeline.models.in_memory import RowModel
 from pipeline.models.logistic.output import Column

@@ -7,12 +7,12 @@ row.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dataclass import dataclass
 from pipeline.kernels.layers import LAYER_ROWS, RecurrentLayer
 from pipeline.models.columns import Mask
 from pipeline.models.network.recurrent import Pooling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.choices import Precision
+from pipeline.dataclass import dataclass
 from pipeline.errors import InputMissingError, UsageError
 from pipeline.kernels import arithmetic_tag
 from pipeline.models.columns import unfit_columns

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.choices import Cause
+from pipeline.dataclass import dataclass
 from pipeline.models.columns import Mask, Rows
 from pipeline.models.lists import Sequences, StepBlock
 from pipeline.models.logistic.batch import BatchColumns

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from pipeline import disk
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, InputMissingError, ModelError, PermissionDeniedError, StorageError
 from pipeline.units import GIB, escape, format_bytes
 

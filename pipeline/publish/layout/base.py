@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder
 from pipeline.publish.facts import PublishedOutput
 from pipeline.publish.layout.proofs import Proven

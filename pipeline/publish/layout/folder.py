@@ -12,9 +12,9 @@ import stat
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder
 from pipeline.publish.facts import PublishedOutput
 from pipeline.publish.layout.base import Layout, Order, Place, Version

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stat
 from contextlib import ExitStack
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder
 from pipeline.errors import OutputError
 from pipeline.publish.layout.entries import Listing, missing_clause, quarantine_in

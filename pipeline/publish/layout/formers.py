@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, is_folder
 from pipeline.publish.record.names import VERSION_NAME
 

@@ -7,11 +7,11 @@ import os
 import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, NewFile
 from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.record.manifest import (

@@ -11,9 +11,9 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError
 from pipeline.publish.facts import PublishedOutput

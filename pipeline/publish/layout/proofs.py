@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError
 from pipeline.publish.layout.clearing import remove

@@ -8,10 +8,10 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder
 from pipeline.errors import OutputError, PermissionDeniedError
 from pipeline.publish.record.names import HOME_SUFFIX, MANIFEST, home_name, is_home

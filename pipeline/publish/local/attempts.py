@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, NewFile
 from pipeline.publish.record.names import ATTEMPTS, attempt_name, attempt_path
 from pipeline.types.outputs import PartFile

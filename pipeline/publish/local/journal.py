@@ -7,10 +7,10 @@ import stat
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 from pipeline import disk
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder
 from pipeline.errors import LogitstreamError, OutputError, StorageError
 from pipeline.publish.local.places import JournalPlaces

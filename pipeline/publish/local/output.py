@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import disk
 from pipeline.choices import IfExists
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError, PermissionDeniedError
 from pipeline.publish.layout import Layout, Version, asked_layout, examine

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.choices import Durability
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import LogitstreamError, NewerOutputError, OutputError
 from pipeline.publish.facts import Rolled

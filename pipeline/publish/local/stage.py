@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import Folder, is_folder
 from pipeline.errors import OutputError
 from pipeline.publish.layout import Place

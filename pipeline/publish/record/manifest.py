@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeline.canonical import canonical, digest
+from pipeline.dataclass import dataclass
 from pipeline.errors import NewerOutputError, OutputError
 from pipeline.publish.record.names import JOB_ID, MANIFEST, count, matching
 from pipeline.types.outputs import PartFile

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pipeline.canonical import canonical
+from pipeline.dataclass import dataclass
 from pipeline.errors import OutputError
 from pipeline.publish.record.names import (
     PART_NAME,

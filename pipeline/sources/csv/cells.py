@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.causes import reason_of
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError
 from pipeline.sources.column_types import is_text
 from pipeline.sources.csv.misspelling import misspelling

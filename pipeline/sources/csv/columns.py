@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dataclass import dataclass
 from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type, is_rounded, unpacked
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, has_nan, infinite, large, names_infinity
 from pipeline.sources.csv.spelling import Rereader, reads_as_text, spelling_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import BalanceError
 from pipeline.sources.csv.cells import Fault, judge
 from pipeline.sources.csv.dialect import last_line_end, next_line_start

@@ -8,7 +8,6 @@ import re
 import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal, Protocol
 
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from pipeline import formats
 from pipeline.canonical import sha256
+from pipeline.dataclass import dataclass
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, LogitstreamError, UsageError
 from pipeline.types.inputs import Identity

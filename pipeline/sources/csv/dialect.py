@@ -9,11 +9,12 @@ module only decides where to look, and the tests compare the two on arbitrary by
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.units import quoted
 

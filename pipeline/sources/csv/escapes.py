@@ -7,11 +7,11 @@ end too, and the escape character is gone. So the parser is given a text in whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.units import KIB
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.causes import CAUSES
+from pipeline.dataclass import dataclass
 from pipeline.disk import show
 from pipeline.errors import DataError
 from pipeline.sources.csv.dialect import next_line_start

@@ -7,11 +7,12 @@ Odd quoting is not as a program writes it, but in a way that the parser accepts:
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.dataclass import dataclass
 from pipeline.sources.csv.parse import count_byte, count_up_to
 from pipeline.units import KIB
 

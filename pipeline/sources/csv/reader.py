@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from pipeline.dataclass import dataclass
 from pipeline.disk import input_error, show
 from pipeline.errors import InputChangedError, MemoryBudgetError
 from pipeline.formats import HEAD_BYTES

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.sources.column_types import is_text
 from pipeline.sources.csv.dialect import Dialect

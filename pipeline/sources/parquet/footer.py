@@ -13,7 +13,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import formats
+from pipeline.dataclass import dataclass
 from pipeline.disk import OpenFile, input_error, show
 from pipeline.errors import DataError, LogitstreamError, MemoryBudgetError
 from pipeline.sources.parquet.logical import logical_types, storage_of, written_schema

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 
 from pipeline.compact import BINARY, LIST, STRUCT, Compact
+from pipeline.dataclass import dataclass
 from pipeline.disk import OpenFile
 from pipeline.sources.parquet.footer import Footer, leaf_count, read_footer, read_identity
 from pipeline.sources.parquet.logical import written_schema

@@ -9,7 +9,6 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.conversion.networks.stack import Floats
+from pipeline.dataclass import dataclass
 from pipeline.errors import ConfigurationError, ModelError
 from pipeline.units import GIB, MIB, escape, format_bytes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import escape
 

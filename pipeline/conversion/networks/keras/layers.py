@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.conversion.networks.keras.archive import KerasWeights
 from pipeline.conversion.networks.keras.config import KerasLayer
 from pipeline.conversion.networks.stack import Floats, Stack, StackedRecurrent
+from pipeline.dataclass import dataclass
 from pipeline.units import escape
 
 _LEAVE_OUT = "leave the layer out, or use one of those that logitstream guide other-tools lists"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.conversion.networks.stack import Stack
 from pipeline.conversion.onnx.graph import Constant
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 
 # Monomials, each a sorted tuple of its factors, with their coefficients.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from pipeline.conversion.onnx.ports import (
     probabilities_of,
     unknown,
 )
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 from pipeline.units import escape
 

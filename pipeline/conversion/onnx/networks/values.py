@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from pipeline.conversion.networks.stack import Stack
 from pipeline.conversion.onnx.graph import Constant, Node
 from pipeline.conversion.onnx.networks.formulas import NetworkFormula, settled
 from pipeline.conversion.onnx.steps import NodeStep
+from pipeline.dataclass import dataclass
 from pipeline.errors import ModelError
 
 ROWS, UNITS, ONE = "rows", "units", "one"
