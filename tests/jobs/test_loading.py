@@ -98,7 +98,7 @@ ROOMS = {
     *("registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units"),
 }
 # Slow to load, and brought along by one careless import.
-COSTLY = {"asyncio", "ctypes.util", "http", "jinja2", "unittest", "xml"}
+COSTLY = {"asyncio", "dask.array", "ctypes.util", "http", "jinja2", "unittest", "xml"}
 
 
 @pytest.mark.slow
