@@ -12,10 +12,9 @@ from tests.benchmarks import meter
 from tests.benchmarks.checking import Work
 from tests.benchmarks.data import Dataset
 from tests.benchmarks.models import THRESHOLD
-from tests.benchmarks.turns import Contender
+from tests.benchmarks.turns import OURS, Contender
 
 SCRIPTS = Path(__file__).resolve().parent / "peers"
-OURS = "logitstream"
 UNSYNCED = "unsynced"
 FLOOR = "floor"
 
@@ -75,12 +74,16 @@ def field(data: Path, model: Path, work: Work, dataset: Dataset, against: Sequen
         if name == UNSYNCED:
             found.append(Contender(UNSYNCED, {"": [*mine, "--durability", "none"]}))
         elif name == FLOOR:
-            script = str(SCRIPTS / "floor.py")
-            command = [sys.executable, script, str(data), "{out}", *dataset.mixture.numeric]
-            found.append(Contender(FLOOR, {"": command}, scores=False))
+            quoted = ["--quoted"] if dataset.mixture.remark else []
+            found.append(Contender(FLOOR, {"": floor(data, [*quoted, *dataset.mixture.numeric])}, scores=False))
         else:
             found.append(Contender(name, {form: peer(name, form, data, model, work) for form in forms(name, dataset)}))
     return found
+
+
+def floor(data: Path, words: Sequence[str]) -> list[str]:
+    """Return the command of the program that only reads and writes."""
+    return [sys.executable, str(SCRIPTS / "floor.py"), str(data), "{out}", *words]
 
 
 def forms(name: str, dataset: Dataset) -> tuple[str, ...]:

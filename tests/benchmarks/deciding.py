@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -115,13 +114,14 @@ class WritingDecisions:
         data = dataset.make(bench.folder)
         raw = truth(dataset, bench.folder)
         names = dataset.mixture.numeric
-        floor = [sys.executable, str(contenders.SCRIPTS / "floor.py"), str(data), "{out}"]
         with tempfile.TemporaryDirectory(dir=bench.folder) as temporary:
             scratch = Path(temporary)
             path = save_model(model(dataset.mixture), scratch / "model.json")
             found = [
-                Contender(f"{FLOOR} with decisions", {"": [*floor, "--decisions", *names]}, scores=False),
-                Contender(FLOOR, {"": [*floor, *names]}, scores=False),
+                Contender(
+                    f"{FLOOR} with decisions", {"": contenders.floor(data, ["--decisions", *names])}, scores=False
+                ),
+                Contender(FLOOR, {"": contenders.floor(data, names)}, scores=False),
                 Contender(ALONE, {"": contenders.ours(data, path, Work(), csv=False)}),
             ]
             entries = turns.rehearse(bench, found, scratch, lambda out: check(out, Work(), raw, data))

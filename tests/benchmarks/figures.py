@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from tests.benchmarks.meter import Measured
-from tests.benchmarks.turns import Entry
+from tests.benchmarks.turns import Entry, with_before
 
 RATIO, SECONDS, BYTES, SHARE = "ratio", "s", "bytes", "share"
 
@@ -63,9 +63,14 @@ class Outcome:
         """Return what the file of results says of it."""
         return {
             "text": self.text,
-            "figures": [figure.as_json() for figure in self.figures],
-            "contenders": [contender(entry) for entry in self.entries],
+            "figures": [figure.as_json() for figure in (*self.figures, *self._since_before())],
+            "contenders": [contender(entry) for entry in with_before(self.entries)],
         }
+
+    def _since_before(self) -> Iterator[Figure]:
+        for entry in self.entries:
+            if entry.before is not None:
+                yield from paired(entry, entry.before, None)
 
 
 MEASURES: Mapping[str, tuple[str, Callable[[Measured], float]]] = {

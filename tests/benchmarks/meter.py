@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import platform
 import subprocess
@@ -44,11 +45,21 @@ class Measured:
     code: int
 
 
-def command(job: str) -> list[str]:
-    """Return how to run a job: by the command installed beside this interpreter, else as a module of this checkout."""
-    if _installed_is_this_checkout():
-        return [str(_installed()), job]
-    return [sys.executable, "-m", f"jobs.commands.{job}"]
+def command(*words: str) -> list[str]:
+    """Return a command line of ours: of the command installed beside this interpreter if it is this checkout's."""
+    return [str(_installed()), *words] if _installed_is_this_checkout() else command_of(ROOT, *words)
+
+
+def command_of(checkout: Path, *words: str) -> list[str]:
+    """Return a command line that a checkout runs, wherever ``PYTHONPATH`` points, as its installed command would."""
+    start = f"import sys; sys.path.insert(0, {str(checkout)!r}); from jobs.logitstream import main; main()"
+    return [sys.executable, "-P", "-c", start, *words]
+
+
+def words_of(arguments: Sequence[str]) -> Sequence[str] | None:
+    """Return what follows the start of a command line of ours, or ``None`` for one of another program."""
+    start = command()
+    return arguments[len(start) :] if list(arguments[: len(start)]) == start else None
 
 
 def _installed() -> Path:
@@ -62,6 +73,12 @@ def _installed_is_this_checkout() -> bool:
     told = [sys.executable, "-P", "-c", "import pipeline; print(pipeline.__file__)"]
     found = subprocess.run(told, cwd="/", env=environment(), capture_output=True, text=True, check=False).stdout.strip()
     return found == pipeline.__file__
+
+
+def compile_bytecode(checkout: Path) -> None:
+    """Compile the modules of a checkout, so that no run does."""
+    for package in ("pipeline", "jobs"):
+        compileall.compile_dir(checkout / package, quiet=1)
 
 
 def environment() -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.benchmarks.figures import MEASURES, SHARE, Figure, Outcome
 from tests.benchmarks.models import model, raw_predictions, save_model, truth
 from tests.benchmarks.scoring import describe
 from tests.benchmarks.tracing import bytes_read, can_trace
-from tests.benchmarks.turns import Bench, Entry, say
+from tests.benchmarks.turns import BEFORE, Bench, Entry, say, with_before
 
 WORK = Work()
 
@@ -47,45 +47,45 @@ class Rerun:
         data = dataset.make(bench.folder)
         with tempfile.TemporaryDirectory(dir=bench.folder) as temporary:
             nights = _Nights(dataset, data, chunk_rows, Path(temporary), bench)
-            nights.rehearse()
-            traced = nights.trace()
+            rerun = bench.entry("rerun", "", nights.command)
+            nights.rehearse(rerun)
+            traced = nights.trace(rerun)
             starting = tiny.command(tiny.DATASET.make(bench.folder), nights.scratch)
-            entries = [
-                Entry("full", "", nights.command),
-                Entry("rerun", "", nights.command),
-                Entry("tiny", "", starting),
-            ]
+            entries = [bench.entry("full", "", nights.command), rerun, bench.entry("tiny", "", starting)]
             for number in range(bench.rounds):
                 for entry in entries:
-                    nights.measure(entry)
-                took = ", ".join(f"{entry.name} {entry.runs[-1].seconds:.2f} s" for entry in entries)
+                    nights.measure(entry, changing=entry is rerun)
+                took = ", ".join(f"{entry.name} {entry.runs[-1].seconds:.2f} s" for entry in with_before(entries))
                 say(f"round {number + 1} of {bench.rounds}: {took}")
         return Outcome(describe(dataset, data), self._figures(entries, traced, files.size(data)), entries)
 
     def _figures(self, entries: Sequence[Entry], traced: int | None, size: int) -> list[Figure]:
-        rounds = list(zip(*(entry.runs for entry in entries), strict=True))
-        shares = {}
-        for name in ("wall", "CPU"):
-            _, of = MEASURES[name]
-            shares[name] = [(of(again) - of(start)) / (of(full) - of(start)) for full, again, start in rounds]
-        figures = [
-            Figure("(rerun - TINY) / (full - TINY), wall", shares["wall"], target=self.wall_share),
-            Figure("(rerun - TINY) / (full - TINY), CPU", shares["CPU"]),
-        ]
+        figures = list(_shares(entries, "", self.wall_share))
+        figures += _shares([entry.before for entry in entries if entry.before], f", {BEFORE}", None)
         if traced is not None:
             figures.append(Figure("bytes read of the input / its bytes", [traced / size], SHARE, self.read_share))
         # What the tiny run reads, libraries for the most part, is taken off.
-        read = [max(0, again.read_bytes - start.read_bytes) / size for _, again, start in rounds]
+        _, again, starting = (entry.runs for entry in entries)
+        read = [max(0, run.read_bytes - start.read_bytes) / size for run, start in zip(again, starting, strict=True)]
         target = self.read_share if traced is None else None
         return [*figures, Figure("bytes read of all files / bytes of the input", read, SHARE, target)]
 
 
+def _shares(entries: Sequence[Entry], whose: str, target: float | None) -> Iterator[Figure]:
+    rounds = list(zip(*(entry.runs for entry in entries), strict=True))
+    for name in ("wall", "CPU") if rounds else ():
+        _, of = MEASURES[name]
+        shares = [(of(again) - of(start)) / (of(full) - of(start)) for full, again, start in rounds]
+        goal = target if name == "wall" else None
+        yield Figure(f"(rerun - TINY) / (full - TINY), {name}{whose}", shares, target=goal)
+
+
 class _Nights:
-    """The dataset under names of its own, the file of it that changes, and the output of the night before."""
+    """The dataset under names of its own, the file of it that changes, and the outputs of the night before."""
 
     def __init__(self, dataset: Dataset, data: Path, chunk_rows: int, scratch: Path, bench: Bench) -> None:
         self.dataset, self.scratch, self.bench = dataset, scratch, bench
-        self.data, self.published = scratch / "data", scratch / "published"
+        self.data = scratch / "data"
         shutil.copytree(data, self.data, copy_function=os.link)
         number = dataset.files // 2
         self.changing = self.data / files.part_name(number)
@@ -103,34 +103,41 @@ class _Nights:
         shutil.copyfile(self.contents[0], self.changing)
         self.contents.rotate()
 
-    def rehearse(self) -> None:
+    def published(self, entry: Entry) -> Path:
+        """Return where an entry published the night before."""
+        return self.scratch / f"published by {entry.name}"
+
+    def rehearse(self, rerun: Entry) -> None:
         """Publish, change, publish again, and check both."""
         raw = np.array(truth(self.dataset, self.bench.folder))
-        self._publish("full", raw)
+        self._publish(rerun, raw)
         self.change()
         number = self.dataset.files // 2
         start, stop = (place * self.dataset.rows_a_file for place in (number, number + 1))
         changed = replace(self.dataset, variant=1).between(start, min(stop, self.dataset.rows))
         raw[start:stop] = raw_predictions(model(self.dataset.mixture), changed)
-        self._publish("rerun", raw)
+        self._publish(rerun, raw)
 
-    def trace(self) -> int | None:
+    def trace(self, rerun: Entry) -> int | None:
         """Return the bytes that a rerun reads of the input, or ``None`` and say that nobody may trace."""
         if not can_trace():
             say("strace is not installed, or may not trace here: bytes read of the input cannot be told from others")
             return None
         self.change()
-        command = [part.replace("{out}", str(self.published)) for part in self.command]
+        command = [part.replace("{out}", str(self.published(rerun))) for part in rerun.command]
         return bytes_read(command, self.data)
 
-    def _publish(self, name: str, raw: np.ndarray) -> None:
-        seconds = self.bench.run(self.command, self.published).seconds
-        say(f"{name}: largest difference {check(self.published, WORK, raw, self.data):.1e}, {seconds:.2f} s")
+    def _publish(self, rerun: Entry, raw: np.ndarray) -> None:
+        for entry in with_before([rerun]):
+            out = self.published(entry)
+            seconds = self.bench.run(entry.command, out).seconds
+            say(f"{entry.name}: largest difference {check(out, WORK, raw, self.data):.1e}, {seconds:.2f} s")
 
-    def measure(self, entry: Entry) -> None:
+    def measure(self, each: Entry, *, changing: bool) -> None:
         """Run an entry once; a rerun finds what the one before has published, all others nothing."""
-        again = entry.name == "rerun"
-        if again:
+        if changing:
             self.change()
-        entry.runs.append(self.bench.run(entry.command, self.published if again else self.scratch / "out"))
-        turns.clear(self.scratch / "out")
+        for entry in with_before([each]):
+            out = self.published(entry) if changing else self.scratch / "out"
+            entry.runs.append(self.bench.run(entry.command, out))
+            turns.clear(self.scratch / "out")

@@ -1,11 +1,13 @@
 """Runs the benchmarks: named cases as whole processes in turn, ours and theirs, at a chosen scale.
 
     python -m tests.benchmarks.suite FOLDER [--scale 1.0] [--case NAME]... [--without PEER]... [--runs 5] [--cold]
-                                            [--json FILE]
+                                            [--before CHECKOUT] [--json FILE]
 
-Data is made in FOLDER once. In an uncounted round every form of every contender runs and what it writes is compared
-with the true scores, on every row, by ``id``; of each peer the faster form goes on. Ratios are of ours over theirs in
-the same round. A Markdown table is printed, and the JSON file is written anew after each case.
+Data is made in FOLDER once. With ``--before``, every command of ours also runs as another checkout has it, in the same
+rounds; both then start from their source folders. Bytecode is compiled first. In an uncounted round every form of every
+contender runs and what it writes is compared with the true scores, on every row, by ``id``; of each peer the faster
+form goes on. Ratios are of ours over theirs in the same round. A Markdown table is printed, and the JSON file is
+written anew after each case.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ def circumstances(bench: Bench) -> dict[str, Any]:
     """Return what a result depends on beside the code."""
     return {
         "format": FORMAT,
-        "revision": _revision(),
+        "revision": _revision(meter.ROOT),
+        "before": bench.before and _revision(bench.before),
         "command": " ".join(Path(part).name for part in meter.command("score")),
         "machine": meter.machine(),
         "versions": {name: number for name in PACKAGES if (number := _version(name))},
@@ -52,10 +55,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _revision() -> str | None:
+def _revision(checkout: Path) -> str | None:
     told = ["git", "describe", "--always", "--dirty"]
     try:
-        return subprocess.run(told, cwd=meter.ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(told, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -81,8 +84,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cold", action="store_true", help="drop the page cache before each run, where that is allowed"
     )
+    parser.add_argument(
+        "--before",
+        type=_checkout,
+        metavar="CHECKOUT",
+        help="a folder of another revision, which runs in turn with this one",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="[default: results.json in FOLDER]")
     return parser.parse_args(arguments)
+
+
+def _checkout(text: str) -> Path:
+    found = Path(text).resolve()
+    if not (found / "jobs" / "logitstream.py").is_file():
+        raise argparse.ArgumentTypeError(f"{text} is not a checkout of logitstream: it has no jobs/logitstream.py")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,13 +113,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cold = given.cold and turns.can_drop_caches()
     if given.cold and not cold:
         say(f"the page cache cannot be dropped here ({turns.DROP_CACHES}): the cache is WARM")
-    bench = Bench(given.folder.resolve(), given.scale, given.runs, frozenset(given.without), cold)
+    bench = Bench(given.folder.resolve(), given.scale, given.runs, frozenset(given.without), cold, given.before)
     chosen = {name: case for name, case in CASES.items() if given.case is None or name in given.case}
     target = given.json or bench.folder / "results.json"
     try:
         contenders.refuse_missing(
             [peer for case in chosen.values() for peer in case.against if peer not in bench.without]
         )
+        for checkout in filter(None, (meter.ROOT, bench.before)):
+            meter.compile_bytecode(checkout)
         bench.folder.mkdir(parents=True, exist_ok=True)
         found = circumstances(bench)
         for name, case in chosen.items():

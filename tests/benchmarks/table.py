@@ -43,10 +43,11 @@ def rows(heads: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
 def headline(found: Mapping[str, Any]) -> list[str]:
     """Return the lines that say under which circumstances results were found."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    before = f" and, before, {found['before']}" if found.get("before") else ""
     scale = "" if found["scale"] == 1 else " (targets are those of scale 1)"
     return [
         f"scale {found['scale']:g}{scale}, {found['rounds']} rounds, {found['cache']} cache",
-        f"{found['machine']}; {found['command']} of {found['revision'] or 'no revision'}; {versions}",
+        f"{found['machine']}; {found['command']} of {found['revision'] or 'no revision'}{before}; {versions}",
     ]
 
 

@@ -172,6 +172,81 @@ def test_the_cache_is_dropped_before_each_run_or_it_is_said(
     assert "warm cache" in told.out
 
 
+# It takes long enough for its memory to be measured.
+_OTHER = """
+import sys, time
+
+def main():
+    open({log!r}, "a").write("before " + " ".join(sys.argv[1:]) + "\\n")
+    time.sleep(0.05)
+"""
+
+
+def _another_checkout(folder: Path, log: Path) -> Path:
+    (folder / "jobs").mkdir(parents=True)
+    (folder / "pipeline").mkdir()
+    (folder / "jobs" / "__init__.py").touch()
+    (folder / "jobs" / "logitstream.py").write_text(_OTHER.format(log=str(log)))
+    return folder
+
+
+def test_another_checkout_takes_its_turns_and_is_checked_too(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    bench = Bench(tmp_path, rounds=2, before=_another_checkout(tmp_path / "other", log))
+    peer = [sys.executable, "-S", "-c", f"import time; open({str(log)!r}, 'a').write('peer\\n'); time.sleep(0.05)"]
+    contestants = [Contender(contenders.OURS, {"": meter.command("--version")}), Contender("peer", {"": peer})]
+    checked: list[Path] = []
+    entries = turns.rehearse(bench, contestants, tmp_path, lambda out: checked.append(out) or 0.0)
+    assert len(checked) == 3
+    log.unlink()
+    turns.measure(bench, entries, tmp_path)
+    assert log.read_text().splitlines() == ["before --version", "peer"] * 2
+    found = Outcome("", paired(*entries, 1.5), entries).as_json()
+    assert [each["name"] for each in found["contenders"]] == ["logitstream", "before", "peer"]
+    ratios = {tuple(figure["over"]): figure for figure in found["figures"]}
+    assert list(ratios) == [(name, other) for other in ("peer", "before") for name in ("wall", "CPU", "peak")]
+    ours, before = (entry.runs for entry in (entries[0], entries[0].before))
+    assert ratios["wall", "before"]["values"] == [a.seconds / b.seconds for a, b in zip(ours, before, strict=True)]
+    assert ratios["wall", "before"]["target"] is None
+    shown = table(suite.circumstances(bench) | {"before": "abc", "cases": {"P20": found}})
+    assert "| P20 | before | " in shown
+    assert " and, before, abc; " in shown
+
+
+def test_a_command_of_ours_that_is_not_the_whole_case_keeps_its_name(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, before=tmp_path)
+    entry = bench.entry("full", "", meter.command("score", "x"))
+    assert entry.command == meter.command_of(meter.ROOT, "score", "x")
+    assert (entry.before.name, entry.before.command) == ("full, before", meter.command_of(tmp_path, "score", "x"))
+    assert bench.entry("peer", "", [sys.executable, "score"]).before is None
+    assert Bench(tmp_path).entry("full", "", meter.command("score")) == Entry("full", "", meter.command("score"))
+
+
+def test_what_is_no_checkout_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        suite.main([str(tmp_path / "never"), "--before", str(tmp_path)])
+    assert "has no jobs/logitstream.py" in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
+
+
+def test_bytecode_of_both_is_compiled_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Path] = []
+    monkeypatch.setattr(meter, "compile_bytecode", compiled.append)
+    monkeypatch.setattr(suite, "CASES", {})
+    other = _another_checkout(tmp_path / "other", tmp_path / "log")
+    suite.main([str(tmp_path), "--before", str(other)])
+    assert compiled == [meter.ROOT, other]
+    monkeypatch.undo()
+    meter.compile_bytecode(other)
+    assert list((other / "jobs" / "__pycache__").glob("logitstream.*.pyc"))
+
+
+def test_a_checkout_runs_wherever_the_path_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(_another_checkout(tmp_path, tmp_path / "log")))
+    assert meter.run(meter.command_of(meter.ROOT, "--version")).output == f"logitstream {pipeline.__version__}\n"
+    assert not (tmp_path / "log").exists()
+
+
 def _entry(name: str, *seconds: float) -> Entry:
     runs = [meter.Measured(value, 2 * value, 10**8, 0, "", "", 0) for value in seconds]
     return Entry(name, "", [], runs)

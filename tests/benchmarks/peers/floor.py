@@ -1,9 +1,10 @@
 """FLOOR: what reading and writing alone cost, with the same libraries loaded and the same care for the output.
 
-    python floor.py DATA OUT [--decisions] COLUMN...
+    python floor.py DATA OUT [--decisions] [--quoted] COLUMN...
 
-Reads the columns row group by row group (of a CSV: pieces cut at newlines) in two threads, and writes ``id`` and one
-float column, a part for each; what is written is digested, synced and does no arithmetic. With ``--decisions`` it also
+Reads the columns row group by row group in two threads, and writes ``id`` and one float column, a part for each; what
+is written is digested, synced and does no arithmetic. A CSV is read in pieces cut at newlines, with ``--quoted`` at
+those outside quotes; one in gzip is a single stream, which Arrow reads ahead of. With ``--decisions`` it also
 writes a second float column and four of levels, which are drawn once: as many columns as points, a band and three
 reasons.
 """
@@ -16,11 +17,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 # Most of these are loaded because the command loads them; their time belongs to the floor.
 import click  # noqa: F401
-import dask.array  # noqa: F401
+import dask  # noqa: F401
 import numpy as np
 import psutil  # noqa: F401
 import pyarrow as pa
@@ -32,7 +35,7 @@ WORKERS = 2
 BATCH_ROWS = 65_536
 BUFFER_BYTES = 256 * 1024
 PIECE_BYTES = 8 * 1024 * 1024
-DECISIONS = "--decisions"
+DECISIONS, QUOTED = "--decisions", "--quoted"
 # The levels of a band, and of each reason.
 LEVELS = (4, 20, 20, 20)
 MOST_ROWS = 1 << 20
@@ -91,7 +94,7 @@ def drawn_decisions() -> Sequence[pa.Array]:
 
 
 def write(batches: Iterator[pa.RecordBatch], path: Path, values: Sequence[str], decisions: Sequence[pa.Array]) -> None:
-    """Write ``id`` and columns of the batches as a part of one row group, and so many rows of each decision."""
+    """Write ``id`` and columns of the batches as a part, and so many rows of each decision."""
     held = pa.Table.from_batches([batch.select(["id", *values]) for batch in batches])
     for number, levels in enumerate(decisions):
         held = held.append_column(f"decision_{number}", levels.slice(0, held.num_rows))
@@ -102,7 +105,7 @@ def write(batches: Iterator[pa.RecordBatch], path: Path, values: Sequence[str], 
     with pq.ParquetWriter(
         file, held.schema, use_dictionary=of_levels, compression="snappy", write_statistics=plain
     ) as writer:
-        writer.write_table(held, row_group_size=max(1, held.num_rows))
+        writer.write_table(held, row_group_size=MOST_ROWS)
     file.close()
 
 
@@ -119,38 +122,66 @@ def parquet_pieces(data: str, columns: Sequence[str]) -> list[Callable[[], Itera
     return [lambda group=group: read(group) for group in range(groups)]
 
 
-def csv_pieces(data: str, columns: Sequence[str]) -> list[Callable[[], Iterator[pa.RecordBatch]]]:
-    """Return a reader for each 8 MiB of a file without quotes."""
-    with Path(data).open("rb") as file:
-        header = file.readline()
-    names = header.decode().strip().split(",")
+def conversion(columns: Sequence[str]) -> pyarrow.csv.ConvertOptions:
+    """Return what to make of the cells of a CSV."""
     types = {name: pa.float64() for name in columns} | {"id": pa.int64()}
-    options = pyarrow.csv.ConvertOptions(column_types=types, include_columns=["id", *columns])
+    return pyarrow.csv.ConvertOptions(column_types=types, include_columns=["id", *columns])
 
-    def read(start: int) -> Iterator[pa.RecordBatch]:
+
+def csv_pieces(data: str, columns: Sequence[str], *, quoted: bool) -> list[Callable[[], Iterator[pa.RecordBatch]]]:
+    """Return a reader for each 8 MiB of a file."""
+    with Path(data).open("rb") as file:
+        names = file.readline().decode().strip().split(",")
+        cuts = list(record_begins(file, quoted=quoted))
+
+    def read(begin: int, end: int) -> Iterator[pa.RecordBatch]:
         with Path(data).open("rb") as file:
-            file.seek(start - 1)
-            begin = start - 1 + len(file.readline())
-            file.seek(max(begin, start + PIECE_BYTES) - 1)
-            end = file.tell() + len(file.readline())
             file.seek(begin)
             piece = pa.py_buffer(file.read(end - begin))
-        if piece.size == 0:
-            return iter(())
         reading = pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=1 << 20)
-        return iter(pyarrow.csv.open_csv(pa.BufferReader(piece), reading, convert_options=options))
+        parsing = pyarrow.csv.ParseOptions(newlines_in_values=quoted)
+        return iter(pyarrow.csv.open_csv(pa.BufferReader(piece), reading, parsing, conversion(columns)))
 
-    starts = range(len(header), Path(data).stat().st_size, PIECE_BYTES)
-    return [lambda start=start: read(start) for start in starts]
+    return [lambda begin=begin, end=end: read(begin, end) for begin, end in pairwise(cuts)]
 
 
-def main(data: str, out: str, columns: Sequence[str], *, decides: bool) -> None:
+def record_begins(file: BinaryIO, *, quoted: bool) -> Iterator[int]:
+    """Yield where the first of the records left begins, then one a piece, and where the file ends."""
+    size = os.fstat(file.fileno()).st_size
+    while (begin := file.tell()) < size:
+        yield begin
+        if not quoted:
+            file.seek(begin + PIECE_BYTES)
+            file.readline()
+            continue
+        quotes = file.read(PIECE_BYTES).count(b'"') + file.readline().count(b'"')
+        while quotes % 2 and (line := file.readline()):
+            quotes += line.count(b'"')
+    yield size
+
+
+def gzip_stream(data: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Return the one reader of a compressed CSV."""
+    reading = pyarrow.csv.ReadOptions(block_size=1 << 20)
+    return iter(pyarrow.csv.open_csv(pa.input_stream(data), reading, convert_options=conversion(columns)))
+
+
+def pieces_of(data: str, columns: Sequence[str], *, quoted: bool) -> Sequence[Callable[[], Iterator[pa.RecordBatch]]]:
+    """Return the readers of a file."""
+    if data.endswith(".gz"):
+        return [lambda: gzip_stream(data, columns)]
+    if data.endswith(".csv"):
+        return csv_pieces(data, columns, quoted=quoted)
+    return parquet_pieces(data, ["id", *columns])
+
+
+def main(data: str, out: str, columns: Sequence[str], *, decides: bool, quoted: bool) -> None:
     """Read everything, write the parts, sync the folder."""
     folder = Path(out)
     folder.mkdir()
     floats = [name for name in columns if not name.startswith("i")]
     values, decisions = (floats[:2], drawn_decisions()) if decides else (floats[:1], ())
-    pieces = csv_pieces(data, columns) if data.endswith(".csv") else parquet_pieces(data, ["id", *columns])
+    pieces = pieces_of(data, columns, quoted=quoted)
 
     def copy(number: int) -> None:
         write(pieces[number](), folder / f"part-{number:07d}.parquet", values, decisions)
@@ -163,5 +194,6 @@ def main(data: str, out: str, columns: Sequence[str], *, decides: bool) -> None:
 
 
 if __name__ == "__main__":
-    named = [name for name in sys.argv[3:] if name != DECISIONS]
-    main(sys.argv[1], sys.argv[2], named, decides=DECISIONS in sys.argv[3:])
+    words = sys.argv[3:]
+    named = [name for name in words if name not in (DECISIONS, QUOTED)]
+    main(sys.argv[1], sys.argv[2], named, decides=DECISIONS in words, quoted=QUOTED in words)
