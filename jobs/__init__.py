@@ -6,6 +6,7 @@ show/          how results look
 guide/         the pages of ``logitstream guide``, in Markdown
 logitstream    where the command starts: it finds the packages that are installed with it
 cli            the group of commands, and the only place that turns errors into exit codes
+help           ``--help``: its short form, and the example at its end
 running        turns options into a job, and a job into what is shown
 stopping       signals, deadlines, and how a run ends in good order
 demonstration  what ``logitstream demo`` does

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import difflib
 import gc
 import importlib
 import os
@@ -13,14 +12,15 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from types import FrameType
 from typing import NoReturn
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from jobs.help import HelpfulGroup
 from jobs.hiding import hide_others
-from jobs.options.help import HelpfulGroup
 from jobs.show import console, document
 from jobs.stopping import Terminated, described, exit_code, handle, how_to_go_on
 from pipeline import __version__
@@ -28,32 +28,33 @@ from pipeline.errors import Abandoned, LogitstreamError, OutputError, Permission
 from pipeline.units import escape
 
 NAME = "logitstream"
-JOBS = (
-    "score",
-    "transform",
-    "plan",
-    "fit",
-    "fit-network",
-    "calibrate",
-    "evaluate",
-    "inspect",
-    "verify",
-    "rollback",
-    "runs",
-    "model",
-    "diagnose",
-    "plot",
-    "bench",
-    "demo",
-    "guide",
-)
+# The commands in the order in which a newcomer needs them, with what the list of them says of each.
+JOBS = {
+    "score": "Score rows of Parquet or CSV with a logistic model.",
+    "transform": "Apply functions to columns, without a model.",
+    "plan": "Show what score would do, without doing it.",
+    "fit": "Fit a logistic model to Parquet or CSV, to the optimum.",
+    "fit-network": "Fit a network of dense layers to Parquet or CSV, by mini-batches.",
+    "calibrate": "Make the probabilities of a model agree with outcomes.",
+    "evaluate": "Measure how well scores fit what was observed.",
+    "inspect": "Look at data, or at the rows of a quarantine.",
+    "verify": "Check an output against its manifest.",
+    "rollback": "Publish the previous version of an output again.",
+    "runs": "List unfinished runs and previous versions, or remove them.",
+    "model": "Show, check, upgrade, import or export a model file.",
+    "diagnose": "Find where the error signal of a network vanishes.",
+    "plot": "Draw functions and their derivatives.",
+    "bench": "Measure what functions cost on this machine.",
+    "demo": "See it work on real flights.",
+    "guide": "Read the guide, here on the terminal.",
+}
 
 USAGE, STORAGE, CONFIGURATION, BUG = 2, 74, 78, 1
 COMPLETION = "_LOGITSTREAM_COMPLETE"
 
 
 class LazyGroup(HelpfulGroup):
-    """A group that imports ``jobs.commands.<name>`` when that command is used."""
+    """A group that imports ``jobs.commands.<name>`` when that command is used, and none of them to list them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return the names of the commands, in the order in which a newcomer needs them."""
@@ -63,15 +64,21 @@ class LazyGroup(HelpfulGroup):
         """Return the command of this name, or ``None`` if there is none."""
         if cmd_name not in JOBS:
             return None
-        command = importlib.import_module(f"jobs.commands.{cmd_name.replace('-', '_')}").command
-        return command if isinstance(command, click.Command) else None
+        command: click.Command = importlib.import_module(f"jobs.commands.{cmd_name.replace('-', '_')}").command
+        command.short_help = JOBS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the list of the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(JOBS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the first argument names, or suggest the nearest one."""
         if args[0] not in JOBS:
-            nearest = difflib.get_close_matches(args[0], JOBS, 1)
+            nearest = get_close_matches(args[0], JOBS, 1)
             guess = f" Did you mean '{nearest[0]}'?" if nearest else f" The commands are {', '.join(JOBS)}."
             raise click.UsageError(f"No such command {args[0]!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)

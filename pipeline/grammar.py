@@ -53,6 +53,8 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
+    """A word or a sign, and where it is in the text."""
+
     kind: str
     text: str
     offset: int

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from jobs import options
+from jobs.help import HelpfulGroup
 from jobs.options import completion, values
 from jobs.options.command import HOW, WHAT, JobCommand, option
 from jobs.options.functions import known
-from jobs.options.help import HelpfulGroup
 
 
 def _known(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

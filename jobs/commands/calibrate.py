@@ -15,9 +15,7 @@ logitstream calibrate logitstream-demo/flights --model logitstream-demo/delay_mo
     --output calibrated.json --if-exists replace"""
 
 
-@click.command(
-    "calibrate", cls=JobCommand, example=EXAMPLE, short_help="Make the probabilities of a model agree with outcomes."
-)
+@click.command("calibrate", cls=JobCommand, example=EXAMPLE)
 @add(CALIBRATE)
 def command(json: bool, **params: Any) -> None:
     """Fit a calibration of a model to the rows of INPUT, and write the model with it.

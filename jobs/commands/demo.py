@@ -10,7 +10,7 @@ from jobs.options.command import JobCommand
 EXAMPLE = "logitstream demo --output logitstream-demo"
 
 
-@click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False, short_help="See it work on real flights.")
+@click.command("demo", cls=JobCommand, example=EXAMPLE, uses_demo=False)
 @options.output_to("DIR", "The folder for the sample and its scores.", default="logitstream-demo", show_default=True)
 def command(output: str) -> None:
     """Score a sample of real flights, show what the scores mean, and compare Parquet with CSV.

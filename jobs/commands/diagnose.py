@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from jobs.help import HelpfulGroup
 from jobs.options.command import JobCommand, add
 from jobs.options.diagnosing import GRADIENTS, INITIALISATIONS
-from jobs.options.help import HelpfulGroup
 
 
 @click.group("diagnose", cls=HelpfulGroup, example="logitstream diagnose initialisation", uses_demo=False)

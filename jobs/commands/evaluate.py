@@ -15,7 +15,7 @@ logitstream evaluate logitstream-demo/flights --target late \\
     --model logitstream-demo/delay_model.json --missing-target drop --by carrier"""
 
 
-@click.command("evaluate", cls=JobCommand, example=EXAMPLE, short_help="Measure how well scores fit what was observed.")
+@click.command("evaluate", cls=JobCommand, example=EXAMPLE)
 @add(EVALUATE)
 def command(**params: Any) -> None:
     """Measure how well a model, or a column of probabilities, fits what was observed in the rows of INPUT.

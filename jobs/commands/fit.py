@@ -16,9 +16,7 @@ logitstream fit logitstream-demo/flights --target late --missing-target drop \\
     --min-count 50 --output fitted.json --if-exists replace"""
 
 
-@click.command(
-    "fit", cls=JobCommand, example=EXAMPLE, short_help="Fit a logistic model to Parquet or CSV, to the optimum."
-)
+@click.command("fit", cls=JobCommand, example=EXAMPLE)
 @add(FIT)
 def command(**params: Any) -> None:
     """Fit a logistic model to the rows of INPUT, and write it as a model file.

@@ -20,7 +20,6 @@ logitstream fit-network logitstream-demo/flights --target late --missing-target 
     "fit-network",
     cls=JobCommand,
     example=EXAMPLE,
-    short_help="Fit a network of dense layers to Parquet or CSV, by mini-batches.",
 )
 @add(FIT_NETWORK)
 def command(**params: Any) -> None:

@@ -45,7 +45,6 @@ class Topic(click.Choice[str]):
     cls=JobCommand,
     example="logitstream guide memory",
     uses_demo=False,
-    short_help="Read the guide, here on the terminal.",
 )
 @click.argument("topic", required=False, metavar="[TOPIC]", type=Topic(TOPICS))
 def command(topic: str | None) -> None:

@@ -15,7 +15,6 @@ from jobs.options.command import WHAT, JobArgument, JobCommand, add, given, opti
     "inspect",
     cls=JobCommand,
     example="logitstream inspect logitstream-demo/flights",
-    short_help="Look at data, or at the rows of a quarantine.",
 )
 @click.argument("path", type=values.PATH, cls=JobArgument)
 @option("--full", section=WHAT, is_flag=True, help="Read all rows instead of the footers only.")

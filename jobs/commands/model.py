@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from jobs import options
+from jobs.help import HelpfulGroup
 from jobs.options import values
 from jobs.options.command import WHAT, JobArgument, JobCommand, option
-from jobs.options.help import HelpfulGroup
 from jobs.show import console
 from pipeline.choices import DIALECT, KIND, TO, IfExists
 from pipeline.units import escape

@@ -20,7 +20,6 @@ logitstream plan logitstream-demo/flights \\
     cls=JobCommand,
     example=EXAMPLE,
     table="score",
-    short_help="Show what score would do, without doing it.",
     context_settings={"auto_envvar_prefix": "LOGITSTREAM_SCORE"},
 )
 @add(options.SCORE)

@@ -34,7 +34,6 @@ def _asked(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     cls=JobCommand,
     example="logitstream plot sigmoid tanh relu --output functions.svg",
     uses_demo=False,
-    short_help="Draw functions and their derivatives.",
 )
 @click.argument(
     "functions",

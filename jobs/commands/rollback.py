@@ -19,9 +19,7 @@ logitstream score logitstream-demo/flights --model logitstream-demo/delay_model.
 logitstream rollback logitstream-demo/scores-from-parquet"""
 
 
-@click.command(
-    "rollback", cls=JobCommand, example=EXAMPLE, short_help="Publish the previous version of an output again."
-)
+@click.command("rollback", cls=JobCommand, example=EXAMPLE)
 @click.argument("output", metavar="OUT", type=values.PATH, cls=JobArgument)
 @options.durability
 @options.json_

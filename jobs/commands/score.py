@@ -15,9 +15,7 @@ logitstream score logitstream-demo/flights \\
     --model logitstream-demo/delay_model.json --keep flight_id,carrier --output scores"""
 
 
-@click.command(
-    "score", cls=JobCommand, example=EXAMPLE, short_help="Score rows of Parquet or CSV with a logistic model."
-)
+@click.command("score", cls=JobCommand, example=EXAMPLE)
 @add(options.SCORE)
 def command(**params: Any) -> None:
     """Score the rows of INPUT with a logistic model, or a network, and publish the probabilities in one step.

@@ -16,7 +16,7 @@ logitstream transform logitstream-demo/flights.csv \\
     --apply "p=sigmoid(dep_delay)" --keep flight_id --output transformed"""
 
 
-@click.command("transform", cls=JobCommand, example=EXAMPLE, short_help="Apply functions to columns, without a model.")
+@click.command("transform", cls=JobCommand, example=EXAMPLE)
 @add(options.TRANSFORM)
 def command(**params: Any) -> None:
     """Apply functions to columns of INPUT and publish the results in one step.

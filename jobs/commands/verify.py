@@ -13,7 +13,6 @@ from jobs.options.command import WHAT, JobArgument, JobCommand, option
     "verify",
     cls=JobCommand,
     example="logitstream verify logitstream-demo/scores-from-parquet --inputs --sample 1",
-    short_help="Check an output against its manifest.",
 )
 @click.argument("output", metavar="OUT", type=values.PATH, cls=JobArgument)
 @option("--inputs", section=WHAT, is_flag=True, help="Also check that the inputs have not changed.")

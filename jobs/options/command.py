@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from jobs.help import Helpful
 from jobs.options import completion, config
-from jobs.options.help import Helpful
 from jobs.show import console, document
 from pipeline.choices import listed
 from pipeline.errors import ConfigurationError, UsageError

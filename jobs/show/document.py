@@ -14,6 +14,8 @@ from pipeline.report.json import error_json
 
 @dataclass
 class _Wish:
+    """Whether JSON is asked for and written, and when the command line began."""
+
     wanted: bool = False
     written: bool = False
     started_unix: float = 0.0

@@ -45,6 +45,8 @@ _TEXTS: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
+    """A scheduler, who chose it, and what belongs to it."""
+
     name: str
     by: ChosenBy
     start: StartedCluster | None = None

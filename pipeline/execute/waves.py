@@ -67,6 +67,8 @@ class _PostedPool:
 
 @dataclass(frozen=True, slots=True)
 class _Submitted:
+    """A task under way."""
+
     future: Future[Any]
     post: Post
 

@@ -206,6 +206,8 @@ def _files(published: PublishedOutput, manifest: Manifest) -> Iterator[Differenc
 
 @dataclass(frozen=True, slots=True)
 class _FileCheck:
+    """Compares a listed file with what the manifest says of it."""
+
     published: PublishedOutput
     format: Format
     schema: tuple[tuple[str, str, bool], ...]

@@ -58,6 +58,8 @@ def scorecard(model: ModelFile, name: str = "model") -> Scorecard:
 
 @dataclass(frozen=True, slots=True)
 class _Card:
+    """Turns contributions into points."""
+
     points: Points
     share: float
 

@@ -58,6 +58,8 @@ class ColumnStatistics:
 
 @dataclass(frozen=True, slots=True)
 class _Stated:
+    """What a footer states of a column chunk, as bytes."""
+
     nulls: int | None = None
     smallest: bytes | None = None
     largest: bytes | None = None

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from jobs.cli import JOBS, group
+from jobs.help import Helpful
 from jobs.options.command import SECTIONS, JobCommand
-from jobs.options.help import Helpful
 from pipeline.execute.cluster.connecting import CONNECT_SECONDS
 from pipeline.options import meaning
 
@@ -134,6 +134,19 @@ def test_the_help_of_the_group_names_every_job(cli):
     ] == list(JOBS)
 
 
+def test_the_list_of_commands_loads_neither_commands_nor_options(process):
+    code = (
+        "import sys\nfrom jobs.cli import main\n"
+        "try: main(['--help'])\nfinally: print(*sorted(name for name in sys.modules if name.startswith('jobs.')))"
+    )
+    outcome = process(start=("-c", code))
+    assert outcome.code == 0
+    loaded = outcome.out.splitlines()[-1].split()
+    assert {".".join(name.split(".")[:2]) for name in loaded} == {
+        *("jobs.cli", "jobs.help", "jobs.hiding", "jobs.show", "jobs.stopping")
+    }
+
+
 def test_help_and_usage_errors_import_nothing_heavy(process):
     lines = ["", "--help", "--version", "score --help", "transform --help", "plan --help", "fit --help",
              "fit-network --help", "calibrate --help", "model --help", "model show --help", "demo --help",
@@ -169,7 +182,7 @@ def test_extras_are_loaded_by_their_commands_alone(process, tmp_path, job):
         "names += ('pipeline.pages',)\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules], file=sys.stderr)"
     )
-    data, out = Path(__file__).resolve().parents[3] / "sample_data", tmp_path / "out"
+    data, out = Path(__file__).resolve().parents[2] / "sample_data", tmp_path / "out"
     score = (data / "flights.csv", "--model", data / "delay_model.json", "--output", out, "-q")
     if job == "verify":
         assert process("score", *score).code == 0
@@ -186,7 +199,7 @@ def test_a_run_loads_neither_pandas_nor_scipy_nor_what_draws_a_bar(process, tmp_
         "names = ('pandas', 'scipy', 'rich', 'dask', 'pyarrow')\n"
         "try: main(sys.argv[1:])\nfinally: print([name for name in names if name in sys.modules])"
     )
-    data = Path(__file__).resolve().parents[3] / "sample_data"
+    data = Path(__file__).resolve().parents[2] / "sample_data"
     words = ["score", data / "flights.csv", "--model", data / "delay_model.json", "--output", tmp_path / "out"]
     outcome = process(*words, start=("-c", code))
     assert (outcome.code, outcome.out) == (0, "['dask', 'pyarrow']\n")
@@ -241,6 +254,6 @@ def test_every_example_runs(cli, tmp_path, monkeypatch):
 
 
 def test_help_and_guide_say_how_long_a_connection_to_a_cluster_may_take() -> None:
-    guide = (Path(__file__).resolve().parents[3] / "jobs" / "guide" / "cluster.md").read_text()
+    guide = (Path(__file__).resolve().parents[2] / "jobs" / "guide" / "cluster.md").read_text()
     assert f"For the first connection it is always {CONNECT_SECONDS:.0f} seconds." in meaning("scheduler_timeout")
     assert f"To connect to it takes at most {CONNECT_SECONDS:.0f} seconds," in guide
