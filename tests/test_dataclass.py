@@ -91,6 +91,8 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("Point", (), {}),
     ("Point", (1, 2, [], 3, 4), {}),
     ("Point", (1,), {"z": 1}),
+    ("Point", (1,), {"x": 1}),
+    ("Point", (), {"y": 2, "x": 1}),
     ("Checked", (1,), {"high": 4}),
     ("Checked", (5,), {"high": 4}),
     ("Checked", (5, 6), {}),
@@ -137,6 +139,40 @@ def test_instances_are_those_of_the_standard_library(call: tuple[str, tuple[Any,
             hash(ours)
     else:
         assert (hash(ours) == hash(again)) is (expected_hash == hash(_made(THEIRS, call)[0]))
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_so_is_the_hundredth(call: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
+    for _ in range(99):
+        _made(OURS, call)
+    (ours, refused), (theirs, expected) = _made(OURS, call), _made(THEIRS, call)
+    assert refused == expected
+    if theirs is not None:
+        names = [each.name for each in dataclasses.fields(theirs)]
+        assert [getattr(ours, name) for name in names] == [getattr(theirs, name) for name in names]
+
+
+def test_each_instance_has_a_list_of_its_own() -> None:
+    point = _kinds(dataclass)["Point"]
+    made = [point(1.0) for _ in range(99)]
+    assert len({id(each.tags) for each in made}) == 99
+
+
+def test_a_class_that_watches_its_values_sees_the_first_ones() -> None:
+    seen = []
+
+    @dataclass
+    class Watched:
+        """Has a method of its own for values."""
+
+        number: int
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            seen.append((name, value))
+            super().__setattr__(name, value)
+
+    assert Watched(3).number == 3
+    assert seen == [("number", 3)]
 
 
 @pytest.mark.parametrize("name", ["Point", "Checked", "Handle", "Derived"])
@@ -208,7 +244,7 @@ def test_help_shows_the_arguments_of_a_subclass_that_has_its_own() -> None:
     assert Own("4").number == 4
 
 
-def test_nothing_is_compiled_until_it_is_needed() -> None:
+def test_nothing_is_compiled_until_there_are_many_instances() -> None:
     counting = '''
 import dataclasses, json, sys
 from pipeline.dataclass import dataclass
@@ -226,9 +262,16 @@ for make in (dataclass, dataclasses.dataclass):
         x: int
         y: int = 2
     found.append(compiled)
+    for _ in range(20):
+        Point(1)
+    found.append(compiled)
+    for _ in range(80):
+        Point(1)
+    found.append(compiled)
 print(json.dumps(found))
 '''
     run = subprocess.run([sys.executable, "-c", counting], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    ours, theirs = json.loads(run.stdout)
-    assert ours == 0
+    ours, of_some, of_many, theirs, *_ = json.loads(run.stdout)
+    assert ours == of_some == 0
+    assert of_many >= 1
     assert theirs >= 6
