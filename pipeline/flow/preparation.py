@@ -28,6 +28,7 @@ from pipeline.scan import (
     ColumnNumbers,
     HowToScan,
     PreparedScan,
+    Record,
     StepCosts,
     discover,
     gather_facts,
@@ -201,7 +202,9 @@ def prepare(job: Job, *, staged: bool = True) -> Preparation:
     job = replace(job, compression=codec_of(job.format, job.compression))
     found = discover(job.inputs)
     check_apart(job, found.files)
-    files = gather_facts(found.files, job.csv, full=job.fingerprint == "full")
+    full, anew = job.fingerprint == "full", not (staged and job.conduct.reuse)
+    record = None if full or anew else Record.of(LOCAL.remembered(Path(job.output)))
+    files = gather_facts(found.files, job.csv, full=full, record=record)
     fit = fit_files(job, files)
     if job.format == "parquet":
         fit = replace(fit, schema=with_logical_types(fit.schema, files, fit.kept))

@@ -24,7 +24,7 @@ from pipeline.flow.write import WriteStep
 from pipeline.logs import logged
 from pipeline.plan import FORMAT_VERSION
 from pipeline.publish import LOCAL, Busy, Manifest, Part, Staging
-from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, exceeds, open_scan
+from pipeline.scan import Agenda, Clock, StagedJob, Stop, content_digest, exceeds, open_scan, record_of
 from pipeline.types.blocks import PerChunk, ReadsFiles
 from pipeline.types.features import FeatureWarning
 from pipeline.types.job import Job
@@ -96,6 +96,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 warnings=warnings,
             )
             digest = _publish(preparation, staging, ledger, report)
+            staging.remember(record_of(preparation.files))
         former = staging.published
     notes = _notes(report.totals, job.if_exists == "replace", Path(job.output).parent / staging.quarantine)
     if former is not None and format_version(former) < FORMAT_VERSION:

@@ -173,6 +173,10 @@ class Staging(Protocol):
         """Remove what is staged, for a run that cannot be resumed. Never fails. Call nothing afterwards."""
         ...
 
+    def remember(self, content: bytes) -> None:
+        """Keep some bytes for the next run; see :meth:`Store.remembered`. Never fails, and may keep nothing."""
+        ...
+
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         """Publish the parts as the output, all or nothing, durable on return; return the manifest's digest.
 
@@ -241,6 +245,14 @@ class Store(Protocol):
             It was made by a newer logitstream.
         PermissionDeniedError
             The system would refuse it.
+        """
+        ...
+
+    def remembered(self, output: Path) -> bytes:
+        """Return what the last run of an output wanted to be remembered, whole; empty if there is nothing. Never fails.
+
+        When a run is prepared, what was remembered before is forgotten: it cannot mislead a second run after a first
+        one that failed.
         """
         ...
 

@@ -1,6 +1,7 @@
 """One way to read data: find inputs, plan chunks within a budget, run a step on each chunk, pass after pass.
 
 facts      input files -> their facts; the fields of their columns
+recorded   facts that a run records for the next one
 shapes     files with equal schemas
 stated     columns that the path of a file states, compared with it
 drift      where the columns of files differ, and what the needs of a job become in each of them
@@ -38,6 +39,7 @@ from pipeline.scan.facts import field_of, gather_facts, try_facts
 from pipeline.scan.jobfile import JobFile, Needs, StagedJob, csv_options
 from pipeline.scan.prepared import HowToScan, PreparedScan, file_summary, prepare_scan, with_costs, within
 from pipeline.scan.progress import SliceBytes, further
+from pipeline.scan.recorded import Record, record_of
 from pipeline.scan.session import CHUNKS_AHEAD, Scan, forget, on_one_cluster, open_scan, settings_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of, shown_names
 from pipeline.scan.stop import Clock, Stop, deadline_error
@@ -66,6 +68,7 @@ __all__ = [
     "Needs",
     "PassAccounts",
     "PreparedScan",
+    "Record",
     "ReduceTree",
     "Scan",
     "SliceBytes",
@@ -98,6 +101,7 @@ __all__ = [
     "packed",
     "prepare_scan",
     "read_rows",
+    "record_of",
     "row_group_share",
     "settings_bytes",
     "shape_of",

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.errors import LogitstreamError
 from pipeline.scan.held import give_back
+from pipeline.scan.recorded import Record
 from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 
@@ -18,20 +19,27 @@ _READERS = 8
 _GROUP, _TIMED = 256, 4
 
 
-def gather_facts(files: Sequence[InputFile], csv: CsvOptions, *, full: bool = False) -> tuple[FileFacts, ...]:
+def gather_facts(
+    files: Sequence[InputFile], csv: CsvOptions, *, full: bool = False, record: Record | None = None
+) -> tuple[FileFacts, ...]:
     """Return the facts of every file, in order; footers, headers and ends are read, no rows.
+
+    What a ``record`` has of a file is not read.
 
     Raises
     ------
     DataError
         A file is damaged. Where several are, the error names the first in input order.
     """
-    facts: list[FileFacts] = []
-    for found in _gathered(files, csv, full=full):
+    known = [None if record is None else record.facts(file) for file in files]
+    unknown = [file for file, facts in zip(files, known, strict=True) if facts is None]
+    read: list[FileFacts] = []
+    for found in _gathered(unknown, csv, full=full):
         if isinstance(found, LogitstreamError):
             raise found
-        facts.append(found)
-    return tuple(facts)
+        read.append(found)
+    rest = iter(read)
+    return tuple(next(rest) if facts is None else facts for facts in known)
 
 
 def try_facts(files: Sequence[InputFile], csv: CsvOptions) -> list[FileFacts | LogitstreamError]:

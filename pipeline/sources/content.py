@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError, InputMissingError, UsageError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from pipeline.types.inputs import Identity, InputFile
@@ -16,6 +19,28 @@ if TYPE_CHECKING:
 
 # What to do where a file changes while it is used.
 STILL = "run again when nothing writes to the file"
+
+_STATE = struct.Struct("<QQqqq")
+STATE_BYTES = _STATE.size
+# No file system in use counts time in larger steps: FAT counts in two seconds.
+_SETTLED_NS = 2_000_000_000
+
+
+def state_of(status: os.stat_result) -> bytes:
+    """Return what the system says of a file, in ``STATE_BYTES`` bytes: device, inode, size and the times of change.
+
+    Whoever writes to a file, replaces it or sets its time changes the time of its inode, which nobody can set.
+    """
+    return _STATE.pack(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def settled_state(status: os.stat_result) -> bytes:
+    """Return the state of a file that is about to be read; empty if it changed too recently.
+
+    Such a file may be written again within the same step of the clock: then it changes, but its state does not.
+    """
+    age = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns)
+    return state_of(status) if age > _SETTLED_NS else b""
 
 
 def open_planned(file: InputFile) -> OpenFile:

@@ -176,6 +176,9 @@ class FileFacts:
         Offset of the first byte after the header of a CSV; 0 for Parquet.
     cuttable : bool
         Whether slices may be byte ranges of the file (an uncompressed CSV in an encoding that allows it).
+    state : bytes
+        Of a Parquet file as it was before it was read, see :func:`pipeline.sources.content.settled_state`: while the
+        system states the same of it, these facts hold. Empty where they may not.
     """
 
     file: InputFile
@@ -186,6 +189,16 @@ class FileFacts:
     group_rows: Integers
     data_start: int = 0
     cuttable: bool = False
+    state: bytes = b""
+
+    @classmethod
+    def of_row_groups(
+        cls, file: InputFile, identity: Identity, columns: FileColumns, group_rows: Integers, state: bytes
+    ) -> Self:
+        """Return the facts of a Parquet file, whose rows are those of its row groups."""
+        rows = int(group_rows.sum())
+        row_bytes = max(1.0, int(columns.encoded.sum()) / max(1, rows))
+        return cls(file, identity, columns, rows, row_bytes, group_rows, state=state)
 
     @property
     def estimated_rows(self) -> int:

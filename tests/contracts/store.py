@@ -174,6 +174,7 @@ def check_store(make: Callable[[], Bench]) -> None:
         _busy_while_another_run_holds_it,
         _attempts_come_back_from_json,
         _a_newer_manifest_is_refused,
+        _what_is_remembered_lasts_until_the_next_run,
     )
     for check in checks:
         check(make())
@@ -371,3 +372,20 @@ def _a_newer_manifest_is_refused(bench: Bench) -> None:
                 pass
     with pytest.raises(NewerOutputError):
         bench.store.read_manifest(bench.output)
+
+
+def _what_is_remembered_lasts_until_the_next_run(bench: Bench) -> None:
+    def publish(staging: Staging) -> None:
+        staging.publish({}, list(work(staging, OLD)), observed={})
+        staging.remember(b"for the next one")
+
+    assert bench.store.remembered(bench.output) == b""
+    bench.run("old", publish)
+    assert bench.store.remembered(bench.output) == b"for the next one"
+    assert isinstance(bench.publish("old", OLD), Manifest)
+    assert bench.store.remembered(bench.output) == b"for the next one"
+    with pytest.raises(KeyError):
+        bench.run("new", lambda staging: {}["a failure"], "replace")
+    assert bench.store.remembered(bench.output) == b""
+    bench.run("new", lambda staging: staging.remember(b""), "replace")
+    assert bench.store.remembered(bench.output) == b""

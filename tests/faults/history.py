@@ -250,7 +250,7 @@ class History(RuleBasedStateMachine):
         }
         if not self.world.home.exists():
             return
-        assert names(self.world.home) <= {"lock", "jobs", "versions"}
+        assert names(self.world.home) <= {"lock", "jobs", "versions", "remembered"}
         assert names(self.world.home / "jobs") == {run.name for run in runs(self.world.out)}
         versions = versions_of(self.world.out)
         assert names(self.world.home / "versions") == {version.name for version in versions}

@@ -27,6 +27,7 @@ from pipeline.publish.record.names import (
     MANIFEST,
     QUARANTINE,
     RECEIPTS,
+    REMEMBERED,
     VERSIONS,
     attempt_name,
     attempt_path,
@@ -203,6 +204,9 @@ class MemoryStaging:
     def discard(self) -> None:
         self._bucket.delete(f"{self._prefix}/")
 
+    def remember(self, content: bytes) -> None:
+        self._bucket.put(f"{self._output}/{REMEMBERED}", content)
+
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         numbers = [int(key.split("/")[-2]) for key in self._bucket.keys(f"{self._output}/{VERSIONS}/")]
         # Above what an unfinished publication has put: a name never has two contents.
@@ -260,6 +264,9 @@ class MemoryStore:
     def free_bytes(self, path: Path) -> int | None:
         return None
 
+    def remembered(self, output: Path) -> bytes:
+        return self.bucket.get(f"{output}/{REMEMBERED}") or b""
+
     def found(self, output: Path) -> Found | None:
         keys = [key for key in self.bucket.keys(f"{output}/{VERSIONS}/") if key.endswith(f"/{MANIFEST}")]
         if not keys:
@@ -309,6 +316,7 @@ class MemoryStore:
             if same is not None:
                 yield same
                 return
+            self.bucket.delete(f"{output}/{REMEMBERED}")
             yield MemoryStaging(self.bucket, self.name, str(output), job_id, self.found(output), codec)
         finally:
             self.bucket.delete(f"{output}/holder")

@@ -6,6 +6,7 @@
                                      publishing
         versions/<number>-<job_id>/  previous versions, out of sight
         files/<sha256>/              for an output of one file: the proof of the file with that digest
+        remembered                   what the last run left for the next one, which may be lost
 
 A run that fails leaves its folder under jobs/. The same job, started again, resumes from it. It is removed when any run
 publishes to this output.
@@ -36,6 +37,7 @@ from pipeline.publish.local.carried import intact_receipts
 from pipeline.publish.local.lock import locked, open_home
 from pipeline.publish.local.output import Finding, find
 from pipeline.publish.local.places import JournalPlaces
+from pipeline.publish.local.remembering import forget, remember
 from pipeline.publish.local.removal import retire, sweep
 from pipeline.publish.local.stage import Staged, stage
 from pipeline.publish.local.versions import heal
@@ -174,6 +176,10 @@ class LocalStaging:
         with suppress(LogitstreamError):
             retire(self._place.home, self._job_id)
 
+    def remember(self, content: bytes) -> None:
+        """See :meth:`pipeline.publish.Staging.remember`."""
+        remember(self._place.home, content)
+
     def publish(self, sections: Mapping[str, object], parts: Iterable[Part], *, observed: Mapping[str, object]) -> str:
         """See :meth:`pipeline.publish.Staging.publish`: the one step is a rename, or an exchange of two names."""
         self.sync()
@@ -235,4 +241,5 @@ def open_staging(
         reusable = None if version is None else version.layout.reusable_at(parent, target.name)
         place = Place(target, parent, home, version, None if reusable is None else stack.enter_context(reusable))
         staged = stage(place, job_id, conduct, stack)
+        forget(home)
         yield LocalStaging(place, staged, builder, codec, job_id, conduct.keep_versions, chunks)

@@ -7,6 +7,7 @@ from pipeline.publish.local.attempts import restored
 from pipeline.publish.local.listing import chunks_done, clean, home_of, outputs_in, runs, under_way, versions_of
 from pipeline.publish.local.output import check_output
 from pipeline.publish.local.published import open_published, read_manifest
+from pipeline.publish.local.remembering import remembered
 from pipeline.publish.local.restoring import rollback
 from pipeline.publish.local.staging import open_staging
 
@@ -17,6 +18,7 @@ class LocalStore:
     free_bytes = staticmethod(free_bytes)
     check_output = staticmethod(check_output)
     open_staging = staticmethod(open_staging)
+    remembered = staticmethod(remembered)
     read_manifest = staticmethod(read_manifest)
     open_published = staticmethod(open_published)
     rollback = staticmethod(rollback)

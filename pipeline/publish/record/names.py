@@ -12,6 +12,7 @@ Next to an output, in ``.<name>.logitstream/``:
     jobs/<job_id>/                          job-<digest>.json, journal, attempts/<thousand>/<...>.attempt,
                                             and tree/ or proof/ while publishing
     versions/<number>-<job_id>/             previous versions; their data is named *.kept
+    remembered                              what the last run left for the next one, which may be lost
     files/<sha256>/                         proves the one file with that digest
 """
 
@@ -29,7 +30,7 @@ QUARANTINE_EXTENSION = "quarantine"
 QUARANTINE_SUFFIX = f".{QUARANTINE_EXTENSION}"
 
 HOME_SUFFIX = ".logitstream"
-LOCK, JOURNAL = "lock", "journal"
+LOCK, JOURNAL, REMEMBERED = "lock", "journal", "remembered"
 JOBS, VERSIONS, FILES = "jobs", "versions", "files"
 ATTEMPTS, TREE, PROOF = "attempts", "tree", "proof"
 # One file: while it is made, and when it is about to change places with the output or just has.

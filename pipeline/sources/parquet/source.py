@@ -17,7 +17,7 @@ from pipeline.dataclass import dataclass
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
 from pipeline.sources.column_types import LEVELS, arrow_type, as_integers, can_be_read_as, unpacked
-from pipeline.sources.content import STILL, open_planned, same_state, with_content
+from pipeline.sources.content import STILL, open_planned, same_state, settled_state, with_content
 from pipeline.sources.parquet.footer import (
     AGAIN,
     Footer,
@@ -78,21 +78,14 @@ class ParquetSource:
             The system refuses the file.
         """
         with OpenFile.open(file.location, file.path) as opened:
+            state = settled_state(opened.status())
             identity = read_identity(opened)
             footer = read_footer(file.location, identity, opened)
             groups = range(len(footer.group_rows))
             columns = FileColumns(footer.shape.fields, *footer.sizes(groups, file.path), footer.members(groups))
             if full:
                 identity = with_content(identity, opened, read_identity)
-        rows = footer.metadata.num_rows
-        return FileFacts(
-            file=file,
-            identity=identity,
-            columns=columns,
-            rows=rows,
-            row_bytes=max(1.0, int(columns.encoded.sum()) / max(1, rows)),
-            group_rows=footer.group_rows,
-        )
+        return FileFacts.of_row_groups(file, identity, columns, footer.group_rows, state)
 
     def field(self, facts: FileFacts, need: Need) -> pa.Field:
         """Return the name, type and nullability of a needed column, as the reader will give it.

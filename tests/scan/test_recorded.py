@@ -1,0 +1,108 @@
+"""Facts that are recorded come back as they were, whatever the files hold."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.scan import Record, discover, gather_facts, record_of, recorded
+from pipeline.sources import content
+from pipeline.types.inputs import CsvOptions, FileFacts
+
+TABLES = {
+    "plain": pa.table({"x": np.arange(10.0), "n": [None, *range(9)]}),
+    "texts": pa.table({"t": ["ü"] * 7, "d": pa.array(["a"] * 7).dictionary_encode()}),
+    "nested": pa.table({"l": [[1.0, 2.0], []], "s": [{"a": 1, "b": [{"c": "x"}]}] * 2, "m": [[[1]], [[2]]]}),
+    "times": pa.table({"t": pa.array([datetime(2020, 1, 1)], pa.timestamp("ns", "Europe/Berlin"))}),
+    "required": pa.table([[1, 2]], schema=pa.schema([pa.field("i", pa.int8(), nullable=False, metadata={"k": "v"})])),
+    "exact": pa.table({"d": [Decimal("1.25")], "f": pa.array([b"1234"], pa.binary(4))}),
+    "uuid": pa.table({"u": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([UUID(int=1).bytes], pa.binary(16)))}),
+    "empty": pa.table({"x": pa.array([], pa.float64())}),
+    "twins": pa.table([[1], [2.0]], names=["x", "x"]),
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[FileFacts]:
+    now = time.time_ns
+    monkeypatch.setattr(content.time, "time_ns", lambda: now() + 3_000_000_000)
+    for name, table in TABLES.items():
+        folder = tmp_path / "hive=1"
+        folder.mkdir(exist_ok=True)
+        pq.write_table(table, folder / f"{name}.parquet", row_group_size=3)
+    pq.write_table(TABLES["times"], tmp_path / "int96.parquet", use_deprecated_int96_timestamps=True)
+    return list(gather_facts(discover([str(tmp_path)]).files, CsvOptions()))
+
+
+def _plainly(facts: FileFacts) -> tuple[object, ...]:
+    columns = [(c.field, c.field.metadata, c.encoded_bytes, c.decoded_bytes, c.member_bytes) for c in facts.columns]
+    rest = replace(facts, columns=(), group_rows=np.empty(0, np.int64))
+    dtypes = [each.dtype for each in (facts.group_rows, facts.columns.encoded)]
+    return columns, facts.group_rows.tolist(), dtypes, {name: getattr(rest, name) for name in _NAMES}
+
+
+_NAMES = ("file", "identity", "rows", "row_bytes", "data_start", "cuttable", "state")
+
+
+@pytest.mark.parametrize("a_batch", [1, 2, 4_096])
+def test_facts_come_back_as_they_were(files: list[FileFacts], a_batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "_FILES_A_BATCH", a_batch)
+    record = Record.of(record_of(files))
+    assert len(files) == len(TABLES) + 1
+    for facts in files:
+        found = record.facts(facts.file)
+        assert found is not None
+        assert _plainly(found) == _plainly(facts)
+
+
+def test_files_of_one_schema_share_their_fields(tmp_path: Path, files: list[FileFacts]) -> None:
+    pq.write_table(TABLES["plain"], tmp_path / "other.parquet")
+    found = gather_facts(discover([str(tmp_path)]).files, CsvOptions())
+    record = Record.of(record_of(found))
+    plain = [
+        record.facts(facts.file) for facts in found if facts.file.path in {"hive=1/plain.parquet", "other.parquet"}
+    ]
+    assert plain[0].columns.fields is plain[1].columns.fields
+
+
+def test_content_that_was_digested_is_digested_again(files: list[FileFacts]) -> None:
+    digested = [replace(facts, identity=replace(facts.identity, content="00")) for facts in files]
+    assert [Record.of(record_of(digested)).facts(facts.file).identity for facts in files] == [f.identity for f in files]
+
+
+def test_a_file_that_is_gone_or_is_read_as_csv_has_no_facts(files: list[FileFacts]) -> None:
+    record = Record.of(record_of(files))
+    assert record.facts(replace(files[0].file, format="csv")) is None
+    Path(files[0].file.location).unlink()
+    assert record.facts(files[0].file) is None
+    assert record.facts(files[1].file) is not None
+
+
+def test_files_without_a_state_are_left_out(files: list[FileFacts]) -> None:
+    fresh = [replace(facts, state=b"") for facts in files]
+    assert record_of(fresh) == b""
+    record = Record.of(record_of([*fresh[:3], *files[3:]]))
+    assert [record.facts(facts.file) is None for facts in files] == [True] * 3 + [False] * (len(files) - 3)
+
+
+def test_a_record_that_is_too_large_is_none(files: list[FileFacts], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = record_of(files)
+    monkeypatch.setattr(recorded, "_LARGEST", len(whole))
+    assert record_of(files) == whole
+    monkeypatch.setattr(recorded, "_LARGEST", len(whole) - 1)
+    assert record_of(files) == b""
+
+
+@pytest.mark.parametrize("made", [b"", b"no record", b"\xff" * 100])
+def test_other_bytes_are_an_empty_record(files: list[FileFacts], made: bytes) -> None:
+    assert Record.of(made).facts(files[0].file) is None
+    assert record_of([]) == b""
