@@ -6,13 +6,13 @@ replaced under its name in the meantime cannot give the identity of one state an
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property, partial
 
 import numpy as np
@@ -46,6 +46,8 @@ _EXAMINING_OPTIONS = {**READER_OPTIONS, "buffer_size": KIB}
 
 _TAIL = 8
 _SMALLEST = 12
+# So much is read of the end of a file at once: most footers are shorter.
+_END = 16 * KIB
 _LARGEST_FOOTER = 512 * MIB
 # Arrow decodes these to text, and has no code that makes a dictionary of them.
 _AS_TEXT = frozenset({"DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"})
@@ -245,9 +247,11 @@ def read_identity(file: OpenFile) -> Identity:
         The file is empty, cut short, encrypted or not a Parquet file.
     """
     status = file.status()
-    length = _footer_length(file, status.st_size)
-    digest = file.sha256(status.st_size - length, status.st_size)
-    return Identity(status.st_size, status.st_mtime_ns, digest)
+    size = status.st_size
+    end = file.read_range(min(size, _END), max(0, size - _END))
+    length = _footer_length(file, size, end)
+    footer = hashlib.sha256(end[-length:]).hexdigest() if length <= len(end) else file.sha256(size - length, size)
+    return Identity(size, status.st_mtime_ns, footer)
 
 
 def read_footer(location: str, identity: Identity, file: OpenFile) -> Footer:
@@ -288,32 +292,41 @@ def keep_footer(location: str, identity: Identity, footer: Footer) -> None:
     _cache.put(location, identity, footer)
 
 
-@contextmanager
 def open_parquet(
-    file: OpenFile, metadata: pq.FileMetaData | None = None, read_dictionary: Sequence[str] = (), int96: str = "us"
-) -> Iterator[pq.ParquetFile]:
-    """Open another reader on an open file, which stays open when the reader is closed; ``int96`` is a unit of time."""
+    stream: pa.NativeFile,
+    metadata: pq.FileMetaData | None = None,
+    read_dictionary: Sequence[str] = (),
+    int96: str = "us",
+) -> pq.ParquetFile:
+    """Open a reader on a stream, which stays open when the reader is closed; ``int96`` is a unit of time."""
     options = {**READER_OPTIONS, "coerce_int96_timestamp_unit": int96}
-    with pa.OSFile(f"/proc/self/fd/{file.descriptor}") as stream:
-        yield pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **options)
+    return pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **options)
 
 
-@contextmanager
-def translated(path: str, column: Callable[[], str] = str, *, every_column: bool = False) -> Iterator[None]:
+class translated:  # noqa: N801 - reads as the verb of a statement
     """Turn every error that Arrow raises about a file into one that names it: the one door for Parquet.
 
     ``column`` finds the column that Arrow has no code for, or returns an empty text. ``every_column`` says that all
     columns of the file have to be readable, so that leaving one out does not help.
     """
-    try:
-        yield
-    except MemoryError as error:
-        message = f"{show(path)} needs more memory than there is: {escape(str(error), 300)}"
-        raise MemoryBudgetError(message, "leave the file out, or write it again with smaller pages") from error
-    except _FOREIGN as error:
-        if _is_unsupported(error):
-            raise _unsupported(error, path, column(), every_column=every_column) from error
-        raise _refusal(error, path) from error
+
+    __slots__ = ("_column", "_every_column", "_path")
+
+    def __init__(self, path: str, column: Callable[[], str] = str, *, every_column: bool = False) -> None:
+        self._path, self._column, self._every_column = path, column, every_column
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Translate."""
+        if isinstance(error, MemoryError):
+            message = f"{show(self._path)} needs more memory than there is: {escape(str(error), 300)}"
+            raise MemoryBudgetError(message, "leave the file out, or write it again with smaller pages") from error
+        if isinstance(error, _FOREIGN):
+            if _is_unsupported(error):
+                raise _unsupported(error, self._path, self._column(), every_column=self._every_column) from error
+            raise _refusal(error, self._path) from error
 
 
 def _is_unsupported(error: Exception) -> bool:
@@ -353,12 +366,12 @@ def _refusal(error: Exception, path: str) -> LogitstreamError:
     return DataError(f"{show(path)} is damaged or not readable as Parquet: {escape(text, 300)}", AGAIN)
 
 
-def _footer_length(file: OpenFile, size: int) -> int:
-    """Return the length of the footer with its length word and magic."""
+def _footer_length(file: OpenFile, size: int, end: bytes) -> int:
+    """Return the length of the footer with its length word and magic, from the last bytes of a file."""
     path = file.path
     if size == 0:
         raise DataError(f"{show(path)} is empty: 0 bytes are not a Parquet file", "write the file again")
-    head, tail = file.read_at(4, 0), file.read_at(_TAIL, max(0, size - _TAIL))
+    head, tail = end[:4] if size <= _END else file.read_at(4, 0), end[-_TAIL:]
     if tail[-4:] == b"PARE" or head == b"PARE":
         raise _encrypted(path)
     if head != b"PAR1":

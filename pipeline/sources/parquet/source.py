@@ -38,10 +38,13 @@ from pipeline.sources.partitions import Partition, constant_of, partition_array,
 from pipeline.sources.row_text import row_text
 from pipeline.types.inputs import UUID, FileColumns, FileFacts, Identity, InputFile, Integers, Need
 from pipeline.types.rows import BadCell, Origin, Slice
-from pipeline.units import escape, nearest
+from pipeline.units import KIB, escape, nearest
 
 # In a slice of fewer rows, handing the columns to other threads takes longer than decoding them.
 THREADED_ROWS = 32_768
+
+# A file of so few bytes takes less memory than the buffer for a column of a larger one.
+_SMALL = 256 * KIB
 
 _FIX_COLUMN = "correct the name or the type of the column, or the file"
 
@@ -155,6 +158,7 @@ class ParquetReader:
         self._column_threads = column_threads
         self._stack = ExitStack()
         self._parquet: pq.ParquetFile | None = None
+        self._content: bytes | None = None
         self._checked = False
         self._before = self._read = 0
         self._used: Integers | None = None
@@ -235,10 +239,19 @@ class ParquetReader:
         footer = known_footer(self._file.location, self._identity)
         if footer is None:
             with translated(self._file.path):
-                self._parquet = self._stack.enter_context(open_parquet(self._opened))
+                self._parquet = open_parquet(self._stream())
                 footer = footer_of(self._parquet, self._file.path)
             keep_footer(self._file.location, self._identity, footer)
         return footer
+
+    def _stream(self) -> pa.NativeFile:
+        """Return the open file as another stream of Arrow; a small one is read here, at once."""
+        size = self._identity.size
+        if size > _SMALL:
+            return self._stack.enter_context(pa.OSFile(f"/proc/self/fd/{self._opened.descriptor}"))
+        if self._content is None:
+            self._content = self._opened.read_range(size, 0)
+        return pa.BufferReader(self._content)
 
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
@@ -255,14 +268,14 @@ class ParquetReader:
 
     def _decoded(self, column_threads: bool) -> Iterator[tuple[pa.RecordBatch, Refused]]:
         """Yield what the file holds. Arrow runs inside the door; the consumer of a batch does not."""
-        columns, stack, path = self._columns, self._stack, self._file.path
+        columns, path = self._columns, self._file.path
         with translated(path):
             parquet = self._parquet
             as_text = self._not_as_dictionary()
             folded = self._folded(as_text)
             dictionaries = [*(name for name in columns.read_dictionary if name not in as_text), *folded]
             if parquet is None or dictionaries:
-                parquet = stack.enter_context(open_parquet(self._opened, self._footer.metadata, dictionaries))
+                parquet = open_parquet(self._stream(), self._footer.metadata, dictionaries)
             batches = iter(
                 parquet.iter_batches(
                     self._rows_at_once(as_text),
@@ -290,7 +303,7 @@ class ParquetReader:
 
     def _timestamps(self, unit: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Return batches of some INT96 columns in a unit."""
-        parquet = self._stack.enter_context(open_parquet(self._opened, self._footer.metadata, int96=unit))
+        parquet = open_parquet(self._stream(), self._footer.metadata, int96=unit)
         return iter(
             parquet.iter_batches(
                 self._batch_rows, row_groups=list(self._groups), columns=list(names), use_threads=False
@@ -423,8 +436,14 @@ def _column(
 
     A text column read as a dictionary for one need is decoded for the others, which is cheaper than reading it twice.
     """
+    array = batch.column(field.name)
+    return array if array.type == field.type else _converted(array, path, refused, field, plain, is_uuid)
+
+
+def _converted(
+    array: pa.Array, path: str, refused: Refused, field: pa.Field, plain: pa.DataType, is_uuid: bool
+) -> pa.Array:
     with translated(path, partial(str, field.name)):
-        array = batch.column(field.name)
         if array.type != plain and isinstance(array, pa.ExtensionArray):
             array = array.storage
         if array.type == field.type:
