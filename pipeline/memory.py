@@ -149,6 +149,11 @@ class Demand:
         fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes
         return int((self.worker_room(allowed_bytes, workers) - fixed) / BATCH_FACTOR)
 
+    def fitting_rows(self, allowed_bytes: int, workers: int) -> int:
+        """Return the rows of a batch with which a run with these workers stays within a budget."""
+        fixed = WORKER_BYTES + self.reader_bytes + self.row_group_bytes
+        return int((self.worker_room(allowed_bytes, workers) - fixed) / max(1, self.batch_bytes(1)))
+
     def row_group_room(self, allowed_bytes: int, workers: int, batch_rows: int) -> int:
         """Return the decoded bytes that an output row group may take so that a run stays within a budget."""
         fixed = WORKER_BYTES + self.reader_bytes + self.batch_bytes(batch_rows)

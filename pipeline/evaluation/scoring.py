@@ -94,8 +94,8 @@ class ScoresColumns(DescribedBlock, Protocol):
         """What the file of the model says."""
         ...
 
-    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
-        """Return the columns that are made, and how many rows are NaN."""
+    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], Mask]:
+        """Return the columns that are made, and which rows are NaN."""
         ...
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import BadCellsError, DataError
-from pipeline.models.columns import Rows, numbers
+from pipeline.models.columns import Mask, Rows, numbers
 from pipeline.models.lazily import by_blocks
 from pipeline.models.logistic.making import BinaryMaker, Requested, class_text, complement_of, probability_of
 from pipeline.models.logistic.output import SECTIONS, Column, Output
@@ -68,7 +68,7 @@ class RowScorer(Protocol):
         """Return the columns that are made."""
         ...
 
-    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
+    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], Mask]:
         """Return the columns of a batch; ``tally`` gets the rows that are bad."""
         ...
 

@@ -127,6 +127,8 @@ class TransformBlock:
             nan=int(np.count_nonzero(nan)),
             events=tally.events,
             rejected=tally.cells(tally.rejected),
+            null_rows=null,
+            nan_rows=nan,
         )
 
     def describe(self) -> dict[str, object]:

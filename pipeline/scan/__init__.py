@@ -10,6 +10,7 @@ demand     how much memory a scan needs
 prepared   a scan that can start: files, needs, plan, workers and batches
 jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
+delivered  batches of one slice, and of several small files together
 books      the accounts of a chunk
 bad_rows   how many bad rows there may be, and where the first one is
 progress   how far a scan is, in rows and bytes
@@ -32,7 +33,8 @@ from pipeline.scan.agenda import Agenda
 from pipeline.scan.bad_rows import BadRows, allowed_text, exceeds
 from pipeline.scan.batches import FileBatch, batches, whole
 from pipeline.scan.books import missing_and_nan
-from pipeline.scan.context import Batch, ChunkContext, Step
+from pipeline.scan.context import ChunkContext, Step
+from pipeline.scan.delivered import Batch, GatheredBatch
 from pipeline.scan.demand import StepCosts, row_group_share, width_of
 from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
@@ -63,6 +65,7 @@ __all__ = [
     "FileBatch",
     "FilesNamed",
     "Fitting",
+    "GatheredBatch",
     "HowToScan",
     "JobFile",
     "Needs",

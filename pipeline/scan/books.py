@@ -187,6 +187,12 @@ class SliceBook:
                 end=0 if book.given_up else reader.end,
             )
         )
+        for name in dict.fromkeys(need.name for need in self._needs if need.absent):
+            book.events[f"absent {name}"] += self.read
+
+    def skip(self) -> None:
+        """Book the slice as one that was not opened."""
+        self._book.skip(self._piece)
 
     @property
     def read(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
@@ -13,11 +14,11 @@ from pipeline.errors import LogitstreamError, MemoryBudgetError, TransientError
 from pipeline.execute import shared
 from pipeline.execute.telling import teller
 from pipeline.scan.books import ChunkBook, SetAside, SliceBook
+from pipeline.scan.delivered import Batch, GatheredBatch, Gathering
 from pipeline.scan.jobfile import JobFile
 from pipeline.scan.stated import with_stated_checked
 from pipeline.sources import source_for
-from pipeline.types.blocks import Values
-from pipeline.types.inputs import Integers, Need
+from pipeline.types.inputs import Identity, InputFile, Need
 from pipeline.types.rows import Chunk, Slice
 from pipeline.types.sources import SliceReader
 from pipeline.types.work import Outcome, Payload_co, Reached, Work
@@ -57,44 +58,6 @@ class ProbingStep(Protocol):
 
 class BatchTooLargeError(Exception):
     """A decoded batch takes more memory than its share, and smaller batches have not been tried."""
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Rows of one slice, as many as fit the memory. They may be settled until the next batch is asked for.
-
-    Attributes
-    ----------
-    data : pyarrow.RecordBatch
-        One column for each need of the file, in order.
-    position : int
-        Position of the slice in the chunk.
-    file : int
-        Number of the file.
-    """
-
-    data: pa.RecordBatch
-    position: int
-    file: int
-    _book: SliceBook
-    _settled: bool = False
-
-    def settle(self, values: Values) -> pa.Array | None:
-        """Book what became of the rows; return a mask of the rows that are used, ``None`` where all are.
-
-        A batch that is not settled counts as used, with all its rows.
-        """
-        self._settled = True
-        return self._book.rejects(self.data, values)
-
-    def places(self) -> Integers:
-        """Return the place of each row in its file; see :class:`~pipeline.types.sources.SliceReader`."""
-        return self._book.places(self.data.num_rows)
-
-    def close(self) -> None:
-        """Book the rows, unless they are settled."""
-        if not self._settled:
-            self._book.accept(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +114,7 @@ class ChunkContext:
         self._attempt = attempt
         self._book = ChunkBook(job.bad_rows)
         self._teller = teller()
-        self._walk: Generator[Batch, None, None] | None = None
+        self._walk: Generator[Batch | GatheredBatch, None, None] | None = None
 
     @property
     def begin(self) -> int | None:
@@ -202,8 +165,20 @@ class ChunkContext:
         """
         if set_aside is not None:
             self._book.set_aside = set_aside
-        self._walk = self._batches(failed)
-        return self._walk
+        walk = self._walk = self._batches(failed)
+        return walk
+
+    def gathered(self, *, set_aside: SetAside | None = None) -> Iterator[Batch | GatheredBatch]:
+        """Iterate over the rows of the chunk as :meth:`batches` does, with those of small files that follow together.
+
+        Accounts, rows that are set aside and errors are those of one file after the other.
+        """
+        if self.chunk.limit is not None or len(self.chunk.slices) == 1:
+            return self.batches(set_aside=set_aside)
+        if set_aside is not None:
+            self._book.set_aside = set_aside
+        walk = self._walk = self._gathered()
+        return walk
 
     def correct(self, position: int, null: int, nan: int) -> None:
         """Count rows of a slice as null and NaN, where that is known only after the whole chunk was read."""
@@ -242,7 +217,6 @@ class ChunkContext:
             try:
                 read = yield from self._slice(position, piece, left)
             except LogitstreamError as error:
-                error.at(self.job.files[piece.file][0].path)
                 if failed is None or (isinstance(error, TransientError) and not self._attempt.last):
                     raise
                 failed(position, error)
@@ -250,44 +224,100 @@ class ChunkContext:
                 read = 0
             left = None if left is None else left - read
 
+    def _gathered(self) -> Generator[Batch | GatheredBatch, None, None]:
+        job = self.job
+        # The second try is for batches that take too much.
+        is_first = self._attempt.batch_rows == job.batch_rows
+        gathering = Gathering(self._book, job.gathered_rows if is_first else 0, job.batch_bytes)
+        small_rows = min(self._attempt.batch_rows, gathering.small_rows)
+        for position, piece in enumerate(self.chunk.slices):
+            small, error, needs = None, None, job.needs[piece.file]
+            if self._is_small(piece, small_rows) and not self.given_up:
+                try:
+                    small = self._whole(position, piece)
+                except LogitstreamError as found:
+                    # The rows before it come first: too many bad ones among them end the run with another error.
+                    error = found
+            if small is None or not gathering.fits(small, needs):
+                yield from self._taken(gathering, position)
+            if self.given_up:
+                self._book.skip(piece)
+            elif error is not None:
+                raise error
+            elif small is None:
+                yield from self._slice(position, piece, None)
+            else:
+                gathering.add(small, needs)
+        yield from self._taken(gathering, len(self.chunk.slices))
+
+    def _taken(self, gathering: Gathering, position: int) -> Iterator[Batch | GatheredBatch]:
+        """Yield the rows of the small files before a slice."""
+        yield from gathering.take()
+        if position and self._teller is not None and self._teller.due():
+            self._teller.tell(Reached(self.chunk.index, self._rows_booked(), position - 1, 1.0))
+
+    def _is_small(self, piece: Slice, small_rows: int) -> bool:
+        """Return whether a slice has so few rows that it comes in one batch, whose width is not looked at first."""
+        if piece.rows is None or not 0 < piece.rows <= small_rows or piece.stop - piece.start > 1:
+            return False
+        return piece.rows <= PROBE_ROWS or not self.job.variable[self.job.needs.number(piece.file)]
+
+    def _whole(self, position: int, piece: Slice) -> Batch | None:
+        """Return the rows of a small slice, ``None`` where they come in several batches."""
+        file, identity = self.job.files[piece.file]
+        needs = self.job.needs[piece.file]
+        try:
+            with self._reader(file, identity, piece, None, self._attempt.batch_rows) as reader:
+                book = SliceBook(piece, position, reader, None, needs, self._book)
+                first, *more = islice(self._checked(reader, needs, file.path), 2)
+        except LogitstreamError as error:
+            error.at(file.path)
+            raise
+        return None if more else Batch(first, position, piece.file, book)
+
     def _slice(self, position: int, piece: Slice, left: int | None) -> Generator[Batch, None, int]:
-        names = [need.name for need in self.job.needs[piece.file]]
+        file, identity = self.job.files[piece.file]
+        needs = self.job.needs[piece.file]
         begin = self._begin if position == 0 else None
-        with self._reader(piece, begin, self._fitting_rows(piece)) as reader:
-            book = SliceBook(piece, position, reader, left, self.job.needs[piece.file], self._book)
-            for data in self._checked(reader, names, self.job.files[piece.file][0].path):
-                batch = Batch(book.within_limit(data), position, piece.file, book)
-                yield batch
-                batch.close()
-                if self._teller is not None and self._teller.due():
-                    self._teller.tell(self._reached(position, reader, book.read))
-                if self.given_up or book.reached_limit(data):
-                    break
-        book.close()
-        for name in dict.fromkeys(need.name for need in self.job.needs[piece.file] if need.absent):
-            self._book.events[f"absent {name}"] += book.read
+        try:
+            rows = self._fitting_rows(file, identity, piece)
+            with self._reader(file, identity, piece, begin, rows) as reader:
+                book = SliceBook(piece, position, reader, left, needs, self._book)
+                for data in self._checked(reader, needs, file.path):
+                    batch = Batch(book.within_limit(data), position, piece.file, book)
+                    yield batch
+                    batch.close()
+                    if self._teller is not None and self._teller.due():
+                        self._teller.tell(self._reached(position, reader, book.read))
+                    if self.given_up or book.reached_limit(data):
+                        break
+            book.close()
+        except LogitstreamError as error:
+            error.at(file.path)
+            raise
         return book.read
+
+    def _rows_booked(self) -> int:
+        return sum(account.read for account in self._book.accounts)
 
     def _reached(self, position: int, reader: SliceReader, rows: int) -> Reached:
         """Return how far the chunk is, by the rows read of a slice."""
         piece = self.chunk.slices[position]
-        before = sum(account.read for account in self._book.accounts)
         done, of = (reader.bytes_read, piece.stop - piece.start) if piece.rows is None else (reader.rows, piece.rows)
-        return Reached(self.chunk.index, before + rows, position, min(1.0, done / max(1, of)))
+        return Reached(self.chunk.index, self._rows_booked() + rows, position, min(1.0, done / max(1, of)))
 
-    def _reader(self, piece: Slice, begin: int | None, rows: int) -> SliceReader:
+    def _reader(self, file: InputFile, identity: Identity, piece: Slice, begin: int | None, rows: int) -> SliceReader:
         job = self.job
-        file, identity = job.files[piece.file]
         source = source_for(file.format, job.csv, column_threads=job.column_threads)
         needs = job.needs[piece.file]
         return with_stated_checked(source.read(file, identity, piece, needs, rows, begin), file, needs)
 
-    def _checked(self, reader: SliceReader, names: Sequence[str], path: str) -> Iterator[pa.RecordBatch]:
+    def _checked(self, reader: SliceReader, needs: Sequence[Need], path: str) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a slice, and refuse one that takes more than its share of memory."""
         most = self.job.batch_bytes
         for batch in reader:
             if batch.nbytes > most and batch.num_rows:
-                raise self._too_large(batch, names, reader, path)
+                raise self._too_large(batch, [need.name for need in needs], reader, path)
             yield batch
 
     def _too_large(self, batch: pa.RecordBatch, names: Sequence[str], reader: SliceReader, path: str) -> Exception:
@@ -306,16 +336,15 @@ class ChunkContext:
         message = f"column {name}: a batch of {rows:,} rows takes {size} decoded, but {few}"
         return MemoryBudgetError(message, _MORE_MEMORY).at(column=name)
 
-    def _fitting_rows(self, piece: Slice) -> int:
+    def _fitting_rows(self, file: InputFile, identity: Identity, piece: Slice) -> int:
         """Return the rows of a batch: fewer than planned where the first rows have wide text or nested values."""
         job = self.job
-        file, _ = job.files[piece.file]
         if file.format != "parquet" or not job.variable[job.needs.number(piece.file)]:
             return self._attempt.batch_rows
         if piece.rows is not None and piece.rows <= PROBE_ROWS and self._attempt.batch_rows == job.batch_rows:
             # The slice has no more rows than would be looked at. If they are too wide, the second try looks first.
             return min(PROBE_ROWS, self._attempt.batch_rows)
-        with self._reader(piece, None, min(PROBE_ROWS, self._attempt.batch_rows)) as reader:
+        with self._reader(file, identity, piece, None, min(PROBE_ROWS, self._attempt.batch_rows)) as reader:
             first = next((batch for batch in reader if batch.num_rows), None)
         if first is None:
             return self._attempt.batch_rows

@@ -158,6 +158,11 @@ def batch_share(demand: Demand, resources: Resources) -> int:
     return max(MIB, demand.batch_room(resources.allowed_bytes, resources.workers))
 
 
+def gathered_rows(demand: Demand, resources: Resources) -> int:
+    """Return how many rows of small files the budget lets a worker join: they are there twice then."""
+    return demand.fitting_rows(resources.allowed_bytes, resources.workers) // 2
+
+
 def row_group_share(demand: Demand, resources: Resources) -> int:
     """Return the bytes that the budget leaves for an output row group; a larger one is refused."""
     room = demand.row_group_room(resources.allowed_bytes, resources.workers, resources.batch_rows)

@@ -12,6 +12,8 @@ from pipeline.types.inputs import Need
 from pipeline.types.rows import BadCell
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -36,6 +38,8 @@ class Values:
     features : mapping of str to FeatureCount, or None
         What was counted of the features, by column; ``None`` if the function has no features with policies. Rejected
         rows count.
+    null_rows, nan_rows : ndarray of bool or None, shape (rows,)
+        Which rows ``null`` and ``nan`` count; ``None`` where there are none, or the function does not say it.
     """
 
     arrays: tuple[pa.Array, ...]
@@ -44,6 +48,8 @@ class Values:
     events: Mapping[str, int] = field(default_factory=dict)
     rejected: tuple[BadCell, ...] = ()
     features: Mapping[str, FeatureCount] | None = None
+    null_rows: npt.NDArray[np.bool_] | None = None
+    nan_rows: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pipeline
+from pipeline.errors import BadCellsError, DataError, InputChangedError
 from pipeline.flow.manifest import CODEC
+from pipeline.scan import delivered
 
 MODEL = {
     "format": "logitstream-model",
@@ -30,6 +32,7 @@ MODEL = {
 }
 # What a file has in addition to rows with scores, and how it is written.
 KINDS = ("plain", "plain", "plain", "missing", "set aside", "not a number", "whole numbers", "dictionary")
+ALL_KINDS = (*KINDS, "unknown", "infinite")
 
 
 def _table(kind: str, rows: int, seed: int) -> pa.Table:
@@ -48,6 +51,10 @@ def _table(kind: str, rows: int, seed: int) -> pa.Table:
         columns["x"] = pa.array(x.astype(np.int32))
     elif kind == "dictionary":
         columns["c"] = letters.dictionary_encode()
+    elif kind == "unknown":
+        columns["c"] = pa.array(["z"] * rows, pa.string())
+    elif rows and kind == "infinite":
+        columns["x"] = pa.array([np.inf] * rows)
     return pa.table(columns)
 
 
@@ -91,3 +98,106 @@ def test_a_folder_of_small_files_is_scored_as_each_of_them_alone(files: list[tup
         assert repr(rows.to_pydict()) == repr(pa.concat_tables([one for one, _, _ in apart]).to_pydict())
         assert accounts == [one for _, theirs, _ in apart for one in theirs]
         assert bad == [row for _, _, theirs in apart for row in theirs]
+
+
+def _published(inputs: Path, model: Path, out: Path, **options: Any) -> dict[str, object]:
+    """Return the bytes of all parts and quarantines that a run publishes, and what its receipts say but for times."""
+    pipeline.score(inputs, model, out, keep=["n"], scheduler="sync", raw_prediction=True, allow_empty=True, **options)
+    files: dict[str, object] = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.parquet")}
+    with (out / "_manifest.receipts").open("rb") as file, CODEC.decompressed(file) as stream:
+        return files | {"receipts": stream.read()}
+
+
+def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivered, "_MOST_ROWS", 0)
+
+
+def _written(folder: Path, *kinds: str, rows: int = 5) -> Path:
+    for number, kind in enumerate(kinds):
+        path = folder / f"k={number % 2}" / f"{number:03d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(_table(kind, rows, number), path)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(MODEL))
+    return path
+
+
+@pytest.mark.parametrize("most_rows", [16_384, 12])
+def test_files_read_together_give_what_they_give_one_by_one(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, most_rows: int
+) -> None:
+    data = _written(tmp_path / "data", *ALL_KINDS, "plain", *ALL_KINDS[::-1], "plain")
+    monkeypatch.setattr(delivered, "_MOST_ROWS", most_rows)
+    monkeypatch.setattr(delivered, "_SMALL_SHARE", 2)
+    together = _published(data, model, tmp_path / "together", max_bad="50%")
+    _one_by_one(monkeypatch)
+    assert _published(data, model, tmp_path / "apart", max_bad="50%") == together
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(ALL_KINDS), st.integers(0, 4)), min_size=2, max_size=20), st.integers(2, 40))
+@pytest.mark.slow
+def test_any_files_read_together_give_what_they_give_one_by_one(files: list[tuple[str, int]], most_rows: int) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
+        folder = Path(name)
+        (folder / "model.json").write_text(json.dumps(MODEL))
+        (folder / "data").mkdir()
+        for number, (kind, rows) in enumerate(files):
+            pq.write_table(_table(kind, rows, number), folder / "data" / f"{number:03d}.parquet")
+        patched.setattr(delivered, "_SMALL_SHARE", 2)
+        found = []
+        for rows in (most_rows, 0):
+            patched.setattr(delivered, "_MOST_ROWS", rows)
+            options = {"max_bad": "100%", "max_unseen": "100%", "max_missing": "100%"}
+            found.append(_published(folder / "data", folder / "model.json", folder / f"out-{rows}", **options))
+        assert found[0] == found[1]
+
+
+def test_a_limit_ends_within_the_same_file(tmp_path: Path, model: Path) -> None:
+    data = _written(tmp_path / "data", *["plain"] * 6)
+    pipeline.score(data, model, tmp_path / "out", keep=["n"], scheduler="sync", limit=12)
+    (part,) = (tmp_path / "out").glob("part-*")
+    assert pq.read_table(part)["n"].to_pylist() == [*range(5), *range(5), 0, 1]
+
+
+def _bad_cells(folder: Path) -> None:
+    """Make the second row of a file one whose number float64 cannot hold."""
+    table = _table("plain", 5, 0)
+    wide = pa.array([1, 2**53 + 1, 2, 3, 4])
+    pq.write_table(table.set_column(1, "x", wide), folder / "k=0" / "002.parquet")
+
+
+def test_a_bad_row_is_found_in_its_file_before_damage_in_a_later_one(tmp_path: Path, model: Path) -> None:
+    data = _written(tmp_path / "data", *["plain"] * 8)
+    for path in data.rglob("*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        pq.write_table(table.set_column(1, "x", pa.array(range(5))), path)
+    _bad_cells(data)
+    damaged = data / "k=0" / "004.parquet"
+    damaged.write_bytes(damaged.read_bytes().replace(b"PAR1\x15", b"PAR1\xff", 1))
+    with pytest.raises(BadCellsError, match=r"k=0/002\.parquet: row 2\b.*column x") as found:
+        pipeline.score(data, model, tmp_path / "out", keep=["n"], scheduler="sync")
+    assert found.value.exit_code == 65
+    with pytest.raises(DataError, match=r"k=0/004\.parquet is damaged"):
+        pipeline.score(data, model, tmp_path / "out", keep=["n"], scheduler="sync", max_bad=10)
+
+
+def test_a_file_that_changes_is_named(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _written(tmp_path / "data", *["plain"] * 4)
+    joined = delivered._joined
+
+    def replaced(batches: Any) -> Any:
+        pq.write_table(_table("plain", 6, 9), data / "k=1" / "003.parquet")
+        return joined(batches)
+
+    # Less than all rows fit, so that a batch is joined before the last file is read.
+    monkeypatch.setattr(delivered, "_MOST_ROWS", 10)
+    monkeypatch.setattr(delivered, "_SMALL_SHARE", 2)
+    monkeypatch.setattr(delivered, "_joined", replaced)
+    with pytest.raises(InputChangedError, match=r"k=1/003\.parquet has changed since the run was planned"):
+        pipeline.score(data, model, tmp_path / "out", scheduler="sync", retries=0)

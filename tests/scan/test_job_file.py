@@ -37,6 +37,7 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
         csv=CsvOptions(nulls=("", "NA"), types=(("id", "int64"),)),
         batch_rows=100,
         batch_bytes=10**6,
+        gathered_rows=50,
         column_threads=True,
         bad_rows=None,
         retries=3,
@@ -58,7 +59,7 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
 def test_what_is_made_of_the_settings_is_made_once() -> None:
     facts = [_facts(0)]
     plan = make_plan(facts)
-    job = JobFile((), plan, Needs.of([]), (False,), CsvOptions(), 1, 1, False, None, 0, {"n": 3})
+    job = JobFile((), plan, Needs.of([]), (False,), CsvOptions(), 1, 1, 1, False, None, 0, {"n": 3})
     made = []
 
     def make(settings: Mapping[str, Any]) -> int:

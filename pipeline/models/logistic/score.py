@@ -15,7 +15,7 @@ from pipeline.choices import Precision, Role
 from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.kernels import Term, contributions, raw_prediction
-from pipeline.models.columns import Rows, unfit_columns
+from pipeline.models.columns import Mask, Rows, unfit_columns
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import PreparedFeature, Use
 from pipeline.models.logistic.features import kind_of
@@ -167,8 +167,8 @@ class ScoreBlock:
         arrays, nan = self.scores(columns, tally)
         return values_of(tally, arrays, nan)
 
-    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
-        """Return the arrays of a batch and how many rows are NaN; ``tally`` gets what else happened to the rows.
+    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], Mask]:
+        """Return the arrays of a batch and which rows are NaN; ``tally`` gets what else happened to the rows.
 
         A rejected row has the scores of a raw prediction of 0.
         """
@@ -179,7 +179,7 @@ class ScoreBlock:
             for each in gathered.gatherers:
                 each.blank(where)
         nan = self._maker.is_nan(raw)
-        return tuple(self._maker.arrays(Raw(raw, null, nan, gathered))), int(np.count_nonzero(nan))
+        return tuple(self._maker.arrays(Raw(raw, null, nan, gathered))), nan
 
     def describe(self) -> dict[str, object]:
         """Return JSON from which :func:`restore` makes the block again: the whole model, and the options."""
@@ -262,15 +262,17 @@ def asked_of(model: Predictor, request: ScoreRequest) -> tuple[tuple[Column, ...
     return tuple(column for column in COLUMNS if column in wanted), cut
 
 
-def values_of(tally: RowTally, arrays: tuple[pa.Array, ...], nan: int) -> Values:
-    """Return the scores of a batch with what happened to its rows."""
+def values_of(tally: RowTally, arrays: tuple[pa.Array, ...], nan: Mask) -> Values:
+    """Return the scores of a batch with what happened to its rows; ``nan`` are the rows whose score is NaN."""
     return Values(
         arrays=arrays,
         null=tally.null_count,
-        nan=nan,
+        nan=int(np.count_nonzero(nan)),
         events=tally.events,
         rejected=tally.cells(tally.rejected),
         features=tally.features,
+        null_rows=tally.null,
+        nan_rows=nan,
     )
 
 

@@ -16,7 +16,7 @@ from pipeline.choices import Precision
 from pipeline.dataclass import dataclass
 from pipeline.errors import InputMissingError, UsageError
 from pipeline.kernels import arithmetic_tag
-from pipeline.models.columns import unfit_columns
+from pipeline.models.columns import Mask, unfit_columns
 from pipeline.models.logistic.batch import BatchColumns
 from pipeline.models.logistic.feature import Use
 from pipeline.models.logistic.gathered import GatheredParts
@@ -185,8 +185,8 @@ class NetworkBlock:
         arrays, nan = self.scores(columns, tally)
         return values_of(tally, arrays, nan)
 
-    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], int]:
-        """Return the arrays of a batch and how many rows are NaN; ``tally`` gets what else happened to the rows.
+    def scores(self, columns: Sequence[pa.Array], tally: RowTally) -> tuple[tuple[pa.Array, ...], Mask]:
+        """Return the arrays of a batch and which rows are NaN; ``tally`` gets what else happened to the rows.
 
         A rejected row has the scores of a raw prediction of 0.
         """
@@ -197,7 +197,7 @@ class NetworkBlock:
         # The sign and payload of a NaN depend on its place in the tile.
         raw[np.isnan(raw)] = np.nan
         nan = self._maker.is_nan(raw)
-        return tuple(self._maker.arrays(Raw(raw, null, nan, GatheredParts()))), int(np.count_nonzero(nan))
+        return tuple(self._maker.arrays(Raw(raw, null, nan, GatheredParts()))), nan
 
     def batch_of(self, columns: Sequence[pa.Array], tally: RowTally) -> BatchColumns:
         """Return the columns of a batch, as the features read them."""
