@@ -67,7 +67,7 @@ class FileFormat:
 
     def begins(self, head: bytes) -> bool:
         """Return whether the first bytes of a file tell that it has the format."""
-        return self.start is not None and _pattern(self.start).match(head) is not None
+        return bool(head) and self.start is not None and _pattern(self.start).match(head) is not None
 
 
 @cache
@@ -265,6 +265,9 @@ def foreign_model(head: bytes, path: str) -> FileFormat | None:
         return named
     if named is JSON_LINES and b"logitstream-model" not in head:
         return named
+    if head.startswith(b"{") and b"\x00" not in head:
+        # What else is no model begins in another way, or has zeros; to compile the patterns of it all takes a while.
+        return None
     found = next((known for known in (PARQUET, *FOREIGN) if known.as_model and known.begins(head)), None)
     if found is None and (inner := _unpacked(head)):
         found = next((known for known in FOREIGN if known.is_pickle and known.begins(inner)), None)

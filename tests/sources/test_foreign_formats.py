@@ -185,6 +185,14 @@ def test_a_model_of_another_tool_is_told_of_the_command_that_imports_it(name: st
     assert f"logitstream model import {name} --output model.json" in caught.value.remedy
 
 
+def test_an_archive_whose_first_file_is_named_like_json_is_no_model() -> None:
+    Path("{a}").write_text("text")
+    with tarfile.open("m.json", "w") as archive:
+        archive.add("{a}")
+    with pytest.raises(ModelError, match=r"m\.json is a tar archive, not a model file"):
+        LogisticModel.load("m.json")
+
+
 def test_json_lines_are_no_model_unless_they_say_so() -> None:
     Path("m.jsonl").write_text('{"a": 1}\n{"a": 2}\n')
     with pytest.raises(ModelError, match=r"m\.jsonl is JSON lines, not a model file") as caught:
