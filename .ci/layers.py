@@ -58,6 +58,8 @@ ENTRY = "jobs.logitstream"
 COMPUTED = "a computed name"
 # As free as the module of the standard library that it stands for.
 DATACLASS = "pipeline.dataclass"
+# Goes wherever Arrow may go, in place of a module that takes long to load.
+COMPUTE, COSTLY = "pipeline.compute", "pyarrow.compute"
 # Known to type checkers alone.
 STUBS = "_typeshed"
 
@@ -166,6 +168,7 @@ ROOMS = {
     "logs": Room(10),
     "process": Room(10),
     "errors": Room(10),
+    "compute": Room(10, late=(COSTLY,)),
     "dataclass": Room(1),
 }
 # Rooms in a room, by their full names. Outside it nobody imports them: its own ``__init__`` is its face.
@@ -276,6 +279,7 @@ def _is_free(room: Room, found: Import, top: str) -> bool:
     if _allows(room.without, found.module):
         return False
     free = top in sys.stdlib_module_names or found.module == DATACLASS
+    free = free or (found.module == COMPUTE and "pyarrow" in room.packages)
     return free or (found.typing and top == STUBS) or (found.module == COMPUTED and room.lazy)
 
 
@@ -301,6 +305,8 @@ def _package_fault(name: str, found: Import) -> str:
     room = ROOMS[name]
     if _allows(room.without, found.module):
         return f"{name} may not use {found.module}"
+    if found.module == COSTLY:
+        return f"import {COMPUTE}, which loads it when it is used"
     if _allows(room.packages, found.module) or (found.typing and _allows(room.typing, found.module)):
         return ""
     return f"{name} may use {_listed(room.packages, 'the standard library alone')}"

@@ -11,8 +11,8 @@ from dataclasses import field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.choices import Cause, MissingTarget, Precision
 from pipeline.dataclass import dataclass
 from pipeline.evaluation.features import by_model

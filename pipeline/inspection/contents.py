@@ -8,8 +8,8 @@ from dataclasses import field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, MemoryBudgetError
 from pipeline.inspection.extent import EMPTY, UNKNOWN, Extent, extent_of

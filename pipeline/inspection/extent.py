@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.inspection.findings import Value
 from pipeline.scan import order

@@ -13,8 +13,8 @@ from dataclasses import field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.sources import row_text
 from pipeline.types.blocks import Values

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.errors import LogitstreamError, MemoryBudgetError, TransientError
 from pipeline.execute import shared

@@ -10,8 +10,8 @@ from typing import Self, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.sources import row_text
 from pipeline.sources.partitions import stated_scalar
 from pipeline.types.inputs import InputFile, Integers, Need

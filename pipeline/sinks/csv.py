@@ -8,8 +8,8 @@ from functools import cache
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.sinks.encoded import check_types
 from pipeline.sinks.outlet import Outlet, translated
 from pipeline.units import MIB

@@ -9,9 +9,13 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.loading import uncollected
+from pipeline import compute
 
 
 @pytest.mark.usefixtures("nothing_set_aside")
@@ -81,42 +85,43 @@ PACKAGES = {
     *("typing_inspection", "yaml", "zipp"),
 }
 ROOMS = {
-    *("arguments", "canonical", "causes", "choices", "compact", "dataclass", "disk", "errors", "execute", "flow"),
-    *(
-        "formats",
-        "grammar",
-        "interface",
-        "kernels",
-        "logs",
-        "memory",
-        "models",
-        "options",
-        "plan",
-        "process",
-        "publish",
-    ),
-    *("registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units"),
+    *("arguments", "canonical", "causes", "choices", "compact", "compute", "dataclass", "disk", "errors", "execute"),
+    *("flow", "formats", "grammar", "interface", "kernels", "logs", "memory", "models", "options", "plan", "process"),
+    *("publish", "registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units"),
 }
 # Slow to load, and brought along by one careless import.
 COSTLY = {"asyncio", "dask.array", "ctypes.util", "http", "jinja2", "unittest", "xml"}
 
 
-@pytest.mark.slow
-def test_score_on_threads_loads_these_packages_and_rooms_alone(tmp_path: Path) -> None:
-    arguments = [
-        "score",
-        FLIGHTS,
-        "--model",
-        MODEL,
-        "--output",
-        str(tmp_path / "out"),
-        "--chunk-size",
-        "500",
-        "--quiet",
-    ]
-    command = [sys.executable, "-c", _LISTED, *arguments, "--scheduler", "threads"]
+def _loaded(*arguments: object) -> tuple[set[str], list[str]]:
+    """Return the packages, and all modules, that ``score`` loads."""
+    command = [sys.executable, "-c", _LISTED, "score", *map(str, arguments), "--quiet", "--scheduler", "threads"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     installed, modules = json.loads(done.stdout.splitlines()[-1])
-    assert set(installed) <= PACKAGES
+    return set(installed), modules
+
+
+@pytest.mark.slow
+def test_score_on_threads_loads_these_packages_and_rooms_alone(tmp_path: Path) -> None:
+    installed, modules = _loaded(FLIGHTS, "--model", MODEL, "--output", tmp_path / "out", "--chunk-size", 500)
+    assert installed <= PACKAGES
     assert {name.split(".")[1] for name in modules if name.startswith("pipeline.")} <= ROOMS
     assert COSTLY.isdisjoint(modules)
+
+
+def test_a_run_over_numbers_loads_no_functions_of_arrow(tmp_path: Path) -> None:
+    data, model = tmp_path / "data.parquet", tmp_path / "model.json"
+    pq.write_table(pa.table({"x": [1.0, 2.0]}), data)
+    feature = {"column": "x", "kind": "numeric", "coefficient": 0.5}
+    file = {"format": "logitstream-model", "version": 1, "kind": "logistic", "intercept": 0.1, "features": [feature]}
+    model.write_text(json.dumps(file))
+    _, modules = _loaded(data, "--model", model, "--keep", "x", "--output", tmp_path / "out")
+    assert "pyarrow.parquet" in modules
+    assert "pyarrow.compute" not in modules
+
+
+def test_the_functions_of_arrow_are_those_of_arrow() -> None:
+    assert compute.is_null is pyarrow.compute.is_null
+    assert "is_null" in vars(compute)
+    with pytest.raises(AttributeError, match="no_such_function"):
+        _ = compute.no_such_function

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.errors import UsageError
 from pipeline.fitting.asking.formula import term_columns
 from pipeline.fitting.asking.job import FitJob, rule_of, terms_of

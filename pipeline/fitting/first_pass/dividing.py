@@ -14,8 +14,8 @@ from typing import Any, Literal, NoReturn, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.errors import UsageError
 from pipeline.fitting.first_pass.hashing import Hashes, dictionary_places, hashes_of, hashes_of_places, mixed

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.choices import Role
 from pipeline.dataclass import dataclass
 from pipeline.fitting.first_pass.dividing import is_missing, without_view

@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.fitting.asking.terms import BinsTerm, MissingTerm, NumberTerm, ProductTerm, Term
 from pipeline.fitting.designs.design import FitDesign, LevelSource, NumberSource

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.sources.column_types import DEFAULT_TYPES, arrow_type, is_rounded, unpacked
 from pipeline.sources.csv.parse import CsvParser, Parsed, Piece, beyond_exact, has_nan, infinite, large, names_infinity

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.sources.csv.escapes import Escapes
 from pipeline.units import EXACT_INTEGER, KIB

@@ -8,8 +8,8 @@ from dataclasses import field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.types.inputs import Integers
 from pipeline.types.rows import BadCell

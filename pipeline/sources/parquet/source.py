@@ -10,9 +10,9 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline import compute as pc
 from pipeline.units import MIB
 
 # Upper bounds for indices into a dictionary, and for a dictionary page of usual size.
