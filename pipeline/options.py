@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from textwrap import fill
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, NewType, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -733,7 +734,7 @@ def documented(
     **meanings : str
         What an option means in this function, if that differs from the table.
     """
-    hints = get_type_hints(options)
+    hints = _hints(options)
     names = _names(options)
     own = {name: defaults.get(name, OPTIONS[name].default) for name in names}
 
@@ -756,14 +757,24 @@ def documented(
     return decorate
 
 
+# The functions for jobs have nearly the same options, and each takes a while to describe.
+@cache
+def _hints(options: type) -> dict[str, Any]:
+    return get_type_hints(options)
+
+
 def _names(options: type) -> list[str]:
     return [name for name in OPTIONS if name in options.__annotations__]
 
 
 def _described(name: str, hint: Any, default: Any, meaning: str | None) -> str:
     given = f"default {default!r}" if isinstance(default, bool | int | str) else "optional"
-    text = fill(meaning or OPTIONS[name].meaning, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return f"{name} : {_words(hint)}, {given}\n{text}"
+    return f"{name} : {_words(hint)}, {given}\n{_indented(meaning or OPTIONS[name].meaning)}"
+
+
+@cache
+def _indented(text: str) -> str:
+    return fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def _words(hint: Any) -> str:

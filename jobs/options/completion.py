@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 import click
 from click.shell_completion import CompletionItem
 
-from jobs.options.columns import Csv, column_names
 from pipeline.registry import FUNCTIONS, LAYER_FUNCTIONS
 
 Items = list[CompletionItem]
@@ -159,6 +158,8 @@ def _named(ctx: click.Context) -> set[str | None]:
 
 def _columns(ctx: click.Context) -> tuple[str, ...]:
     """Return the names of the columns of the inputs on the command line."""
+    from jobs.options.columns import Csv, column_names  # noqa: PLC0415 - for shells alone
+
     paths: list[str] = []
     for param in ctx.command.params:
         if isinstance(param, click.Argument) and getattr(param, "is_path", False):

@@ -16,7 +16,6 @@ import difflib
 import glob
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +73,8 @@ def key(param: click.Parameter) -> str:
 
 
 def _read(path: str) -> Mapping[str, Any]:
+    import tomllib  # noqa: PLC0415 - for those who give a file
+
     try:
         return tomllib.loads(disk.read_file(path).decode("utf-8"))
     except PermissionError as error:

@@ -90,7 +90,7 @@ ROOMS = {
     *("publish", "registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units"),
 }
 # Slow to load, and brought along by one careless import.
-COSTLY = {"asyncio", "dask.array", "ctypes.util", "http", "jinja2", "unittest", "xml"}
+COSTLY = {"asyncio", "dask.array", "ctypes.util", "http", "jinja2", "tomllib", "unittest", "xml"}
 
 
 def _loaded(*arguments: object) -> tuple[set[str], list[str]]:
