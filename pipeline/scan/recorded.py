@@ -52,22 +52,25 @@ def record_of(files: Iterable[FileFacts]) -> bytes:
     with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         for start in range(0, len(found), _FILES_A_BATCH):
             part = found[start : start + _FILES_A_BATCH]
-            arrays = (
-                [facts.state for facts, _ in part],
-                [bytes.fromhex(facts.identity.digest) for facts, _ in part],
-                [numbers[id(columns.fields)] for _, columns in part],
+            sizes = [(columns.encoded, columns.decoded, columns.members) for _, columns in part]
+            arrays = [
+                pa.array([facts.state for facts, _ in part], _COLUMNS["state"]),
+                pa.array([bytes.fromhex(facts.identity.digest) for facts, _ in part], _COLUMNS["digest"]),
+                pa.array([numbers[id(columns.fields)] for _, columns in part], _COLUMNS["type"]),
                 _lists([facts.group_rows for facts, _ in part]),
-                _lists([np.concatenate((columns.encoded, columns.decoded, columns.members)) for _, columns in part]),
-            )
-            writer.write_batch(pa.record_batch([*map(pa.array, arrays, _COLUMNS.values())], schema=schema))
+                _lists([np.concatenate(each) for each in sizes]),
+            ]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
     content = sink.getvalue()
     return content.to_pybytes() if content.size <= _LARGEST else b""
 
 
-def _lists(values: Sequence[Integers]) -> pa.ListArray:
-    offsets = np.zeros(len(values) + 1, dtype=np.int32)
-    np.cumsum([len(each) for each in values], out=offsets[1:])
-    return pa.ListArray.from_arrays(offsets, np.concatenate(values))
+def _lists(values: Sequence[Integers]) -> pa.Array:
+    offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    members = np.concatenate(values)
+    # Arrow would load a further module of numpy to look at an array.
+    inner = pa.Array.from_buffers(pa.int64(), len(members), [None, pa.py_buffer(members)])
+    return pa.Array.from_buffers(_INTEGERS, len(values), [None, pa.py_buffer(offsets)], children=[inner])
 
 
 class Record:

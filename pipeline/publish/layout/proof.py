@@ -13,9 +13,10 @@ from typing import TypeVar
 from pipeline import disk
 from pipeline.disk import Folder
 from pipeline.types.outputs import PartFile
-from pipeline.units import MIB
+from pipeline.units import KIB
 
-_BLOCK = MIB
+# The C library asks the system for pages, all to be cleared, for every block that is much larger.
+_BLOCK = 256 * KIB
 # Several syncs share one turn of the disk, so more threads than cores are worth it.
 _THREADS = 8
 _AHEAD = 32
