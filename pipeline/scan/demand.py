@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline import memory
@@ -15,7 +15,7 @@ from pipeline.scan.blocks import MOST_LEVEL
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import Needs, job_file_bytes
 from pipeline.scan.shapes import ColumnNumbers, shape_of
-from pipeline.types.inputs import CsvOptions, FileFacts, Need
+from pipeline.types.inputs import CsvOptions, FileFacts, Integers, Need
 from pipeline.types.report import Resources
 from pipeline.units import KIB, MIB
 
@@ -237,18 +237,15 @@ def _reader_bytes(facts: FileFacts, numbers: ColumnNumbers) -> int:
     if facts.file.format == "csv":
         return _CSV_READER_BYTES
     largest, rows = int(facts.group_rows.max(initial=0)), max(1, facts.rows or 0)
-    return sum(
-        min(
-            max(COLUMN_READER_BYTES, _page_copies(decoded, min(largest, _PAGE_ROWS) / rows)),
-            _page_copies(decoded, largest / rows) + 64 * KIB,
-        )
-        for decoded in numbers.decoded(facts)
-    )
+    decoded = numbers.decoded(facts)
+    usual = np.maximum(COLUMN_READER_BYTES, _page_copies(decoded, min(largest, _PAGE_ROWS) / rows))
+    return int(np.minimum(usual, _page_copies(decoded, largest / rows) + 64 * KIB).sum())
 
 
-def _page_copies(decoded: int, share: float) -> int:
-    """Return the bytes of a page with a share of the values of a column, as often as a reader holds it."""
-    return math.ceil(_READER_COPIES * decoded * share)
+def _page_copies(decoded: Integers, share: float) -> Integers:
+    """Return the bytes of a page with a share of the values of each column, as often as a reader holds it."""
+    copies: Integers = np.ceil(_READER_COPIES * decoded * share).astype(np.int64)
+    return copies
 
 
 def _largest_row_group(files: Sequence[FileFacts], chunk_rows: int) -> int:

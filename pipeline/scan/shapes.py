@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -44,12 +43,13 @@ class ColumnNumbers:
             return int(columns.encoded[self._of(columns)].sum())
         return sum(column.encoded_bytes for column in columns if column.field.name in self._names)
 
-    def decoded(self, facts: FileFacts) -> list[int]:
+    def decoded(self, facts: FileFacts) -> Integers:
         """Return the decoded bytes of each of the columns in a file."""
         columns = facts.columns
         if isinstance(columns, FileColumns):
-            return cast("list[int]", columns.decoded[self._of(columns)].tolist())
-        return [column.decoded_bytes for column in columns if column.field.name in self._names]
+            return columns.decoded[self._of(columns)]
+        found = [column.decoded_bytes for column in columns if column.field.name in self._names]
+        return np.array(found, dtype=np.int64)
 
     def _of(self, columns: FileColumns) -> Integers:
         numbers = self._known.get(id(columns.fields))
