@@ -36,7 +36,8 @@ def apply_tiles(
     ``function(values, results, scratch)`` sees contiguous float64 tiles of at most ``TILE_ROWS`` elements; ``results``
     may be ``values`` itself. Memory beyond the result is a few tiles, unless ``out`` overlaps ``x`` without being
     ``x``: then the result is computed elsewhere and copied. A function with ``one_pass`` needs no scratch and reads
-    each value once: if nothing is converted, it sees the whole array, because tiles would only cost calls.
+    each value once: if nothing is converted, it sees the whole array, because tiles would only cost calls. So does any
+    function of an array that is no larger than a tile.
 
     Raises
     ------
@@ -47,9 +48,9 @@ def apply_tiles(
     """
     source = as_source(x)
     target = as_target(source, out)
-    if one_pass and _is_plain(source, target):
+    if (one_pass or 0 < source.size <= TILE_ROWS) and _is_plain(source, target):
         with np.errstate(all="ignore"):
-            function(source.reshape(-1), target.reshape(-1), np.empty(0))
+            function(source.reshape(-1), target.reshape(-1), np.empty(0 if one_pass else source.size))
         return target if out is not None else target[()]
     scratch = np.empty(min(TILE_ROWS, source.size))
     with np.errstate(all="ignore"), _tiles(source, target) as tiles:
