@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import disk
@@ -22,68 +23,97 @@ from pipeline.units import MIB
 # and accept other footers.
 _MADE_BY = f"1 {FORMAT_VERSION} {pa.__version__}".encode()
 _LARGEST = 64 * MIB
+_BYTES_A_COLUMN = 24
 _FILES_A_BATCH = 4_096
 
-_INTEGERS = pa.list_(pa.int64())
-_COLUMNS = {
-    "state": pa.binary(STATE_BYTES),
-    "digest": pa.binary(32),
-    "type": pa.int32(),
-    "group_rows": _INTEGERS,
-    "sizes": _INTEGERS,
-}
+_DIGEST_BYTES = 32
+_STATE, _DIGEST, _INTEGERS = pa.binary(STATE_BYTES), pa.binary(_DIGEST_BYTES), pa.list_(pa.int64())
+_SCHEMA = pa.schema(
+    {"state": _STATE, "digest": _DIGEST, "type": pa.int64(), "group_rows": _INTEGERS, "sizes": _INTEGERS}.items()
+)
 
 
 def record_of(files: Iterable[FileFacts]) -> bytes:
     """Return what :class:`Record` reads: the facts of those files whose state tells whether they still hold.
 
-    Empty where there are none, or where they take more than 64 MiB.
+    Empty where there are none, or where their numbers take more than 64 MiB: 100,000 files of 25 columns fit.
     """
     found = [(facts, facts.columns) for facts in files if facts.state and isinstance(facts.columns, FileColumns)]
+    if (
+        not found
+        or sum(_BYTES_A_COLUMN * len(columns) + facts.group_rows.nbytes for facts, columns in found) > _LARGEST
+    ):
+        return b""
     types: dict[str, int] = {}
     numbers: dict[int, int] = {}
     for _, columns in found:
         if id(columns.fields) not in numbers:
             numbers[id(columns.fields)] = types.setdefault(packed(pa.struct(columns.fields)), len(types))
-    if not found:
-        return b""
-    schema = pa.schema(_COLUMNS.items(), {"made by": _MADE_BY, "types": " ".join(types)})
+    schema = _SCHEMA.with_metadata({"made by": _MADE_BY, "types": " ".join(types)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         for start in range(0, len(found), _FILES_A_BATCH):
-            part = found[start : start + _FILES_A_BATCH]
-            sizes = [(columns.encoded, columns.decoded, columns.members) for _, columns in part]
+            some = found[start : start + _FILES_A_BATCH]
+            digests = "".join(facts.identity.digest for facts, _ in some)
             arrays = [
-                pa.array([facts.state for facts, _ in part], _COLUMNS["state"]),
-                pa.array([bytes.fromhex(facts.identity.digest) for facts, _ in part], _COLUMNS["digest"]),
-                pa.array([numbers[id(columns.fields)] for _, columns in part], _COLUMNS["type"]),
-                _lists([facts.group_rows for facts, _ in part]),
-                _lists([np.concatenate(each) for each in sizes]),
+                _array(_STATE, len(some), b"".join(facts.state for facts, _ in some)),
+                _array(_DIGEST, len(some), bytes.fromhex(digests)),
+                _array(pa.int64(), len(some), np.array([numbers[id(columns.fields)] for _, columns in some])),
+                _lists([facts.group_rows for facts, _ in some]),
+                _lists([np.concatenate((columns.encoded, columns.decoded, columns.members)) for _, columns in some]),
             ]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
-    content = sink.getvalue()
-    return content.to_pybytes() if content.size <= _LARGEST else b""
+    return bytes(sink.getvalue())
+
+
+# Of buffers, and below into them: what makes an array of values, or values of an array, loads pandas if there is one.
+def _array(
+    type_: pa.DataType, count: int, values: bytes | npt.NDArray[np.signedinteger], *members: pa.Array
+) -> pa.Array:
+    return pa.Array.from_buffers(type_, count, [None, pa.py_buffer(values)], children=list(members))
 
 
 def _lists(values: Sequence[Integers]) -> pa.Array:
     offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
     members = np.concatenate(values)
-    # Arrow would load a further module of numpy to look at an array.
-    inner = pa.Array.from_buffers(pa.int64(), len(members), [None, pa.py_buffer(members)])
-    return pa.Array.from_buffers(_INTEGERS, len(values), [None, pa.py_buffer(offsets)], children=[inner])
+    return _array(_INTEGERS, len(values), offsets, _array(pa.int64(), len(members), members))
+
+
+class _Lists:
+    """Some lists of integers."""
+
+    def __init__(self, array: pa.Array) -> None:
+        _, offsets, _, members = array.buffers()
+        self._offsets = np.frombuffer(offsets, np.int32)
+        self._members = np.frombuffer(members or b"", np.int64)
+
+    def __getitem__(self, row: int) -> Integers:
+        return self._members[self._offsets[row] : self._offsets[row + 1]]
+
+
+class _Batch:
+    """The facts of some files, as they were recorded."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        states, digests, types, group_rows, sizes = batch.columns
+        self.states = [bytes(state) for state in _pieces(states, STATE_BYTES, len(batch))]
+        self.digests = _pieces(digests, _DIGEST_BYTES, len(batch))
+        self.types = np.frombuffer(types.buffers()[1], np.int64)
+        self.group_rows, self.sizes = _Lists(group_rows), _Lists(sizes)
+
+
+def _pieces(array: pa.Array, size: int, count: int) -> list[memoryview]:
+    content = memoryview(array.buffers()[1])
+    return [content[start : start + size] for start in range(0, count * size, size)]
 
 
 class Record:
     """The facts that a run recorded, by the state of each file. Without any, all footers are read."""
 
-    def __init__(self, batches: Sequence[pa.RecordBatch] = (), types: Sequence[str] = ()) -> None:
-        self._batches = [batch.columns for batch in batches]
+    def __init__(self, batches: Iterable[pa.RecordBatch] = (), types: Sequence[str] = ()) -> None:
+        self._batches = [_Batch(batch) for batch in batches]
         self._fields = [tuple(unpacked(text)) for text in types]
-        self._places = {
-            state: (number, row)
-            for number, (states, *_) in enumerate(self._batches)
-            for row, state in enumerate(states.to_pylist())
-        }
+        self._places = {state: (batch, row) for batch in self._batches for row, state in enumerate(batch.states)}
 
     @classmethod
     def of(cls, content: bytes) -> Self:
@@ -92,7 +122,7 @@ class Record:
             with pa.ipc.open_stream(content) as reader:
                 noted = reader.schema.metadata or {}
                 if noted.get(b"made by") == _MADE_BY:
-                    return cls([*reader], noted[b"types"].decode().split())
+                    return cls(reader, noted[b"types"].decode().split())
         except (pa.ArrowException, OSError):
             pass
         return cls()
@@ -104,12 +134,11 @@ class Record:
         place = self._places.get(state)
         if status is None or place is None:
             return None
-        number, row = place
-        _, digests, types, groups, sizes = self._batches[number]
+        batch, row = place
         return FileFacts.of_row_groups(
             file,
-            Identity(status.st_size, status.st_mtime_ns, digests[row].as_py().hex()),
-            FileColumns(self._fields[types[row].as_py()], *sizes[row].values.to_numpy().reshape(3, -1)),
-            groups[row].values.to_numpy(),
+            Identity(status.st_size, status.st_mtime_ns, batch.digests[row].hex()),
+            FileColumns(self._fields[batch.types[row]], *batch.sizes[row].reshape(3, -1)),
+            batch.group_rows[row],
             state,
         )

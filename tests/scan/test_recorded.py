@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +20,7 @@ from pipeline.scan import Record, discover, gather_facts, record_of, recorded
 from pipeline.sources import content
 from pipeline.types.inputs import CsvOptions, FileFacts
 
+FLIGHTS = Path(__file__).resolve().parents[2] / "sample_data" / "flights"
 TABLES = {
     "plain": pa.table({"x": np.arange(10.0), "n": [None, *range(9)]}),
     "texts": pa.table({"t": ["ü"] * 7, "d": pa.array(["a"] * 7).dictionary_encode()}),
@@ -96,9 +99,10 @@ def test_files_without_a_state_are_left_out(files: list[FileFacts]) -> None:
 
 def test_a_record_that_is_too_large_is_none(files: list[FileFacts], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = record_of(files)
-    monkeypatch.setattr(recorded, "_LARGEST", len(whole))
+    size = 8 * sum(3 * len(facts.columns) + len(facts.group_rows) for facts in files)
+    monkeypatch.setattr(recorded, "_LARGEST", size)
     assert record_of(files) == whole
-    monkeypatch.setattr(recorded, "_LARGEST", len(whole) - 1)
+    monkeypatch.setattr(recorded, "_LARGEST", size - 1)
     assert record_of(files) == b""
 
 
@@ -106,3 +110,27 @@ def test_a_record_that_is_too_large_is_none(files: list[FileFacts], monkeypatch:
 def test_other_bytes_are_an_empty_record(files: list[FileFacts], made: bytes) -> None:
     assert Record.of(made).facts(files[0].file) is None
     assert record_of([]) == b""
+
+
+def test_files_without_row_groups_come_back_too(files: list[FileFacts]) -> None:
+    (empty,) = [facts for facts in files if facts.file.path.endswith("empty.parquet")]
+    none = replace(empty, group_rows=np.empty(0, np.int64))
+    found = Record.of(record_of([none])).facts(none.file)
+    assert found is not None
+    assert _plainly(found) == _plainly(none)
+
+
+_ALONE = """
+import sys
+from pipeline.scan import Record, discover, gather_facts, record_of
+from pipeline.types.inputs import CsvOptions
+files = discover(sys.argv[1:]).files
+loaded = {*sys.modules}
+record = Record.of(record_of(gather_facts(files, CsvOptions())))
+print(all(record.facts(file) is not None for file in files), {*sys.modules} - loaded)
+"""
+
+
+def test_nothing_more_is_loaded_to_record_and_to_read_it() -> None:
+    command = [sys.executable, "-c", _ALONE, str(FLIGHTS)]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == "True set()\n"
