@@ -221,6 +221,8 @@ def value_text(value: object) -> str:
 def escape(text: str, limit: int = 120) -> str:
     """Return text that is safe on a terminal and in a log: control characters escaped, long text cut."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
+    if shown.isprintable():
+        return shown
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in shown)
 
 

@@ -149,6 +149,14 @@ class Footer:
                     )
         return encoded, decoded
 
+    def stored_bytes(self, groups: Iterable[int], leaves: Sequence[int]) -> int:
+        """Return the bytes that some leaf columns take in some row groups; the same condition holds."""
+        found = 0
+        for number in groups:
+            group = self.metadata.row_group(number)
+            found += sum(group.column(leaf).total_compressed_size for leaf in leaves) if group.num_rows else 0
+        return found
+
     def members(self, groups: Iterable[int]) -> Integers:
         """Return the bytes that the members of lists take in memory, of each top-level column in some row groups.
 
@@ -409,12 +417,13 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
     DataError
         Its schema contradicts itself.
     """
-    shown, metadata = show(path), parquet.metadata
+    metadata = parquet.metadata
     shape = _shape_of(parquet.schema_arrow.remove_metadata(), metadata)
     if not shape.fields:
-        raise DataError(f"{shown} has no columns", "leave the file out")
+        raise DataError(f"{show(path)} has no columns", "leave the file out")
     if len(shape.owners) != metadata.num_columns:
-        raise DataError(f"{shown} is damaged: {metadata.num_columns:,} leaf columns do not fit its schema", AGAIN)
+        message = f"{show(path)} is damaged: {metadata.num_columns:,} leaf columns do not fit its schema"
+        raise DataError(message, AGAIN)
     return Footer(metadata, shape)
 
 

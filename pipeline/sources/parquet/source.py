@@ -255,12 +255,8 @@ class ParquetReader:
 
     def _compare(self, how: str) -> None:
         """Raise an :class:`InputChangedError` unless the open file is still in the state that was planned."""
-        status = self._opened.status()
-        now = (status.st_size, status.st_mtime_ns)
         try:
-            same = now == (self._identity.size, self._identity.mtime_ns) and same_state(
-                read_identity(self._opened), self._identity
-            )
+            same = same_state(read_identity(self._opened), self._identity)
         except DataError:
             same = False
         if not same:
@@ -291,8 +287,7 @@ class ParquetReader:
                 if batch is None:
                     return
                 if not self.bytes_read:
-                    encoded, _ = self._footer.sizes(self._groups, path)
-                    self.bytes_read = int(encoded[self._numbers(columns.names)].sum())
+                    self.bytes_read = self._footer.stored_bytes(self._groups, columns.leaves)
                 batch.validate(full=True)
             for piece in unfolding(batch, [*folded, *columns.unfolded]):
                 refused = Refused()
@@ -359,12 +354,14 @@ Maker = Callable[[pa.RecordBatch, str, Refused], pa.Array]
 class _Delivery:
     """How the columns of a decoded batch become those that the needs ask for.
 
-    ``names`` are read, each once; those in ``read_dictionary`` as dictionaries, where the file allows it; ``texts``
-    are the other text columns; ``unfolded`` come as dictionaries of text, but are not delivered so. ``old`` are INT96
-    columns, ``fine`` those of them that are asked for in nanoseconds. ``makers`` has one function for each need.
+    ``names`` are read, each once, from the leaf columns ``leaves``; those in ``read_dictionary`` as dictionaries, where
+    the file allows it; ``texts`` are the other text columns; ``unfolded`` come as dictionaries of text, but are not
+    delivered so. ``old`` are INT96 columns, ``fine`` those of them that are asked for in nanoseconds. ``makers`` has
+    one function for each need; ``is_read`` says that every need is for a column that is read.
     """
 
     names: list[str]
+    leaves: list[int]
     read_dictionary: list[str]
     texts: list[str]
     unfolded: list[str]
@@ -372,10 +369,14 @@ class _Delivery:
     fine: frozenset[str]
     schema: pa.Schema
     makers: tuple[Maker, ...]
+    is_read: bool
 
     def deliver(self, batch: pa.RecordBatch, path: str, refused: Refused) -> pa.RecordBatch:
-        if not self.makers:
-            return batch.select([])
+        if self.is_read:
+            chosen = batch.select(self.schema.names)
+            # Most columns come as they are stored: then there is nothing to make.
+            if chosen.schema.equals(self.schema):
+                return chosen
         return pa.RecordBatch.from_arrays([make(batch, path, refused) for make in self.makers], schema=self.schema)
 
 
@@ -420,7 +421,10 @@ def _plan_columns(shape: Shape, file: InputFile, needs: Sequence[Need]) -> _Deli
     texts = [name for name in names if name not in encoded and _is_plain_text(stored[name])]
     decoded = {field.name for field in fields if not pa.types.is_dictionary(field.type)}
     unfolded = [name for name in names if name in decoded and _is_dictionary_of_text(stored[name])]
-    return _Delivery(names, encoded, texts, unfolded, old, fine, pa.schema(fields), makers)
+    numbers = {schema.get_field_index(name) for name in names}
+    leaves = [leaf for leaf, owner in enumerate(shape.owners) if owner in numbers]
+    is_read = len(read) == len(needs)
+    return _Delivery(names, leaves, encoded, texts, unfolded, old, fine, pa.schema(fields), makers, is_read)
 
 
 def _constant(batch: pa.RecordBatch, _path: str, _refused: Refused, value: pa.Scalar, type_: pa.DataType) -> pa.Array:
