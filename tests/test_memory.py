@@ -215,6 +215,13 @@ def demand(**changes: object) -> Demand:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("changes", [{}, {"threads_share_process": False}, {"payload_bytes": MIB}, {"step_bytes": MIB}])
+def test_the_rows_that_fit_are_the_most_that_are_projected_within_the_budget(changes: dict[str, object]) -> None:
+    asked = demand(**changes)
+    rows = asked.fitting_rows(1024 * MIB, workers=2)
+    assert asked.projected_bytes(2, rows) <= 1024 * MIB < asked.projected_bytes(2, rows + 2)
+
+
 def test_with_room_nothing_is_lowered() -> None:
     chosen = choose_resources(demand(), 4096 * MIB, workers=4, chunks=1000)
     assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (4, 65_536, 256, ())

@@ -263,17 +263,19 @@ class ChunkContext:
         return piece.rows <= PROBE_ROWS or not self.job.variable[self.job.needs.number(piece.file)]
 
     def _whole(self, position: int, piece: Slice) -> Batch | None:
-        """Return the rows of a small slice, ``None`` where they come in several batches."""
+        """Return the rows of a small slice, ``None`` where they do not come in one batch that fits."""
         file, identity = self.job.files[piece.file]
         needs = self.job.needs[piece.file]
         try:
             with self._reader(file, identity, piece, None, self._attempt.batch_rows) as reader:
                 book = SliceBook(piece, position, reader, None, needs, self._book)
-                first, *more = islice(self._checked(reader, needs, file.path), 2)
+                first, *more = islice(reader, 2)
         except LogitstreamError as error:
             error.at(file.path)
             raise
-        return None if more else Batch(first, position, piece.file, book)
+        found = Batch(first, position, piece.file, book, first.get_total_buffer_size())
+        # A buffer that two columns share counts once.
+        return None if more or 2 * found.bytes > self.job.batch_bytes else found
 
     def _slice(self, position: int, piece: Slice, left: int | None) -> Generator[Batch, None, int]:
         file, identity = self.job.files[piece.file]

@@ -33,12 +33,15 @@ class Batch:
         Position of the slice in the chunk.
     file : int
         Number of the file.
+    bytes : int
+        The bytes of the buffers, where they were counted.
     """
 
     data: pa.RecordBatch
     position: int
     file: int
     _book: SliceBook
+    bytes: int = 0
     _settled: bool = False
 
     def settle(self, values: Values) -> pa.Array | None:
@@ -100,17 +103,15 @@ class GatheredBatch:
 
     def settle(self, values: Values) -> pa.Array | None:
         """Book what became of the rows, where :meth:`tells_apart` says that it is known; return as a batch does."""
-        start = 0
         for batch, part in zip(tuple(self._left), self._parts(values), strict=True):
             if self._book.given_up:
-                return None
+                break
             if batch.data.num_rows:
                 batch.settle(part)
-            start += batch.data.num_rows
             self._left.pop(0).finish()
         if not values.rejected:
             return None
-        used = np.ones(start, dtype=np.bool_)
+        used = np.ones(self.data.num_rows, dtype=np.bool_)
         used[[cell.record for cell in values.rejected]] = False
         return pa.array(used)
 
@@ -130,7 +131,7 @@ class GatheredBatch:
         self._left = []
 
     def _parts(self, values: Values) -> Iterator[Values]:
-        """Yield what became of the rows of each file; what is counted of the whole batch is booked with the first."""
+        """Yield what became of the rows of each file; what is counted of all is booked with the first that has rows."""
         start, events, features = 0, values.events, values.features
         for batch in tuple(self._left):
             stop = start + batch.data.num_rows
@@ -143,7 +144,9 @@ class GatheredBatch:
                 tuple(replace(cell, record=cell.record - start) for cell in values.rejected[first:last]),
                 features,
             )
-            start, events, features = stop, {}, None if features is None else {}
+            if start < stop:
+                events, features = {}, None if features is None else {}
+            start = stop
 
 
 class Gathering:
@@ -155,7 +158,8 @@ class Gathering:
     most_rows : int
         The rows that may be joined.
     most_bytes : int
-        The bytes that a batch may take; what is gathered and its copy together take no more.
+        The bytes that a batch may take; what is gathered and its copy together take no more, even where two columns
+        share each buffer.
 
     Attributes
     ----------
@@ -166,7 +170,7 @@ class Gathering:
     def __init__(self, book: ChunkBook, most_rows: int, most_bytes: int) -> None:
         self._book = book
         self._most_rows = min(_MOST_ROWS, most_rows)
-        self._most_bytes = min(_MOST_BYTES, most_bytes // 2)
+        self._most_bytes = min(_MOST_BYTES, most_bytes // 3)
         self.small_rows = self._most_rows // _SMALL_SHARE
         self._batches: list[Batch] = []
         self._needs: Sequence[Need] = ()
@@ -177,7 +181,7 @@ class Gathering:
         return not self._batches or (
             needs is self._needs
             and self._rows + batch.data.num_rows <= self._most_rows
-            and self._bytes + batch.data.nbytes <= self._most_bytes
+            and self._bytes + batch.bytes <= self._most_bytes
             and batch.data.schema.equals(self._batches[0].data.schema)
         )
 
@@ -186,7 +190,7 @@ class Gathering:
         self._batches.append(batch)
         self._needs = needs
         self._rows += batch.data.num_rows
-        self._bytes += batch.data.nbytes
+        self._bytes += batch.bytes
 
     def take(self) -> Iterator[Batch | GatheredBatch]:
         """Yield what was gathered, in one batch where Arrow can join the columns, and book it."""

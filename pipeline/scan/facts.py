@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,16 +79,22 @@ def _gathered(files: Sequence[InputFile], csv: CsvOptions, *, full: bool) -> Ite
     try:
         for start in range(0, len(files), _GROUP):
             timed, others = files[start : start + _TIMED], files[start + _TIMED : start + _GROUP]
-            began, worked = time.perf_counter(), time.thread_time()
+            began, worked, waited = time.perf_counter(), time.thread_time(), _waits()
             first = [facts_of(file) for file in timed]
-            took, worked = time.perf_counter() - began, time.thread_time() - worked
+            took, worked, waited = time.perf_counter() - began, time.thread_time() - worked, _waits() - waited
             yield from first
             # Threads pay off where the disk is slow, or files are digested. Else they slow each other down: eight take
-            # 0.8 ms for a footer, one takes 0.5 ms.
-            yield from _mapped(facts_of, others, threaded=full or took > 2 * worked)
+            # 0.8 ms for a footer, one takes 0.5 ms. On a busy machine a thread takes long without waiting for a disk.
+            is_slow = took > 2 * worked and waited >= len(timed)
+            yield from _mapped(facts_of, others, threaded=full or is_slow)
     finally:
         # Otherwise this memory would stay resident during all that follows.
         give_back()
+
+
+def _waits() -> int:
+    """Return how often this thread gave up the processor to wait for something."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _mapped(

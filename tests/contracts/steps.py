@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import LogitstreamError, TransientError
-from pipeline.scan import ChunkContext
+from pipeline.scan import Batch, ChunkContext, GatheredBatch
 from pipeline.types.blocks import Values
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
@@ -49,17 +49,31 @@ def describe(context: ChunkContext) -> Outcome[list[Any]]:
 
 def reject_odd(context: ChunkContext) -> Outcome[int]:
     """Reject the rows whose first value is odd; return how many rows were used."""
-    used = 0
-    for batch in context.batches():
-        values = batch.data.column(0).to_pylist()
-        odd = tuple(
-            BadCell(row, "x", str(value), "unseen refused")
-            for row, value in enumerate(values)
-            if value is not None and value % 2
-        )
-        mask = batch.settle(Values((), null=values.count(None), rejected=odd))
-        used += batch.data.num_rows if mask is None else mask.true_count
-    return context.outcome(used)
+    return context.outcome(sum(map(_without_odd, context.batches())))
+
+
+def reject_odd_of_all(context: ChunkContext) -> Outcome[int]:
+    """Do the same with the rows of small files together."""
+    return context.outcome(sum(map(_without_odd, context.gathered())))
+
+
+def _without_odd(batch: Batch | GatheredBatch) -> int:
+    values = batch.data.column(0).to_pylist()
+    odd = tuple(
+        BadCell(row, "x", str(value), "unseen refused")
+        for row, value in enumerate(values)
+        if value is not None and value % 2
+    )
+    found = Values((), null=values.count(None), rejected=odd)
+    if isinstance(batch, GatheredBatch) and not batch.tells_apart(found):
+        return sum(map(_without_odd, batch.apart()))
+    mask = batch.settle(found)
+    return int(batch.data.num_rows if mask is None else mask.true_count)
+
+
+def rows_of_batches(context: ChunkContext) -> Outcome[list[int]]:
+    """Return the rows of each batch, those of small files together."""
+    return context.outcome([batch.data.num_rows for batch in context.gathered()])
 
 
 def process_of(context: ChunkContext) -> Outcome[int]:

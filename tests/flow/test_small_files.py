@@ -31,7 +31,7 @@ MODEL = {
     ],
 }
 # What a file has in addition to rows with scores, and how it is written.
-KINDS = ("plain", "plain", "plain", "missing", "set aside", "not a number", "whole numbers", "dictionary")
+KINDS = ("plain", "plain", "plain", "missing", "set aside", "not a number", "whole numbers", "dictionary", "unseen")
 ALL_KINDS = (*KINDS, "unknown", "infinite")
 
 
@@ -45,7 +45,9 @@ def _table(kind: str, rows: int, seed: int) -> pa.Table:
         absent[-1] = True
     elif rows and kind == "not a number":
         x[0] = y[0] = np.inf
-    letters = pa.array(numbers.choice(["a", "b", "z"], size=rows).tolist(), pa.string())
+    letters = pa.array(
+        numbers.choice(["a", "b", "z"] if kind == "unseen" else ["a", "b"], size=rows).tolist(), pa.string()
+    )
     columns = {"n": pa.array(range(rows), pa.int64()), "x": pa.array(x), "y": pa.array(y, mask=absent), "c": letters}
     if kind == "whole numbers":
         columns["x"] = pa.array(x.astype(np.int32))
@@ -100,10 +102,11 @@ def test_a_folder_of_small_files_is_scored_as_each_of_them_alone(files: list[tup
         assert bad == [row for _, _, theirs in apart for row in theirs]
 
 
-def _published(inputs: Path, model: Path, out: Path, **options: Any) -> dict[str, object]:
+def _published(inputs: Path, model: Path, out: Path, **options: Any) -> dict[str, bytes]:
     """Return the bytes of all parts and quarantines that a run publishes, and what its receipts say but for times."""
-    pipeline.score(inputs, model, out, keep=["n"], scheduler="sync", raw_prediction=True, allow_empty=True, **options)
-    files: dict[str, object] = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.parquet")}
+    given: dict[str, Any] = {"keep": ["n"], "raw_prediction": True, "allow_empty": True, "scheduler": "sync"}
+    pipeline.score(inputs, model, out, **given | options)
+    files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.parquet")}
     with (out / "_manifest.receipts").open("rb") as file, CODEC.decompressed(file) as stream:
         return files | {"receipts": stream.read()}
 
@@ -137,6 +140,21 @@ def test_files_read_together_give_what_they_give_one_by_one(
     together = _published(data, model, tmp_path / "together", max_bad="50%")
     _one_by_one(monkeypatch)
     assert _published(data, model, tmp_path / "apart", max_bad="50%") == together
+
+
+def test_what_is_counted_does_not_go_with_a_file_without_a_good_row(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data" / "k=0"
+    folder.mkdir(parents=True)
+    for number, (kind, stated) in enumerate([("plain", 1), ("missing", 0), ("plain", 0)]):
+        table = _table(kind, 5, number)
+        pq.write_table(table.append_column("k", pa.array([stated] * 5)), folder / f"{number}.parquet")
+    options: dict[str, Any] = {"keep": ["n", "k"], "max_bad": 5}
+    together = _published(tmp_path / "data", model, tmp_path / "together", **options)
+    assert b'"missing x":1' in bytes(together["receipts"])
+    _one_by_one(monkeypatch)
+    assert _published(tmp_path / "data", model, tmp_path / "apart", **options) == together
 
 
 @settings(max_examples=20, deadline=None)

@@ -60,6 +60,13 @@ def test_several_threads_ask_where_one_would_wait_or_digest(read: Callable[[], A
     assert len(disk.asked_by) > 2
 
 
+def test_one_thread_asks_where_others_only_keep_the_processor_from_it() -> None:
+    disk = _Disk(_busy)
+    with patch("pipeline.scan.facts.time.thread_time", lambda: 0.0):
+        _gathered(disk)
+    assert len(disk.asked_by) == 1
+
+
 @pytest.mark.parametrize("read", [_idle, _busy])
 @pytest.mark.parametrize("damaged", [{"001.csv", "250.csv"}, {"008.csv", "009.csv"}, {"299.csv"}])
 def test_the_first_damaged_file_in_order_is_named(read: Callable[[], Any], damaged: set[str]) -> None:

@@ -13,7 +13,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -105,21 +105,18 @@ class Footer:
     ----------
     metadata : pyarrow.parquet.FileMetaData
     shape : Shape
+    group_rows : ndarray of int64, shape (row groups,)
+        Rows of each row group.
     """
 
     metadata: pq.FileMetaData
     shape: Shape
+    group_rows: Integers
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema that the reader options give, without schema metadata."""
         return self.shape.schema
-
-    @cached_property
-    def group_rows(self) -> Integers:
-        """Rows of each row group."""
-        metadata = self.metadata
-        return np.array([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)], dtype=np.int64)
 
     def sizes(self, groups: Iterable[int], path: str) -> tuple[Integers, Integers]:
         """Return the bytes of each top-level column in some row groups, as stored and decompressed.
@@ -275,14 +272,14 @@ def read_footer(location: str, identity: Identity, file: OpenFile) -> Footer:
     with translated(path), pa.PythonFile(fence, mode="r") as stream:
         parquet = pq.ParquetFile(stream, **_EXAMINING_OPTIONS)
         footer = footer_of(parquet, path)
-        rows = footer.group_rows
-        if rows.sum() != footer.metadata.num_rows or rows.min(initial=0) < 0:
+        rows = footer.group_rows.tolist()
+        if sum(rows) != footer.metadata.num_rows or min(rows, default=0) < 0:
             raise DataError(
-                f"{show(path)} is damaged: {footer.metadata.num_rows:,} rows, but its row groups have {rows.sum():,}",
+                f"{show(path)} is damaged: {footer.metadata.num_rows:,} rows, but its row groups have {sum(rows):,}",
                 AGAIN,
             )
         fence.closed_off = True
-        for number in np.flatnonzero(rows).tolist():
+        for number in (number for number, count in enumerate(rows) if count):
             find = partial(unsupported_column, parquet, footer.schema.names, [number])
             with translated(path, find, every_column=True):
                 _probe(parquet, number, fence)
@@ -424,7 +421,8 @@ def footer_of(parquet: pq.ParquetFile, path: str) -> Footer:
     if len(shape.owners) != metadata.num_columns:
         message = f"{show(path)} is damaged: {metadata.num_columns:,} leaf columns do not fit its schema"
         raise DataError(message, AGAIN)
-    return Footer(metadata, shape)
+    rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    return Footer(metadata, shape, np.array(rows, dtype=np.int64))
 
 
 _last_shape: Shape | None = None

@@ -179,6 +179,8 @@ class ParquetReader:
         with self._stack:
             if exc[:1] == (None,) and not self._checked:
                 self._compare("changed while it was read")
+            # Rows of many small files may wait for each other.
+            self._parquet = self._content = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
