@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -44,6 +45,7 @@ from jobs.cli import run
 code = run(sys.argv[1:])
 print(code, "pandas" in sys.modules)
 """
+ROOT = Path(__file__).parents[2]
 FLIGHTS, MODEL = "sample_data/flights", "sample_data/delay_model.json"
 
 
@@ -62,7 +64,7 @@ def test_a_run_does_not_load_pandas_where_it_is_installed(tmp_path: Path, argume
     pytest.importorskip("pandas")
     given = [argument.format(folder=tmp_path) for argument in arguments]
     command = [sys.executable, "-c", _RUN, *given, "--quiet"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split()[-2:] == ["0", "False"], done.stderr
 
 
@@ -125,3 +127,23 @@ def test_the_functions_of_arrow_are_those_of_arrow() -> None:
     assert "is_null" in vars(compute)
     with pytest.raises(AttributeError, match="no_such_function"):
         _ = compute.no_such_function
+
+
+_PAGES = """
+import atexit, sys
+from pathlib import Path
+from jobs.cli import main
+atexit.register(lambda: print(Path("/proc/self/status").read_text()))
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif("THP_enabled" not in Path("/proc/self/status").read_text(), reason="the kernel does not tell")
+@pytest.mark.skipif(pa.default_memory_pool().backend_name != "mimalloc", reason="Arrow uses another allocator")
+@pytest.mark.parametrize("said", [None, "1"])
+def test_commands_do_without_huge_pages_unless_they_are_asked_for(said: str | None) -> None:
+    own = {name: value for name, value in os.environ.items() if name != "MIMALLOC_ALLOW_THP"}
+    environment = own if said is None else own | {"MIMALLOC_ALLOW_THP": said}
+    command = [sys.executable, "-c", _PAGES, "inspect", FLIGHTS, "--quiet"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert f"THP_enabled:\t{said or 0}\n" in done.stdout
