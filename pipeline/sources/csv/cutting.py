@@ -204,7 +204,7 @@ class Cutter:
         return Cut(batch, batch.num_rows, (), piece.text, length, piece.quoted, odd)
 
     def _convert(self, piece: Piece) -> tuple[Parsed, pa.RecordBatch | None]:
-        if is_plain_utf8(piece.text):
+        if is_plain_utf8(piece):
             return self._columns.convert(piece)
         parsed = self._columns.parser.structure(piece)
         if parsed.ragged or not parsed.length or b"\0" in bytes(piece.text):
@@ -245,7 +245,7 @@ class Cutter:
         return Cut(batch, verdict.records, verdict.faults, piece.text, length, piece.quoted, odd)
 
     def _count(self, piece: Piece, rows: int) -> None:
-        if not agrees_with_lines(rows, piece.text, blank=self._columns.parser.blank_lines_count):
+        if not agrees_with_lines(rows, piece, blank=self._columns.parser.blank_lines_count):
             message = f"the CSV parser found {rows:,} rows, but the text has another number of lines"
             raise BalanceError(message)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.sources.csv.dialect import Dialect
 
 Text = bytes | memoryview
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 BOM = b"\xef\xbb\xbf"
@@ -43,19 +44,25 @@ _LONG_INTEGER = r"^[ \t]*[+-]?[0-9]{16,}[ \t]*$"
 class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
-    ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``escapes`` are its
-    escape characters, ``None`` where none of them makes another character text.
+    ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``plain`` says that it
+    is ASCII without NUL, ``line_feeds`` how many line feeds it has. ``escapes`` are its escape characters, ``None``
+    where none of them makes another character text.
     """
 
     text: Text
     quoted: bool
+    plain: bool
+    line_feeds: int
     final: bool
     escapes: Escapes | None = None
 
     def until(self, length: int) -> Piece:
         """Return the beginning of the piece, whole records."""
+        if length == len(self.text):
+            return self
+        text = self.text[:length]
         escapes = None if self.escapes is None else self.escapes.until(length)
-        return replace(self, text=self.text[:length], escapes=escapes)
+        return replace(self, text=text, line_feeds=count_byte(text, 0x0A), escapes=escapes)
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,11 @@ class CsvParser:
         return CsvParser(self.dialect.plain, 1, self._block_bytes)
 
     def piece(self, text: Text, *, final: bool) -> Piece:
-        """Return a text as a piece, after looking for quotes and escape characters in it."""
+        """Return a text as a piece, after one walk over its bytes, and another one for escape characters."""
         escapes = Escapes.of(text, self.dialect) if self.dialect.escape else None
-        return Piece(
-            text, self._has_quote(text), final, escapes if escapes is not None and len(escapes.pairs) else None
-        )
+        if escapes is not None and not len(escapes.pairs):
+            escapes = None
+        return Piece(text, *_looked_at(text, self._quote), final, escapes)
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
         """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
@@ -174,15 +181,13 @@ class CsvParser:
         lines = pc.binary_join_element_wise(joined, b"", b"\n")
         offsets = np.frombuffer(lines.buffers()[1], np.int32)
         text = memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
-        if count_byte(text, 0x0A) != len(lines) or count_byte(text, 0x0D):
+        piece = self.piece(text, final=True)
+        if piece.line_feeds != len(lines) or count_byte(text, 0x0D):
             return None
-        parsed = self.parse(Piece(text, quoted=False, final=True), convert)
+        parsed = self.parse(piece, convert)
         if parsed.arrays is None or parsed.ragged:
             return None
         return [parsed.arrays[position] for position in range(self.columns)]
-
-    def _has_quote(self, text: Text) -> bool:
-        return bool(self._quote) and any(mask.any() for mask in _masks(text, self._quote[0]))
 
     def _with(self, ending: bytes, text: Text, escapes: Escapes | None) -> memoryview:
         """Return a text, its lone escape characters doubled, with an ending, in memory that is used again."""
@@ -254,7 +259,7 @@ class CsvParser:
             delimiter=self.dialect.delimiter,
             quote_char=(quoting and self.dialect.quote) or False,
             escape_char=(escaping and self.dialect.escape) or False,
-            newlines_in_values=True,
+            newlines_in_values=quoting or escaping,
             ignore_empty_lines=not self.blank_lines_count,
             invalid_row_handler=note,
         )
@@ -264,17 +269,16 @@ def _only_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def is_plain_utf8(text: Text) -> bool:
-    """Return whether a text is UTF-8 without NUL."""
-    view = np.frombuffer(text, np.uint8)
-    if not len(view) or (view.max() < 0x80 and view.min() > 0):
+def is_plain_utf8(piece: Piece) -> bool:
+    """Return whether a piece is UTF-8 without NUL."""
+    if piece.plain:
         return True
-    ends = pa.py_buffer(np.array([0, len(view)], np.int32))
+    ends = pa.py_buffer(np.array([0, len(piece.text)], np.int32))
     try:
-        pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(text)]).validate(full=True)
+        pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(piece.text)]).validate(full=True)
     except pa.ArrowInvalid:
         return False
-    return bool(view.min() > 0)
+    return bool(np.frombuffer(piece.text, np.uint8).min() > 0)
 
 
 def has_nan(array: pa.Array) -> bool:
@@ -320,36 +324,49 @@ def names_infinity(text: bytes) -> bool:
     return b"n" in text.lower()
 
 
-def _masks(text: Text, byte: int, compare: np.ufunc = np.equal) -> Iterator[np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Yield where a text has a byte, tile by tile, in memory that is reused for the next tile."""
+def _tiles(text: Text) -> Iterator[tuple[Bytes, Flags]]:
+    """Yield the bytes of a text, tile by tile, each with room for a flag a byte, which the next one has again."""
     view = np.frombuffer(text, np.uint8)
-    mask = np.empty(min(_TILE, len(view)), np.bool_)
+    room = np.empty(min(_TILE, len(view)), np.bool_)
     for start in range(0, len(view), _TILE):
         tile = view[start : start + _TILE]
-        yield compare(tile, byte, out=mask[: len(tile)])
+        yield tile, room[: len(tile)]
 
 
-def agrees_with_lines(rows: int, text: Text, *, blank: bool) -> bool:
-    """Return whether a text without quotes has as many lines as rows, blank ones counted or not."""
-    return rows == count_byte(text, 0x0A) or rows == _count_lines(np.frombuffer(text, np.uint8), blank=blank)
+def _looked_at(text: Text, quote: bytes) -> tuple[bool, bool, int]:
+    """Return whether a text has a quote, whether it is ASCII without NUL, and how many line feeds it has.
+
+    All in one walk, because the first look at a tile brings it into the cache, and costs most.
+    """
+    quoted, plain, line_feeds = False, True, 0
+    for tile, room in _tiles(text):
+        quoted = quoted or (bool(quote) and bool(np.equal(tile, quote[0], out=room).any()))
+        plain = plain and bool(tile.view(np.int8).min() > 0)
+        line_feeds += int(np.count_nonzero(np.equal(tile, 0x0A, out=room)))
+    return quoted, plain, line_feeds
+
+
+def agrees_with_lines(rows: int, piece: Piece, *, blank: bool) -> bool:
+    """Return whether a piece without quotes has as many lines as rows, blank ones counted or not."""
+    return rows == piece.line_feeds or rows == _count_lines(np.frombuffer(piece.text, np.uint8), blank=blank)
 
 
 def count_byte(text: Text, byte: int) -> int:
     """Return how often a byte is in a text."""
-    return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte))
+    return sum(int(np.count_nonzero(np.equal(tile, byte, out=room))) for tile, room in _tiles(text))
 
 
 def count_up_to(text: Text, byte: int) -> int:
     """Return how many bytes of a text are at most a byte."""
-    return sum(int(np.count_nonzero(mask)) for mask in _masks(text, byte, np.less_equal))
+    return sum(int(np.count_nonzero(np.less_equal(tile, byte, out=room))) for tile, room in _tiles(text))
 
 
 def begins_a_line(text: Text, byte: int) -> bool:
     """Return whether a line of a text begins with a byte; a line end inside quotes counts."""
     view = np.frombuffer(text, np.uint8)
-    for number, mask in enumerate(_masks(text, byte)):
-        if mask.any():
-            places = number * _TILE + np.flatnonzero(mask)
+    for number, (tile, room) in enumerate(_tiles(text)):
+        if np.equal(tile, byte, out=room).any():
+            places = number * _TILE + np.flatnonzero(room)
             before = view[places - 1]
             if places[0] == 0 or ((before == 0x0A) | (before == 0x0D)).any():
                 return True
