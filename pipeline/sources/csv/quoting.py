@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.dataclass import dataclass
-from pipeline.sources.csv.parse import count_byte, count_up_to
+from pipeline.sources.csv.parse import count_up_to
 from pipeline.units import KIB
 
 if TYPE_CHECKING:
@@ -95,30 +95,29 @@ def line_ends_inside(text: Text, records: int, dialect: Dialect, *, blank: bool,
     # Every record but an open one has a line end of one byte at least. No more such bytes: none of them is inside.
     if count_up_to(text, 0x0D) == records - unended:
         return 0
-    view = np.frombuffer(text, np.uint8)
-    carriage_returns = count_byte(text, 0x0D)
-    pairs = _neighbours(view, b"\r", b"\n") if carriage_returns else 0
-    beyond = count_byte(text, 0x0A) + carriage_returns - pairs + unended - records
-    if beyond and not blank and (view[0] in b"\r\n" or _neighbours(view, b"\r\n", b"\r\n") > pairs):
+    ends, ending_nothing = _line_ends(np.frombuffer(text, np.uint8))
+    beyond = ends + unended - records
+    if beyond and not blank and ending_nothing:
         # One of them may end a blank line, which is no record.
         beyond -= sum(1 for _ in dialect.records(bytes(text), blank=True)) - records
     return beyond
 
 
-def _neighbours(view: View, first: bytes, second: bytes) -> int:
-    """Return how often one of the first bytes is right before one of the second."""
-    count = 0
+def _line_ends(view: View) -> tuple[int, int]:
+    """Return how many line ends a text has, and how many of them are at its beginning or right behind another one."""
+    ends, ending_nothing = 0, int(view[0] in b"\r\n")
     for start in range(0, len(view), _BLOCK):
+        # with the first byte of the next one
         tile = view[start : start + _BLOCK + 1]
-        count += int(np.count_nonzero(_any_of(tile[:-1], first) & _any_of(tile[1:], second)))
-    return count
-
-
-def _any_of(view: View, wanted: bytes) -> Flags:
-    found: Flags = view == wanted[0]
-    for byte in wanted[1:]:
-        found |= view == byte
-    return found
+        found = feeds = tile == 0x0A
+        returns = tile == 0x0D
+        pairs = 0
+        if returns.any():
+            pairs = int(np.count_nonzero(returns[:-1] & feeds[1:]))
+            found = feeds | returns
+        ends += int(np.count_nonzero(found[:_BLOCK])) - pairs
+        ending_nothing += int(np.count_nonzero(found[:-1] & found[1:])) - pairs
+    return ends, ending_nothing
 
 
 def _few_places(view: View, start: int, stop: int, dialect: Dialect, scratch: Flags) -> Integers | None:
