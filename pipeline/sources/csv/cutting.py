@@ -188,14 +188,19 @@ class Cutter:
 
     def _parse(self, place: int) -> Cut | None:
         """Return the whole records before a place, ``None`` where there are none."""
-        raw = memoryview(self._window.text)[:place]
-        text = self._encoding.utf8(bytes(raw)) if self._encoding.kind == "bytewise" else raw
-        piece = self._columns.parser.piece(text, final=self._window.ended and place == self._window.length)
+        memory = memoryview(self._window.text)
+        final = self._window.ended and place == self._window.length
+        if self._encoding.kind == "bytewise":
+            piece = self._columns.parser.piece(self._encoding.utf8(bytes(memory[:place])), final=final)
+        else:
+            piece = self._columns.parser.piece(memory[:place], final=final, memory=memory)
         parsed, batch = self._convert(piece)
         if not parsed.length:
             return None
-        piece = piece.until(parsed.length)
-        length = place if parsed.length == len(text) else self._window_bytes(piece.text)
+        length = place
+        if parsed.length < len(piece.text):
+            piece = piece.until(parsed.length)
+            length = self._window_bytes(piece.text)
         odd = self._odd(piece)
         if batch is None or odd.behind or self._has_comment(piece):
             return self._judged(piece, length, odd)

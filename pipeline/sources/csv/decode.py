@@ -26,6 +26,9 @@ ENDS = 64 * KIB
 # More than a piece of a CSV: while one piece is parsed, the next one is decompressed whole.
 _AHEAD, _AHEAD_BYTES = 10, 512 * KIB
 
+# Behind the text of a window: enough for a record of this many fields.
+_ROOM = 4 * KIB
+
 _PADDING = re.compile(rb"\0*")
 
 _ASCII = "\t\n\r" + "".join(map(chr, range(0x20, 0x7F)))
@@ -325,7 +328,8 @@ class _AheadBlock:
 class Window:
     """The current part of a stream: ``text[:length]``, which begins at ``offset`` of the stream.
 
-    ``ended`` says that nothing follows. The text is overwritten by ``fill`` and ``drop``.
+    ``ended`` says that nothing follows. The text is overwritten by ``fill`` and ``drop``. Behind it there is room, so
+    that a record can be put there for a moment.
     """
 
     def __init__(self, stream: Stream, offset: int = 0) -> None:
@@ -342,8 +346,8 @@ class Window:
 
     def fill(self, wanted: int) -> None:
         """Read until at least ``wanted`` bytes are there, or the stream has ended."""
-        if wanted > len(self.text):
-            grown = bytearray(wanted)
+        if wanted + _ROOM > len(self.text):
+            grown = bytearray(wanted + _ROOM)
             grown[: self.length] = memoryview(self.text)[: self.length]
             self.text = grown
         while self.length < wanted and not self.ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 BOM = b"\xef\xbb\xbf"
+_NO_MEMORY = memoryview(b"")
 
 # Larger than any piece: one block, which the parser never cuts.
 _ONE_BLOCK = 1 << 30
@@ -45,24 +47,25 @@ class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
     ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``plain`` says that it
-    is ASCII without NUL, ``line_feeds`` how many line feeds it has. ``escapes`` are its escape characters, ``None``
-    where none of them makes another character text.
+    is ASCII without NUL, ``line_feeds`` how many line feeds it has, ``None`` if unknown. ``escapes`` are its escape
+    characters, ``None`` where none of them makes another character text. ``memory``, if it is not empty, begins with
+    the text and goes on behind it; the parser may write there if it puts back what was there.
     """
 
     text: Text
     quoted: bool
     plain: bool
-    line_feeds: int
+    line_feeds: int | None
     final: bool
     escapes: Escapes | None = None
+    memory: memoryview = _NO_MEMORY
 
     def until(self, length: int) -> Piece:
         """Return the beginning of the piece, whole records."""
         if length == len(self.text):
             return self
-        text = self.text[:length]
         escapes = None if self.escapes is None else self.escapes.until(length)
-        return replace(self, text=text, line_feeds=count_byte(text, 0x0A), escapes=escapes)
+        return replace(self, text=self.text[:length], line_feeds=None, escapes=escapes)
 
 
 @dataclass(frozen=True)
@@ -123,22 +126,22 @@ class CsvParser:
         """Return a parser of single cells, in which nothing is escaped."""
         return CsvParser(self.dialect.plain, 1, self._block_bytes)
 
-    def piece(self, text: Text, *, final: bool) -> Piece:
+    def piece(self, text: Text, *, final: bool, memory: memoryview = _NO_MEMORY) -> Piece:
         """Return a text as a piece, after one walk over its bytes, and another one for escape characters."""
         escapes = Escapes.of(text, self.dialect) if self.dialect.escape else None
         if escapes is not None and not len(escapes.pairs):
             escapes = None
-        return Piece(text, *_looked_at(text, self._quote), final, escapes)
+        return Piece(text, *_looked_at(text, self._quote), final, escapes, memory)
 
     def parse(self, piece: Piece, convert: arrow_csv.ConvertOptions) -> Parsed:
         """Parse a piece of UTF-8; if it ends inside quotes, the open record is left out."""
-        text, ending, escapes = piece.text, b"", piece.escapes
+        ending, escapes = b"", piece.escapes
         if piece.quoted or escapes is not None:
-            ending = b"\n" + self._probe if piece.final and text[-1] not in b"\r\n" else self._probe
-            text = self._with(ending, text, escapes)
-        arrays, rows = self._convert(text, convert, self._options[piece.quoted, escapes is not None])
+            ending = b"\n" + self._probe if piece.final and piece.text[-1] not in b"\r\n" else self._probe
+        with self._with(ending, piece) as text:
+            length = len(text)
+            arrays, rows = self._convert(text, convert, self._options[piece.quoted, escapes is not None])
         ragged = [Ragged(row.number - 1, row.actual_columns, row.text) for row in self._met]
-        length = len(text)
         if ending:
             left_open = len(ragged.pop().text.encode()) + 1
             length -= len(ending) if left_open == len(self._probe) else left_open
@@ -150,7 +153,7 @@ class CsvParser:
         """Parse a piece of any bytes only for its records; ``arrays`` is empty and texts of records are masked."""
         # The parser's search for the end of a record may take NUL for the end of the text;
         # other bytes may not be UTF-8.
-        masked = replace(piece, text=bytes(piece.text).translate(self._mask))
+        masked = replace(piece, text=bytes(piece.text).translate(self._mask), memory=_NO_MEMORY)
         return replace(self.parse(masked, self._count_only), arrays={})
 
     def converting(
@@ -189,17 +192,35 @@ class CsvParser:
             return None
         return [parsed.arrays[position] for position in range(self.columns)]
 
-    def _with(self, ending: bytes, text: Text, escapes: Escapes | None) -> memoryview:
-        """Return a text, its lone escape characters doubled, with an ending, in memory that is used again."""
-        length = len(text) + (0 if escapes is None else len(escapes.lone))
+    @contextmanager
+    def _with(self, ending: bytes, piece: Piece) -> Iterator[Text]:
+        """Give the text of a piece, its lone escape characters doubled, with an ending."""
+        length = len(piece.text)
+        doubled = 0 if piece.escapes is None else len(piece.escapes.lone)
+        size = length + doubled + len(ending)
+        if not ending:
+            yield piece.text
+        elif not doubled and size <= len(piece.memory):
+            behind = piece.memory[length:size]
+            before = bytes(behind)
+            behind[:] = ending
+            try:
+                yield piece.memory[:size]
+            finally:
+                behind[:] = before
+        else:
+            yield self._copied(piece, length + doubled, ending)
+
+    def _copied(self, piece: Piece, length: int, ending: bytes) -> memoryview:
+        """Return so long a text with an ending in memory that is used again."""
         size = length + len(ending)
         if len(self._probed) < size:
             self._probed = bytearray(size)
         view = memoryview(self._probed)[:size]
-        if escapes is None:
-            view[:length] = text
+        if piece.escapes is None:
+            view[:length] = piece.text
         else:
-            escapes.double(text, view[:length])
+            piece.escapes.double(piece.text, view[:length])
         view[length:] = ending
         return view
 
@@ -259,7 +280,7 @@ class CsvParser:
             delimiter=self.dialect.delimiter,
             quote_char=(quoting and self.dialect.quote) or False,
             escape_char=(escaping and self.dialect.escape) or False,
-            newlines_in_values=quoting or escaping,
+            newlines_in_values=quoting,
             ignore_empty_lines=not self.blank_lines_count,
             invalid_row_handler=note,
         )

@@ -17,6 +17,7 @@ from pipeline.sources.csv.parse import CsvParser
 from pipeline.sources.csv.source import CsvSource
 from pipeline.types.inputs import CsvOptions, InputFile, Need
 from pipeline.types.rows import BadCell
+from pipeline.units import KIB
 from tests.contracts.source import read_told, whole
 
 Write = Callable[..., InputFile]
@@ -311,3 +312,14 @@ class TestLineEndsInsideQuotes:
 
     def test_no_quotes_no_line_ends_in_them(self, write: Write) -> None:
         assert events(write(b'x,y\n1,"a\nb",2\n'), CsvOptions(quote="")) == {}
+
+
+def test_quoted_records_of_5000_fields_that_fill_the_memory_of_a_piece_exactly(write: Write) -> None:
+    header = ",".join(f"c{number}" for number in range(5_000)).encode() + b"\n"
+    records = [b'"%03d' % number + b"x" * 3_187 + b'"' + b"," * 4_999 + b"\n" for number in range(50)]
+    assert {len(record) for record in records} == {8 * KIB}
+    source = CsvSource(CsvOptions())
+    facts = source.facts(write(header + b"".join(records)))
+    rows, _, told = read_told(source, facts, whole(facts), [Need("c0", "kept")], 16)
+    assert [text[:3] for (text,) in rows] == [f"{number:03d}" for number in range(50)]
+    assert not told.bad

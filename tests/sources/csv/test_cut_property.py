@@ -19,10 +19,12 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
+from pipeline.sources.csv import parse as csv_parse
 from pipeline.sources.csv import quoting as csv_quoting
 from pipeline.sources.csv.source import CsvSource
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 from pipeline.types.rows import BadCell, Origin, Slice
+from pipeline.units import KIB
 from tests.contracts.source import read_told
 
 BOM = b"\xef\xbb\xbf"
@@ -245,15 +247,16 @@ MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[Hea
     size=st.integers(1, 30),
     piece_bytes=st.sampled_from([1, 2, 3, 5, 8, 13, 40, 1000]),
     block_bytes=BLOCKS,
+    tile=st.sampled_from([1, 3, 256 * KIB]),
     data=st.data(),
 )
-@example(b'a,"b\n', 2, CsvOptions(), 3, 1, 64, None)
-@example(b'a,"b\r\nc"\n', 2, CsvOptions(), 30, 40, 5, None)
-@example(b'\0\0\0C"2",""",,\n', 1, CsvOptions(), 30, 40, 9, None)
-@example(b'3,"5\\"",0.7\n4,"7\\"",0.8\n', 3, CsvOptions(escape="\\"), 3, 1, 64, None)
-@example(b'C:\\new\\,\\"x\\\\\n"\\\\",\\', 2, CsvOptions(escape="\\"), 3, 1000, 9, None)
+@example(b'a,"b\n', 2, CsvOptions(), 3, 1, 64, 3, None)
+@example(b'a,"b\r\nc"\n', 2, CsvOptions(), 30, 40, 5, 3, None)
+@example(b'\0\0\0C"2",""",,\n', 1, CsvOptions(), 30, 40, 9, 3, None)
+@example(b'3,"5\\"",0.7\n4,"7\\"",0.8\n', 3, CsvOptions(escape="\\"), 3, 1, 64, 3, None)
+@example(b'C:\\new\\,\\"x\\\\\n"\\\\",\\', 2, CsvOptions(escape="\\"), 3, 1000, 9, 3, None)
 def test_slices_read_apart_are_the_rows_of_the_whole(
-    content, columns, dialect, size, piece_bytes, block_bytes, data
+    content, columns, dialect, size, piece_bytes, block_bytes, tile, data
 ) -> None:
     numbers = st.lists(st.integers(0, columns - 1), min_size=1, unique=True).map(sorted)
     wanted = data.draw(numbers) if data else list(range(columns))
@@ -261,7 +264,8 @@ def test_slices_read_apart_are_the_rows_of_the_whole(
     source = CsvSource(options, piece_bytes=piece_bytes, block_bytes=block_bytes)
     needs = [Need(f"c{number}", "kept") for number in wanted]
     skipped = begin_by_hand(content, columns, options)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_parse, "_TILE", tile)
         file = in_file(content, folder)
         if content.startswith((b"\xff\xfe", b"\x1f\x8b")):
             return
