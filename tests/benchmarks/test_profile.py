@@ -67,3 +67,13 @@ def test_a_run_is_profiled_by_room(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "| imports | " in shown
     # What is left is the data alone.
     assert [path.suffix for path in tmp_path.iterdir()] == [".csv"]
+
+
+def test_another_checkout_is_profiled_and_its_failure_told(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "jobs" / "__init__.py").touch()
+    (tmp_path / "jobs" / "logitstream.py").write_text("import sys\n\ndef main():\n    sys.exit(' '.join(sys.argv))")
+    words = ["--case", "p20", "--scale", "0.00001", "--checkout", str(tmp_path)]
+    with pytest.raises(SystemExit, match=r"ended with 1:\nlogitstream score .* --scheduler sync"):
+        profile.main([str(tmp_path / "data"), *words])
