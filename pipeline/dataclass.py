@@ -26,7 +26,11 @@ else:
             return lambda found: dataclass(found, frozen=frozen, slots=slots, eq=eq, repr=repr, order=order)
         if order:
             return dataclasses.dataclass(cls, frozen=frozen, slots=slots, eq=eq, repr=repr, order=order)
-        made = dataclasses.dataclass(cls, init=False, repr=False, eq=False, slots=slots)
+        # There the library checks that both are frozen, or neither.
+        below = frozen and any(map(dataclasses.is_dataclass, cls.__mro__[1:]))
+        made = dataclasses.dataclass(cls, init=False, repr=False, eq=False, frozen=below, slots=slots)
+        params = made.__dataclass_params__
+        params.init, params.repr, params.eq, params.frozen = True, repr, eq, frozen
         _made_later(made, "__init__", frozen=frozen)
         if repr:
             _made_later(made, "__repr__", frozen=frozen)
@@ -36,8 +40,10 @@ else:
                 _made_later(made, "__hash__", frozen=True)
             elif "__hash__" not in vars(made):
                 made.__hash__ = None
-        if frozen:
-            _freeze(made, slots=slots)
+        if frozen and not below:
+            _freeze(made)
+        if frozen and slots and "__setstate__" not in vars(cls):
+            made.__getstate__, made.__setstate__ = _state, _set_state
         if "__signature__" not in vars(made):
             made.__signature__ = _Signature()
         return made
@@ -114,7 +120,7 @@ else:
         wanted |= {"frozen": frozen, "slots": "__slots__" in vars(made)}
         return vars(dataclasses.dataclass(type(made.__name__, (), names), **wanted))[name]
 
-    def _freeze(made, *, slots):
+    def _freeze(made):
         names = frozenset(field.name for field in dataclasses.fields(made))
 
         def refuse_to_set(self, name, value):
@@ -128,12 +134,13 @@ else:
             super(made, self).__delattr__(name)
 
         made.__setattr__, made.__delattr__ = refuse_to_set, refuse_to_delete
-        if slots and "__setstate__" not in vars(made):
-            made.__setstate__ = _set_state
+
+    def _state(self):
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def _set_state(self, state):
-        # Of an instance with slots, pickle and copy keep a pair: the dictionary that it does not have, and the slots.
-        for name, value in state[1].items():
+        # Instances with slots have no dictionary that pickle and copy could fill.
+        for name, value in state.items():
             object.__setattr__(self, name, value)
 
 

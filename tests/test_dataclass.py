@@ -208,7 +208,14 @@ class Changed:
     number: int
 
 
-@pytest.mark.parametrize("each", [Sent(3), Sent(4, ("b", "c")), SentWithout(1), Changed(2)], ids=str)
+@dataclass(frozen=True)
+class SentBelow(Sent):
+    extra: int = 2
+
+
+@pytest.mark.parametrize(
+    "each", [Sent(3), Sent(4, ("b", "c")), SentWithout(1), Changed(2), SentBelow(1, extra=7)], ids=str
+)
 def test_they_travel_and_are_copied(each: Any) -> None:
     assert pickle.loads(pickle.dumps(each)) == each
     assert copy.copy(each) == each
@@ -242,6 +249,34 @@ def test_help_shows_the_arguments_of_a_subclass_that_has_its_own() -> None:
 
     assert str(inspect.signature(Own)) == "(text: 'str') -> 'None'"
     assert Own("4").number == 4
+
+
+@pytest.mark.parametrize("make", [dataclass, dataclasses.dataclass])
+def test_a_class_below_one_of_ours_is_frozen_as_that_one(make: Any) -> None:
+    @make(frozen=True)
+    class Mine(Sent):
+        extra: int = 7
+
+    mine = Mine(1, extra=8)
+    assert (mine, hash(mine)) == (Mine(1, ("a",), 8), hash(Mine(1, ("a",), 8)))
+    with pytest.raises(FrozenInstanceError):
+        mine.extra = 9
+    with pytest.raises(TypeError, match="non-frozen"):
+
+        @make
+        class Loose(Sent):
+            extra: int = 7
+
+    with pytest.raises(TypeError, match="non-frozen"):
+
+        @make(frozen=True)
+        class Firm(Changed):
+            extra: int = 7
+
+
+def test_what_a_class_says_of_itself_is_what_the_library_says() -> None:
+    for name, ours in OURS.items():
+        assert repr(ours.__dataclass_params__) == repr(THEIRS[name].__dataclass_params__)
 
 
 def test_nothing_is_compiled_until_there_are_many_instances() -> None:
