@@ -222,7 +222,7 @@ class World:
         """Yield what is next to the output but not listed by ``runs`` and ``versions_of``."""
         yield from (f"beside the output: {name}" for name in _names(self.play) - {"out", ".out.logitstream"})
         beside = home(self.output)
-        yield from (f"unlisted: {name}" for name in _names(beside) - {"lock", "jobs", "versions"})
+        yield from (f"unlisted: {name}" for name in _names(beside) - {"lock", "jobs", "versions", "remembered"})
         listed = {
             "jobs": {run.name for run in runs(self.output)},
             "versions": {version.name for version in versions_of(self.output)},
