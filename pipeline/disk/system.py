@@ -364,6 +364,12 @@ def read(descriptor: int, size: int, path: Path) -> bytes:
         return os.read(descriptor, size)
 
 
+def read_into(descriptor: int, view: memoryview, path: Path) -> int:
+    """Fill the beginning of a view from where the last read ended and return how many bytes that was; 0 at the end."""
+    with door("read", path):
+        return os.readv(descriptor, [view])
+
+
 def read_at(descriptor: int, size: int, offset: int, path: Path) -> bytes:
     """Read at most ``size`` bytes from an offset; empty past the end."""
     with door("read", path):

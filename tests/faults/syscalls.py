@@ -38,6 +38,7 @@ FAULTS = {
     "getdents64": ("error=EIO", _KILL),
     "flock": ("error=ENOLCK", _KILL),
     "read": ("error=EIO", "error=ESTALE", _KILL),
+    "readv": ("error=EIO", "error=ESTALE", _KILL),
 }
 # With a full disk, a refusal, a file system without exchange, a busy lock; never a bug.
 _OURS = frozenset({0, 73, 74, 75, 77, -9})

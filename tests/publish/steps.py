@@ -31,8 +31,10 @@ class WatchedOs:
         self._before = before
         self._names = names
 
-    def __getattr__(self, name: str) -> object:
-        found = getattr(os, name)
+    def __getattr__(self, attribute: str) -> object:
+        found = getattr(os, attribute)
+        # A read is a read, wherever the bytes go.
+        name = "read" if attribute == "readv" else attribute
         if name not in self._names:
             return found
 
