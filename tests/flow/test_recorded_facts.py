@@ -179,6 +179,9 @@ def test_a_file_that_may_be_written_again_within_a_step_of_the_clock_is_read(
 
 @pytest.mark.parametrize("more", [{"fingerprint": "full"}, {"reuse": False}])
 def test_whoever_asks_for_it_has_every_file_read(published: Bench, more: dict[str, Any]) -> None:
+    with opens() as found:
+        published.preview(**MORE | more)
+    assert set(found) == set(DAYS)
     _, opened = _again(published, **more)
     assert opened == DAYS
     with opens() as found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def remembered(output: Path) -> bytes:
         with Folder.open(target.parent) as parent, parent.enter(target.home_name) as home:
             status = home.look(REMEMBERED)
             # Only what nobody else can have put there.
-            if status is not None and stat.S_ISREG(status.st_mode) and home.status().st_uid == disk.user():
+            if status is not None and home.status().st_uid == disk.user():
                 content = b"".join(blocks(home, REMEMBERED, status.st_size))
                 if hashlib.sha256(content[_SHA256:]).digest() == content[:_SHA256]:
                     return content[_SHA256:]
