@@ -47,9 +47,9 @@ class Piece:
     """Text that begins with a record and ends at a line end, or, if ``final``, at the end of the file.
 
     ``quoted`` says whether it contains a quote character. If not, every line end ends a record. ``plain`` says that it
-    is ASCII without NUL, ``line_feeds`` how many line feeds it has, ``None`` if unknown. ``escapes`` are its escape
-    characters, ``None`` where none of them makes another character text. ``memory``, if it is not empty, begins with
-    the text and goes on behind it; the parser may write there if it puts back what was there.
+    is ASCII without NUL, ``line_feeds`` how many line feeds it has, ``None`` where they were not counted. ``escapes``
+    are its escape characters, ``None`` where none of them makes another character text. ``memory``, if it is not empty,
+    begins with the text and goes on behind it; the parser may write there if it puts back what was there.
     """
 
     text: Text
@@ -354,8 +354,8 @@ def _tiles(text: Text) -> Iterator[tuple[Bytes, Flags]]:
         yield tile, room[: len(tile)]
 
 
-def _looked_at(text: Text, quote: bytes) -> tuple[bool, bool, int]:
-    """Return whether a text has a quote, whether it is ASCII without NUL, and how many line feeds it has.
+def _looked_at(text: Text, quote: bytes) -> tuple[bool, bool, int | None]:
+    """Return whether a text has a quote, whether it is ASCII without NUL, and how many line feeds it has if no quote.
 
     All in one walk, because the first look at a tile brings it into the cache, and costs most.
     """
@@ -363,8 +363,9 @@ def _looked_at(text: Text, quote: bytes) -> tuple[bool, bool, int]:
     for tile, room in _tiles(text):
         quoted = quoted or (bool(quote) and bool(np.equal(tile, quote[0], out=room).any()))
         plain = plain and bool(tile.view(np.int8).min() > 0)
-        line_feeds += int(np.count_nonzero(np.equal(tile, 0x0A, out=room)))
-    return quoted, plain, line_feeds
+        if not quoted:
+            line_feeds += int(np.count_nonzero(np.equal(tile, 0x0A, out=room)))
+    return quoted, plain, None if quoted else line_feeds
 
 
 def agrees_with_lines(rows: int, piece: Piece, *, blank: bool) -> bool:
