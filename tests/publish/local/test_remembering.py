@@ -70,6 +70,22 @@ def test_what_somebody_else_may_have_put_there_is_nothing(output: Path, monkeypa
     assert LOCAL.remembered(output) == b""
 
 
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+@pytest.mark.parametrize("path_of", [home, kept])
+def test_what_others_may_write_to_is_nothing(output: Path, path_of: Callable[[Path], Path], mode: int) -> None:
+    path_of(output).chmod(0o755)
+    assert LOCAL.remembered(output) == b"for the next one"
+    path_of(output).chmod(mode)
+    assert LOCAL.remembered(output) == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("path_of", [home, kept])
+def test_what_belongs_to_somebody_else_is_nothing(output: Path, path_of: Callable[[Path], Path]) -> None:
+    os.chown(path_of(output), 12_345, -1)
+    assert LOCAL.remembered(output) == b""
+
+
 @pytest.mark.parametrize("path", ["nowhere/out", "..", "a\nb", "missing"])
 def test_an_output_that_cannot_be_has_left_nothing(tmp_path: Path, path: str) -> None:
     assert LOCAL.remembered(tmp_path / path) == b""
