@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+
+import pyarrow as pa
 
 from pipeline import memory
 from pipeline.choices import Done
 from pipeline.dataclass import dataclass
-from pipeline.errors import InputChangedError
+from pipeline.errors import InputChangedError, LogitstreamError
 from pipeline.flow.ending import end_of, go_on
 from pipeline.flow.features import features_of, judge_of, told
 from pipeline.flow.ledger import Ledger, excess_error
@@ -96,7 +98,7 @@ def run(job: Job, observe: Observer = _unobserved, stop: Stop | None = None) -> 
                 warnings=warnings,
             )
             digest = _publish(preparation, staging, ledger, report)
-            staging.remember(record_of(preparation.files))
+            _remember(preparation, staging)
         former = staging.published
     notes = _notes(report.totals, job.if_exists == "replace", Path(job.output).parent / staging.quarantine)
     if former is not None and format_version(former) < FORMAT_VERSION:
@@ -297,6 +299,12 @@ def _publish(preparation: Preparation, staging: Staging, ledger: Ledger, report:
     beside = job.block.beside() if isinstance(job.block, ReadsFiles) else {}
     noted = observed(report, job.output, job.inputs, job.conduct.durability, ledger.counts, beside)
     return staging.publish(preparation.manifest(ledger.totals), _Parts(preparation, staging), observed=noted)
+
+
+def _remember(preparation: Preparation, staging: Staging) -> None:
+    """Leave for the next run what this one has read in footers. Never fails: the output is published."""
+    with suppress(LogitstreamError, MemoryError, pa.ArrowException):
+        staging.remember(record_of(preparation.files))
 
 
 def _notes(totals: Totals, replacing: bool, quarantine: Path) -> tuple[str, ...]:

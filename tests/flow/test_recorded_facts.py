@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, StorageError
 from pipeline.scan import recorded
 from pipeline.sources import content
 from pipeline.types.report import Report
@@ -206,6 +206,21 @@ def test_what_misled_a_run_that_failed_does_not_mislead_the_next(published: Benc
     with opens() as found:
         published.score(model=strict, **MORE)
     assert set(found) == set(DAYS)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowInvalid("no"), pa.ArrowMemoryError("no"), StorageError("no")])
+def test_a_run_that_cannot_record_is_published_all_the_same(
+    published: Bench, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pa.ipc, "new_stream", fail)
+        report, _ = _again(published)
+    assert (report.published, published.table().num_rows) == (True, 350)
+    assert not (published.folder / ".out.logitstream" / "remembered").exists()
+    assert _again(published)[1] == DAYS
 
 
 def test_a_csv_leaves_no_record(bench: Bench) -> None:
