@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.dataclass import dataclass
+from pipeline.disk import mounts
 from pipeline.errors import MemoryBudgetError
 from pipeline.types.report import Resources
 from pipeline.units import MIB, escape, format_bytes, format_count
@@ -377,13 +378,10 @@ def _group(root: Path, controller: str) -> str | None:
 
 def _mounts(root: Path, controller: str) -> Iterator[tuple[str, Path]]:
     """Yield (group at the top of the mount, mount point) of each mount of a controller."""
-    for line in _text(root / "proc/self/mountinfo").splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        named = controller in options.split(" ")[-1].split(",") if controller else True
-        if named and kind == ("cgroup" if controller else "cgroup2"):
-            words = before.split(" ")
-            yield words[3], Path(words[4])
+    for mount in mounts(root):
+        named = controller in mount.options.split(",") if controller else True
+        if named and mount.kind == ("cgroup" if controller else "cgroup2"):
+            yield mount.top, Path(mount.place)
 
 
 def _stat(folder: Path, name: str) -> int:

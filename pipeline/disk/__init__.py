@@ -4,11 +4,13 @@ inputs     files that are read at any offset; names in folders
 whole      small files read and written whole, and what is under a path
 system     outputs and what lies next to them, on descriptors of folders; :class:`Folder`
 newfile    files written once, digested on the way; :class:`NewFile`
+mounts     what is mounted where, and of what type
 renaming   renameat2(2), which Python does not have
 refusals   errors of the system, translated into the project's errors
 """
 
 from pipeline.disk.inputs import OpenFile, entries, mode_of, require_regular
+from pipeline.disk.mounts import mounts
 from pipeline.disk.newfile import NewFile, write_new
 from pipeline.disk.refusals import door, input_error, show, translated
 from pipeline.disk.system import (
@@ -66,6 +68,7 @@ __all__ = [
     "is_mount_point",
     "make_folders",
     "mode_of",
+    "mounts",
     "names_in",
     "overwrite",
     "read",

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from pipeline.disk.mounts import mounts
 from pipeline.disk.refusals import door, free_space
 from pipeline.disk.renaming import renameat2
 
@@ -257,11 +258,7 @@ def is_mount_point(path: Path) -> bool:
     wanted = str(path)
     for character in "\\ \t\n":
         wanted = wanted.replace(character, f"\\{ord(character):03o}")
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    except OSError:
-        return False
-    return any(line.split(" ", 5)[4:5] == [wanted] for line in mounts.splitlines())
+    return any(mount.place == wanted for mount in mounts())
 
 
 def umask() -> int:

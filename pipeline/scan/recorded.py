@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline import disk
 from pipeline.plan import FORMAT_VERSION
 from pipeline.sources.column_types import packed, unpacked
-from pipeline.sources.content import STATE_BYTES, state_of
+from pipeline.sources.content import STATE_BYTES, device_of, devices_keeping_time, state_of
 from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Integers
 from pipeline.units import MIB
 
@@ -38,7 +38,12 @@ def record_of(files: Iterable[FileFacts]) -> bytes:
 
     Empty where there are none, or where their numbers take more than 64 MiB: 100,000 files of 25 columns fit.
     """
-    found = [(facts, facts.columns) for facts in files if facts.state and isinstance(facts.columns, FileColumns)]
+    devices = devices_keeping_time()
+    found = [
+        (facts, facts.columns)
+        for facts in files
+        if facts.state and device_of(facts.state) in devices and isinstance(facts.columns, FileColumns)
+    ]
     if (
         not found
         or sum(_BYTES_A_COLUMN * len(columns) + facts.group_rows.nbytes for facts, columns in found) > _LARGEST
@@ -113,7 +118,14 @@ class Record:
     def __init__(self, batches: Iterable[pa.RecordBatch] = (), types: Sequence[str] = ()) -> None:
         self._batches = [_Batch(batch) for batch in batches]
         self._fields = [tuple(unpacked(text)) for text in types]
-        self._places = {state: (batch, row) for batch in self._batches for row, state in enumerate(batch.states)}
+        # What is mounted may be another file system by now.
+        devices = devices_keeping_time() if self._batches else frozenset()
+        self._places = {
+            state: (batch, row)
+            for batch in self._batches
+            for row, state in enumerate(batch.states)
+            if device_of(state) in devices
+        }
 
     @classmethod
     def of(cls, content: bytes) -> Self:

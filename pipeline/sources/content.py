@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.disk import OpenFile, show
+from pipeline.disk import OpenFile, mounts, show
 from pipeline.errors import DataError, InputChangedError, InputMissingError, UsageError
 
 if TYPE_CHECKING:
@@ -22,25 +22,41 @@ STILL = "run again when nothing writes to the file"
 
 _STATE = struct.Struct("<QQqqq")
 STATE_BYTES = _STATE.size
-# No file system in use counts time in larger steps: FAT counts in two seconds.
-_SETTLED_NS = 2_000_000_000
+# A store through a memory map sets the times of a file only where it makes a page dirty. The kernel writes dirty pages
+# back after 35 seconds at most, unless it was told otherwise; the next store makes them dirty again.
+_SETTLED_NS = 60_000_000_000
+# They keep the time of status change themselves. NFS answers from a cache, FAT has no such time, tmpfs never writes a
+# page back, and what a server or a program serves has the times that it likes.
+_KEEPING_TIME = frozenset({"ext4", "xfs"})
 
 
 def state_of(status: os.stat_result) -> bytes:
     """Return what the system says of a file, in ``STATE_BYTES`` bytes: device, inode, size and the times of change.
 
-    Whoever writes to a file, replaces it or sets its time changes the time of its inode, which nobody can set.
+    Who writes to a file with a call of the system, replaces it, or sets its time of change, sets the time of its inode
+    to that of the clock. For who writes through a memory map, see :func:`settled_state`.
     """
     return _STATE.pack(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def settled_state(status: os.stat_result) -> bytes:
-    """Return the state of a file that is about to be read; empty if it changed too recently.
+    """Return the state of a file that is about to be read; empty if it changed within the last minute.
 
-    Such a file may be written again within the same step of the clock: then it changes, but its state does not.
+    Such a file may change again while its state stays the same: within the same step of the clock, or through a memory
+    map one of whose pages is not written back yet.
     """
     age = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns)
     return state_of(status) if age > _SETTLED_NS else b""
+
+
+def device_of(state: bytes) -> int:
+    """Return the number of the device that a file with a state is on."""
+    return int(_STATE.unpack(state)[0])
+
+
+def devices_keeping_time() -> frozenset[int]:
+    """Return the numbers of the devices where the state of a file tells whether it changed: those with ext4 or xfs."""
+    return frozenset(mount.device for mount in mounts() if mount.kind in _KEEPING_TIME)
 
 
 def open_planned(file: InputFile) -> OpenFile:

@@ -36,8 +36,10 @@ TABLES = {
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[FileFacts]:
-    now = time.time_ns
-    monkeypatch.setattr(content.time, "time_ns", lambda: now() + 3_000_000_000)
+    # No test can set the time of an inode, and the temporary files of a machine may be in memory.
+    now, device = time.time_ns, tmp_path.stat().st_dev
+    monkeypatch.setattr(content.time, "time_ns", lambda: now() + 120_000_000_000)
+    monkeypatch.setattr(recorded, "devices_keeping_time", lambda: frozenset({device}))
     for name, table in TABLES.items():
         folder = tmp_path / "hive=1"
         folder.mkdir(exist_ok=True)
@@ -121,10 +123,15 @@ def test_files_without_row_groups_come_back_too(files: list[FileFacts]) -> None:
 
 
 _ALONE = """
-import sys
-from pipeline.scan import Record, discover, gather_facts, record_of
+import os, sys
+from pipeline.scan import Record, discover, gather_facts, record_of, recorded
+from pipeline.sources import content
 from pipeline.types.inputs import CsvOptions
 files = discover(sys.argv[1:]).files
+# The files may be new, on any file system.
+content._SETTLED_NS = 0
+devices = frozenset({os.stat(sys.argv[1]).st_dev})
+recorded.devices_keeping_time = lambda: content.devices_keeping_time() | devices
 loaded = {*sys.modules}
 record = Record.of(record_of(gather_facts(files, CsvOptions())))
 print(all(record.facts(file) is not None for file in files), {*sys.modules} - loaded)
