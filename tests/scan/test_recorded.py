@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +19,7 @@ import pytest
 
 from pipeline.scan import Record, discover, gather_facts, record_of, recorded
 from pipeline.sources import content
-from pipeline.types.inputs import CsvOptions, FileFacts
+from pipeline.types.inputs import CsvOptions, FileColumns, FileFacts
 
 FLIGHTS = Path(__file__).resolve().parents[2] / "sample_data" / "flights"
 TABLES = {
@@ -58,9 +59,9 @@ def _plainly(facts: FileFacts) -> tuple[object, ...]:
 _NAMES = ("file", "identity", "rows", "row_bytes", "data_start", "cuttable", "state")
 
 
-@pytest.mark.parametrize("a_batch", [1, 2, 4_096])
+@pytest.mark.parametrize("a_batch", [1, 400, 2**20])
 def test_facts_come_back_as_they_were(files: list[FileFacts], a_batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "_FILES_A_BATCH", a_batch)
+    monkeypatch.setattr(recorded, "_BATCH", a_batch)
     record = Record.of(record_of(files))
     assert len(files) == len(TABLES) + 1
     for facts in files:
@@ -101,11 +102,25 @@ def test_files_without_a_state_are_left_out(files: list[FileFacts]) -> None:
 
 def test_a_record_that_is_too_large_is_none(files: list[FileFacts], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = record_of(files)
-    size = 8 * sum(3 * len(facts.columns) + len(facts.group_rows) for facts in files)
+    size = sum(88 + 24 * len(facts.columns) + 8 * len(facts.group_rows) for facts in files)
     monkeypatch.setattr(recorded, "_LARGEST", size)
     assert record_of(files) == whole
     monkeypatch.setattr(recorded, "_LARGEST", size - 1)
     assert record_of(files) == b""
+
+
+def test_recording_takes_little_memory_besides_the_record(files: list[FileFacts]) -> None:
+    fields = tuple(pa.field(f"c{number}", pa.float64()) for number in range(500))
+    sizes = np.zeros(500, np.int64)
+    many = [replace(files[0], columns=FileColumns(fields, sizes, sizes, sizes)) for _ in range(1_000)]
+    tracemalloc.start()
+    try:
+        record = record_of(many)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert record
+    assert peak < 5_000_000 < 1_000 * 3 * sizes.nbytes
 
 
 @pytest.mark.parametrize("made", [b"", b"no record", b"\xff" * 100])
