@@ -65,7 +65,7 @@ STUBS = "_typeshed"
 
 GROUND = (
     *("errors", "units", "choices", "causes", "canonical", "formats"),
-    *("logs", "process", "schedulers", "types", "disk"),
+    *("logs", "process", "schedulers", "types", "disk", "version"),
 )
 BELOW = (*GROUND, "plan", "memory")
 # Of level 5 without the readers: what scan alone may use.
@@ -168,6 +168,7 @@ ROOMS = {
     "logs": Room(10),
     "process": Room(10),
     "errors": Room(10),
+    "version": Room(10),
     "compute": Room(10, late=(COSTLY,)),
     "dataclass": Room(1),
 }

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from pipeline.types.report import PlanSummary, Report
     from pipeline.upkeep import Rollback, rollback
     from pipeline.verification import Verification, verify
+    from pipeline.version import __version__
 
 __all__ = [
     "CalibrationReport",
@@ -105,9 +106,8 @@ __all__ = [
     "verify",
 ]
 
-__version__ = "0.1.0"
-
 _HOMES = {
+    "__version__": "version",
     "CalibrationReport": "evaluation.calibrating.report",
     "DataInspection": "inspection",
     "Dataset": "arrays",

@@ -19,10 +19,11 @@ from pipeline.sources.column_types import packed, unpacked
 from pipeline.sources.content import STATE_BYTES, device_of, devices_keeping_time, state_of
 from pipeline.types.inputs import FileColumns, FileFacts, Identity, InputFile, Integers
 from pipeline.units import MIB
+from pipeline.version import __version__
 
-# Raised when a footer gives other facts than before, or a record has another form. Another Arrow may see other types,
-# and accept other footers.
-_MADE_BY = f"1 {FORMAT_VERSION} {pa.__version__}".encode()
+# Another release may see other facts in a footer, or give a record another form. Another Arrow may see other types, and
+# accept other footers.
+_MADE_BY = f"{__version__} {FORMAT_VERSION} {pa.__version__}".encode()
 _LARGEST = 64 * MIB
 # So much is held besides the facts at a time: the memory that the run may use is full of them.
 _BATCH = MIB
@@ -36,7 +37,7 @@ _SCHEMA = pa.schema(
     {"state": _STATE, "digest": _DIGEST, "type": pa.int64(), "group_rows": _INTEGERS, "sizes": _INTEGERS}.items()
 )
 
-_Found: TypeAlias = tuple[FileFacts, FileColumns]
+_Pair: TypeAlias = tuple[FileFacts, FileColumns]
 
 
 def record_of(files: Iterable[FileFacts]) -> bytes:
@@ -82,8 +83,8 @@ def _size(facts: FileFacts, columns: FileColumns) -> int:
     return _BYTES_A_FILE + _BYTES_A_COLUMN * len(columns) + facts.group_rows.nbytes
 
 
-def _batches(found: Iterable[_Found]) -> Iterator[list[_Found]]:
-    some: list[_Found] = []
+def _batches(found: Iterable[_Pair]) -> Iterator[list[_Pair]]:
+    some: list[_Pair] = []
     size = 0
     for each in found:
         some.append(each)
@@ -108,7 +109,7 @@ def _lists(values: Sequence[Integers]) -> pa.Array:
     return _array(_INTEGERS, len(values), offsets, _array(pa.int64(), len(members), members))
 
 
-class _Lists:
+class _RecordedLists:
     """Some lists of integers."""
 
     def __init__(self, array: pa.Array) -> None:
@@ -120,7 +121,7 @@ class _Lists:
         return self._members[self._offsets[row] : self._offsets[row + 1]]
 
 
-class _Batch:
+class _RecordedBatch:
     """The facts of some files, as they were recorded."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
@@ -128,7 +129,7 @@ class _Batch:
         self.states = [bytes(state) for state in _pieces(states, STATE_BYTES, len(batch))]
         self.digests = _pieces(digests, _DIGEST_BYTES, len(batch))
         self.types = np.frombuffer(types.buffers()[1], np.int64)
-        self.group_rows, self.sizes = _Lists(group_rows), _Lists(sizes)
+        self.group_rows, self.sizes = _RecordedLists(group_rows), _RecordedLists(sizes)
 
 
 def _pieces(array: pa.Array, size: int, count: int) -> list[memoryview]:
@@ -140,7 +141,7 @@ class Record:
     """The facts that a run recorded, by the state of each file. Without any, all footers are read."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch] = (), types: Sequence[str] = ()) -> None:
-        self._batches = [_Batch(batch) for batch in batches]
+        self._batches = [_RecordedBatch(batch) for batch in batches]
         self._fields = [tuple(unpacked(text)) for text in types]
         # What is mounted may be another file system by now.
         devices = devices_keeping_time() if self._batches else frozenset()

@@ -89,7 +89,7 @@ PACKAGES = {
 ROOMS = {
     *("arguments", "canonical", "causes", "choices", "compact", "compute", "dataclass", "disk", "errors", "execute"),
     *("flow", "formats", "grammar", "interface", "kernels", "logs", "memory", "models", "options", "plan", "process"),
-    *("publish", "registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units"),
+    *("publish", "registry", "report", "scan", "schedulers", "sinks", "sources", "types", "units", "version"),
 }
 # Slow to load, and brought along by one careless import.
 COSTLY = {"asyncio", "dask.array", "ctypes.util", "http", "jinja2", "tomllib", "unittest", "xml"}
