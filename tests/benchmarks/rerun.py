@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ from tests.benchmarks.tracing import bytes_read, can_trace
 from tests.benchmarks.turns import BEFORE, Bench, Entry, say, with_before
 
 WORK = Work()
+# Nights are hours apart: what a run has read of a file is recorded only if the file rested for a minute.
+REST_SECONDS = 61.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,12 @@ def _shares(entries: Sequence[Entry], whose: str, target: float | None) -> Itera
         yield Figure(f"(rerun - TINY) / (full - TINY), {name}{whose}", shares, target=goal)
 
 
+def rest(folder: Path) -> None:
+    """Wait until the files in a folder have rested; a new link to one is a change of its status, too."""
+    last = max(path.stat().st_ctime for path in folder.iterdir())
+    time.sleep(max(0.0, last + REST_SECONDS - time.time()))
+
+
 class _Nights:
     """The dataset under names of its own, the file of it that changes, and the outputs of the night before."""
 
@@ -108,7 +117,8 @@ class _Nights:
         return self.scratch / f"published by {entry.name}"
 
     def rehearse(self, rerun: Entry) -> None:
-        """Publish, change, publish again, and check both."""
+        """Publish once the files have rested, change, publish again, and check both."""
+        rest(self.data)
         raw = np.array(truth(self.dataset, self.bench.folder))
         self._publish(rerun, raw)
         self.change()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_the_floor_cuts_a_csv_between_records(tmp_path: Path, quoted: bool, monk
     assert (cuts[0], cuts[-1]) == (0, begins[-1])
     assert len(cuts) > 10
     assert max(end - begin for begin, end in pairwise(cuts)) < 100
+
+
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a rerun read all footers again rather than wait for a minute."""
+    monkeypatch.setattr(rerun, "REST_SECONDS", 0)
+
+
+def test_files_rest_before_the_first_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rerun, "REST_SECONDS", 0.2)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").hardlink_to(tmp_path / "file")
+    rerun.rest(tmp_path)
+    assert time.time() - (tmp_path / "file").stat().st_ctime >= 0.2
 
 
 def _run(folder: Path, name: str) -> dict[str, dict[str, object]]:
