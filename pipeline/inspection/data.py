@@ -35,7 +35,7 @@ class _Findings:
 
 
 @dataclass(slots=True)
-class _Gathering:
+class _Inspected:
     """What is known of all files so far."""
 
     columns: ColumnUnion
@@ -54,7 +54,7 @@ def inspect_data(path: str, *, full: bool, reading: Reading) -> DataInspection:
     """Return what is in the files of a path; see :func:`pipeline.inspection.inspect`."""
     found = discover((path,))
     facts = try_facts(found.files, reading.csv)
-    gathering = _Gathering(ColumnUnion(), [], [])
+    gathering = _Inspected(ColumnUnion(), [], [])
     errors: dict[int, LogitstreamError] = {
         number: each for number, each in enumerate(facts) if isinstance(each, LogitstreamError)
     }
@@ -95,7 +95,7 @@ def _check_types(files: Iterable[FileFacts], csv: CsvOptions) -> None:
             field_of(with_column[0], Need(name, "kept", type_), csv)
 
 
-def _add_stated(known: Mapping[int, FileFacts], gathering: _Gathering, reading: Reading) -> dict[int, LogitstreamError]:
+def _add_stated(known: Mapping[int, FileFacts], gathering: _Inspected, reading: Reading) -> dict[int, LogitstreamError]:
     """Add what footers and headers state; return why files cannot be read."""
     errors: dict[int, LogitstreamError] = {}
     for number, facts in known.items():
@@ -109,7 +109,7 @@ def _add_stated(known: Mapping[int, FileFacts], gathering: _Gathering, reading: 
     return errors
 
 
-def _add_read(known: Mapping[int, FileFacts], gathering: _Gathering, reading: Reading) -> dict[int, LogitstreamError]:
+def _add_read(known: Mapping[int, FileFacts], gathering: _Inspected, reading: Reading) -> dict[int, LogitstreamError]:
     """Add what all values are; return why files cannot be read."""
     numbers = list(known)
     contents, accounts = read_whole(list(known.values()), reading)
