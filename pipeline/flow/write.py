@@ -20,7 +20,7 @@ from pipeline.errors import BadCellsError, BalanceError, ConfigurationError
 from pipeline.models.blocks import arithmetic_of, of_file
 from pipeline.models.columns import bad_cell, numbers
 from pipeline.publish import QUARANTINE_EXTENSION, Attempts, restored_attempts
-from pipeline.scan import Batch, ChunkContext, GatheredBatch, JobFile, missing_and_nan, worker
+from pipeline.scan import Batch, ChunkContext, JobFile, JoinedBatch, missing_and_nan, worker
 from pipeline.sinks import QuarantineSink, RowGroups, as_batch, extension, open_sink
 from pipeline.types.blocks import BlockFunction, HasArithmetic, Values
 from pipeline.types.outputs import OpenAttempt, PartFile, Receipt, Sink, Written
@@ -222,16 +222,16 @@ class _Writing:
     def in_batches(self, set_aside: Callable[[Slice, BadCell], None]) -> int:
         """Write batch after batch; return how many rows were written."""
         # A batch is freed before the next one is decoded into the same memory.
-        return sum(map(self._write, self.context.gathered(set_aside=set_aside)))
+        return sum(map(self._write, self.context.joined(set_aside=set_aside)))
 
-    def _write(self, batch: Batch | GatheredBatch) -> int:
+    def _write(self, batch: Batch | JoinedBatch) -> int:
         data = batch.data
         if not data.num_rows:
             return 0
         features = self.settings.features
         needs, (file, _) = self.context.needs(batch.file), self.context.job.files[batch.file]
         values = of_file(self.block, file, needs[:features]).block(data.columns[:features])
-        if isinstance(batch, GatheredBatch) and not batch.tells_apart(values):
+        if isinstance(batch, JoinedBatch) and not batch.tells_apart(values):
             return sum(map(self._write, batch.apart()))
         used = batch.settle(values)
         output = self._output(data.columns, values)

@@ -34,7 +34,7 @@ from pipeline.scan.bad_rows import BadRows, allowed_text, exceeds
 from pipeline.scan.batches import FileBatch, batches, whole
 from pipeline.scan.books import missing_and_nan
 from pipeline.scan.context import ChunkContext, Step
-from pipeline.scan.delivered import Batch, GatheredBatch
+from pipeline.scan.delivered import Batch, JoinedBatch
 from pipeline.scan.demand import StepCosts, row_group_share, width_of
 from pipeline.scan.drift import NAMED, FilesNamed, Fitting, lacking_texts, some, types_text
 from pipeline.scan.facts import field_of, gather_facts, try_facts
@@ -65,9 +65,9 @@ __all__ = [
     "FileBatch",
     "FilesNamed",
     "Fitting",
-    "GatheredBatch",
     "HowToScan",
     "JobFile",
+    "JoinedBatch",
     "Needs",
     "PassAccounts",
     "PreparedScan",

@@ -14,7 +14,7 @@ from pipeline.errors import LogitstreamError, MemoryBudgetError, TransientError
 from pipeline.execute import shared
 from pipeline.execute.telling import teller
 from pipeline.scan.books import ChunkBook, SetAside, SliceBook
-from pipeline.scan.delivered import Batch, GatheredBatch, Gathering
+from pipeline.scan.delivered import Batch, JoinedBatch, Joining
 from pipeline.scan.jobfile import JobFile
 from pipeline.scan.stated import with_stated_checked
 from pipeline.sources import source_for
@@ -114,7 +114,7 @@ class ChunkContext:
         self._attempt = attempt
         self._book = ChunkBook(job.bad_rows)
         self._teller = teller()
-        self._walk: Generator[Batch | GatheredBatch, None, None] | None = None
+        self._walk: Generator[Batch | JoinedBatch, None, None] | None = None
 
     @property
     def begin(self) -> int | None:
@@ -168,7 +168,7 @@ class ChunkContext:
         walk = self._walk = self._batches(failed)
         return walk
 
-    def gathered(self, *, set_aside: SetAside | None = None) -> Iterator[Batch | GatheredBatch]:
+    def joined(self, *, set_aside: SetAside | None = None) -> Iterator[Batch | JoinedBatch]:
         """Iterate over the rows of the chunk as :meth:`batches` does, with those of small files that follow together.
 
         Accounts, rows that are set aside and errors are those of one file after the other.
@@ -177,7 +177,7 @@ class ChunkContext:
             return self.batches(set_aside=set_aside)
         if set_aside is not None:
             self._book.set_aside = set_aside
-        walk = self._walk = self._gathered()
+        walk = self._walk = self._joined()
         return walk
 
     def correct(self, position: int, null: int, nan: int) -> None:
@@ -224,12 +224,12 @@ class ChunkContext:
                 read = 0
             left = None if left is None else left - read
 
-    def _gathered(self) -> Generator[Batch | GatheredBatch, None, None]:
+    def _joined(self) -> Generator[Batch | JoinedBatch, None, None]:
         job = self.job
         # The second try is for batches that take too much.
         is_first = self._attempt.batch_rows == job.batch_rows
-        gathering = Gathering(self._book, job.gathered_rows if is_first else 0, job.batch_bytes)
-        small_rows = min(self._attempt.batch_rows, gathering.small_rows)
+        joining = Joining(self._book, job.joined_rows if is_first else 0, job.batch_bytes)
+        small_rows = min(self._attempt.batch_rows, joining.small_rows)
         for position, piece in enumerate(self.chunk.slices):
             small, error, needs = None, None, job.needs[piece.file]
             if self._is_small(piece, small_rows) and not self.given_up:
@@ -238,8 +238,8 @@ class ChunkContext:
                 except LogitstreamError as found:
                     # The rows before it come first: too many bad ones among them end the run with another error.
                     error = found
-            if small is None or not gathering.fits(small, needs):
-                yield from self._taken(gathering, position)
+            if small is None or not joining.fits(small, needs):
+                yield from self._taken(joining, position)
             if self.given_up:
                 self._book.skip(piece)
             elif error is not None:
@@ -247,12 +247,12 @@ class ChunkContext:
             elif small is None:
                 yield from self._slice(position, piece, None)
             else:
-                gathering.add(small, needs)
-        yield from self._taken(gathering, len(self.chunk.slices))
+                joining.add(small, needs)
+        yield from self._taken(joining, len(self.chunk.slices))
 
-    def _taken(self, gathering: Gathering, position: int) -> Iterator[Batch | GatheredBatch]:
+    def _taken(self, joining: Joining, position: int) -> Iterator[Batch | JoinedBatch]:
         """Yield the rows of the small files before a slice."""
-        yield from gathering.take()
+        yield from joining.take()
         if position and self._teller is not None and self._teller.due():
             self._teller.tell(Reached(self.chunk.index, self._rows_booked(), position - 1, 1.0))
 

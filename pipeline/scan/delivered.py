@@ -72,7 +72,7 @@ class Batch:
 
 
 @dataclass(slots=True, eq=False)
-class GatheredBatch:
+class JoinedBatch:
     """The rows of several small files that are stored and read alike. The accounts are those of each file by itself.
 
     Attributes
@@ -149,8 +149,8 @@ class GatheredBatch:
             start = stop
 
 
-class Gathering:
-    """Gathers the batches of small files until the next one does not fit.
+class Joining:
+    """Collects the batches of small files until the next one does not fit, and joins them.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Gathering:
     most_rows : int
         The rows that may be joined.
     most_bytes : int
-        The bytes that a batch may take; what is gathered and its copy together take no more, even where two columns
+        The bytes that a batch may take; what is collected and its copy together take no more, even where two columns
         share each buffer.
 
     Attributes
@@ -192,11 +192,11 @@ class Gathering:
         self._rows += batch.data.num_rows
         self._bytes += batch.bytes
 
-    def take(self) -> Iterator[Batch | GatheredBatch]:
-        """Yield what was gathered, in one batch where Arrow can join the columns, and book it."""
+    def take(self) -> Iterator[Batch | JoinedBatch]:
+        """Yield what was collected, in one batch where Arrow can join the columns, and book it."""
         if not self._batches:
             return
-        found = GatheredBatch(self._batches[0].data, self._batches[0].file, self._needs, self._book, self._batches)
+        found = JoinedBatch(self._batches[0].data, self._batches[0].file, self._needs, self._book, self._batches)
         joined = _joined([batch.data for batch in self._batches])
         self._batches, self._rows, self._bytes = [], 0, 0
         if joined is None:

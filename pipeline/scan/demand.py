@@ -158,7 +158,7 @@ def batch_share(demand: Demand, resources: Resources) -> int:
     return max(MIB, demand.batch_room(resources.allowed_bytes, resources.workers))
 
 
-def gathered_rows(demand: Demand, resources: Resources) -> int:
+def joined_rows(demand: Demand, resources: Resources) -> int:
     """Return how many rows of small files the budget lets a worker join: they are there twice then."""
     return demand.fitting_rows(resources.allowed_bytes, resources.workers) // 2
 

@@ -95,7 +95,7 @@ class JobFile:
         Most rows decoded at a time.
     batch_bytes : int
         Most bytes that a decoded batch may take.
-    gathered_rows : int
+    joined_rows : int
         Most rows of small files that are joined in one batch.
     column_threads : bool
         Whether Arrow decodes the columns of a batch on its own threads.
@@ -115,7 +115,7 @@ class JobFile:
     csv: CsvOptions
     batch_rows: int
     batch_bytes: int
-    gathered_rows: int
+    joined_rows: int
     column_threads: bool
     bad_rows: int | None
     retries: int
@@ -143,7 +143,7 @@ class JobFile:
             "csv": asdict(self.csv),
             "batch_rows": self.batch_rows,
             "batch_bytes": self.batch_bytes,
-            "gathered_rows": self.gathered_rows,
+            "joined_rows": self.joined_rows,
             "column_threads": self.column_threads,
             "bad_rows": self.bad_rows,
             "retries": self.retries,
@@ -272,7 +272,7 @@ def parse(content: bytes) -> JobFile:
         csv=csv_options(head["csv"]),
         batch_rows=head["batch_rows"],
         batch_bytes=head["batch_bytes"],
-        gathered_rows=head["gathered_rows"],
+        joined_rows=head["joined_rows"],
         column_threads=head["column_threads"],
         bad_rows=head["bad_rows"],
         retries=head["retries"],

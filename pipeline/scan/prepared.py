@@ -15,7 +15,7 @@ from pipeline.execute import WorkerNeeds
 from pipeline.memory import Demand
 from pipeline.plan import Plan, identity_of
 from pipeline.scan.agenda import unknown_begins
-from pipeline.scan.demand import StepCosts, batch_share, demand_of, gathered_rows, is_fixed_width
+from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_width, joined_rows
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import JobFile, Needs
 from pipeline.scan.shapes import ColumnNumbers, shape_of
@@ -171,7 +171,7 @@ class PreparedScan:
             csv=self.csv,
             batch_rows=self.resources.batch_rows,
             batch_bytes=batch_share(self.demand, self.resources),
-            gathered_rows=gathered_rows(self.demand, self.resources),
+            joined_rows=joined_rows(self.demand, self.resources),
             column_threads=self.resources.column_threads,
             bad_rows=self.how.bad_rows,
             retries=self.how.retries,

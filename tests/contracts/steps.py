@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import LogitstreamError, TransientError
-from pipeline.scan import Batch, ChunkContext, GatheredBatch
+from pipeline.scan import Batch, ChunkContext, JoinedBatch
 from pipeline.types.blocks import Values
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
@@ -54,10 +54,10 @@ def reject_odd(context: ChunkContext) -> Outcome[int]:
 
 def reject_odd_of_all(context: ChunkContext) -> Outcome[int]:
     """Do the same with the rows of small files together."""
-    return context.outcome(sum(map(_without_odd, context.gathered())))
+    return context.outcome(sum(map(_without_odd, context.joined())))
 
 
-def _without_odd(batch: Batch | GatheredBatch) -> int:
+def _without_odd(batch: Batch | JoinedBatch) -> int:
     values = batch.data.column(0).to_pylist()
     odd = tuple(
         BadCell(row, "x", str(value), "unseen refused")
@@ -65,7 +65,7 @@ def _without_odd(batch: Batch | GatheredBatch) -> int:
         if value is not None and value % 2
     )
     found = Values((), null=values.count(None), rejected=odd)
-    if isinstance(batch, GatheredBatch) and not batch.tells_apart(found):
+    if isinstance(batch, JoinedBatch) and not batch.tells_apart(found):
         return sum(map(_without_odd, batch.apart()))
     mask = batch.settle(found)
     return int(batch.data.num_rows if mask is None else mask.true_count)
@@ -73,7 +73,7 @@ def _without_odd(batch: Batch | GatheredBatch) -> int:
 
 def rows_of_batches(context: ChunkContext) -> Outcome[list[int]]:
     """Return the rows of each batch, those of small files together."""
-    return context.outcome([batch.data.num_rows for batch in context.gathered()])
+    return context.outcome([batch.data.num_rows for batch in context.joined()])
 
 
 def process_of(context: ChunkContext) -> Outcome[int]:

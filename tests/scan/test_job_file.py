@@ -37,7 +37,7 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
         csv=CsvOptions(nulls=("", "NA"), types=(("id", "int64"),)),
         batch_rows=100,
         batch_bytes=10**6,
-        gathered_rows=50,
+        joined_rows=50,
         column_threads=True,
         bad_rows=None,
         retries=3,
