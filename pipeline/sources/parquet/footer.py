@@ -308,23 +308,24 @@ def open_parquet(
     return pq.ParquetFile(stream, metadata=metadata, read_dictionary=list(read_dictionary), **options)
 
 
-class translated:  # noqa: N801 - reads as the verb of a statement
+class translated:  # noqa: N801 - only ever called, like the function that contextmanager would make of it
     """Turn every error that Arrow raises about a file into one that names it: the one door for Parquet.
 
     ``column`` finds the column that Arrow has no code for, or returns an empty text. ``every_column`` says that all
     columns of the file have to be readable, so that leaving one out does not help.
     """
 
+    # Every file goes through it several times: a class costs less than a generator and the object around it.
     __slots__ = ("_column", "_every_column", "_path")
 
     def __init__(self, path: str, column: Callable[[], str] = str, *, every_column: bool = False) -> None:
         self._path, self._column, self._every_column = path, column, every_column
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Leave everything to the exit: only an error needs work."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Translate."""
+        """Raise the error that names the file, for one that Arrow raised; any other goes on."""
         if isinstance(error, MemoryError):
             message = f"{show(self._path)} needs more memory than there is: {escape(str(error), 300)}"
             raise MemoryBudgetError(message, "leave the file out, or write it again with smaller pages") from error
