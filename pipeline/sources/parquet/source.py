@@ -169,6 +169,7 @@ class ParquetReader:
             self._opened = self._stack.enter_context(open_planned(self._file))
             self._compare("has changed since the run was planned")
             self._footer = self._planned_footer()
+            self._first = int(self._footer.group_rows[: self._groups.start].sum())
             self._columns = _columns_of(self._footer.shape, self._file, self._needs)
         except BaseException:
             self._stack.close()
@@ -179,8 +180,9 @@ class ParquetReader:
         with self._stack:
             if exc[:1] == (None,) and not self._checked:
                 self._compare("changed while it was read")
-            # Rows of many small files may wait for each other.
+            # Rows of many small files may wait for each other: what only reading needs does not wait with them.
             self._parquet = self._content = None
+            del self._footer
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         expected = int(self._footer.group_rows[self._groups.start : self._groups.stop].sum())
@@ -216,8 +218,7 @@ class ParquetReader:
 
     def places(self) -> Integers:
         """Return the number of each row of the last batch in the file."""
-        first = int(self._footer.group_rows[: self._groups.start].sum()) + self._before
-        return first + (np.arange(self._read - self._before) if self._used is None else self._used)
+        return self._first + self._before + (np.arange(self._read - self._before) if self._used is None else self._used)
 
     def origins(self, rows: Sequence[int]) -> list[Origin]:
         """Return the numbers of rows of the last batch; they have neither offset nor line."""

@@ -4,6 +4,7 @@ import datetime as dt
 import gc
 import itertools
 import os
+import tracemalloc
 import weakref
 from decimal import Decimal
 from pathlib import Path
@@ -380,3 +381,22 @@ def test_a_footer_goes_with_its_last_user_without_the_garbage_collector(tmp_path
         assert [of_file() is None for of_file in of_files] == [True, False]
     finally:
         gc.enable()
+
+
+def test_a_reader_that_is_left_keeps_places_but_no_content(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"n": range(4), "other": [letter * 40_000 for letter in "abcd"]})
+    pq.write_table(table, path, row_group_size=2, compression="none", use_dictionary=False)
+    facts = SOURCE.facts(InputFile("x.parquet", str(path), 0, "parquet"))
+    readers = []
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            with SOURCE.read(facts.file, facts.identity, Slice(0, 1, 2, 2), [Need("n", "numeric")], 10) as reader:
+                (batch,) = reader
+            readers.append((reader, batch))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < path.stat().st_size
+    assert [(reader.places().tolist(), reader.record(1)) for reader, _ in readers] == [([2, 3], 1)] * 10
