@@ -17,6 +17,8 @@ from pipeline.units import MIB
 
 # What a call costs besides its rows no longer matters with so many of them, or with so many bytes.
 _MOST_ROWS, _MOST_BYTES = 16_384, 4 * MIB
+# Each file that waits takes memory for each of its columns, however few rows it has.
+_MOST_FILES = 64
 # Of larger files there are too few to a batch: joining them costs as much as it saves.
 _SMALL_SHARE = 4
 
@@ -81,6 +83,8 @@ class JoinedBatch:
         The rows of all of them, in order.
     file : int
         Number of the first file.
+    was_apart : bool
+        Whether the files, if they are several, were asked for one by one.
     """
 
     data: pa.RecordBatch
@@ -88,17 +92,20 @@ class JoinedBatch:
     _needs: Sequence[Need]
     _book: ChunkBook
     _left: list[Batch]
+    was_apart: bool = False
 
     def tells_apart(self, values: Values) -> bool:
         """Return whether it is known what became of the rows of each file.
 
-        Missing and unseen levels are not: in which files the model knows no level depends on them.
+        In which of them the model knows no level is not, unless fewer cells lack a level than each file has rows.
         """
         found = values.features or {}
+        lacks = (found[need.name] for need in self._needs if need.role == "categorical" and need.name in found)
+        fewest = min((batch.data.num_rows for batch in self._left if batch.data.num_rows), default=0)
         return (
             (values.null_rows is not None or not values.null)
             and (values.nan_rows is not None or not values.nan)
-            and not any(need.name in found for need in self._needs if need.role == "categorical")
+            and all(lack.missing + lack.unseen < fewest for lack in lacks)
         )
 
     def settle(self, values: Values) -> pa.Array | None:
@@ -117,6 +124,7 @@ class JoinedBatch:
 
     def apart(self) -> Iterator[Batch]:
         """Yield the rows of file after file, each a batch of its own, instead of all together."""
+        self.was_apart = len(self._left) > 1
         while self._left and not self._book.given_up:
             yield self._left[0]
             self._left.pop(0).finish()
@@ -175,11 +183,13 @@ class Joining:
         self._batches: list[Batch] = []
         self._needs: Sequence[Need] = ()
         self._rows = self._bytes = 0
+        self._apart = False
 
     def fits(self, batch: Batch, needs: Sequence[Need]) -> bool:
         """Return whether a batch, the only one of its slice, can be added."""
         return not self._batches or (
             needs is self._needs
+            and len(self._batches) < _MOST_FILES
             and self._rows + batch.data.num_rows <= self._most_rows
             and self._bytes + batch.bytes <= self._most_bytes
             and batch.data.schema.equals(self._batches[0].data.schema)
@@ -193,11 +203,12 @@ class Joining:
         self._bytes += batch.bytes
 
     def take(self) -> Iterator[Batch | JoinedBatch]:
-        """Yield what was collected, in one batch where Arrow can join the columns, and book it."""
+        """Yield what was collected, several files in one batch where Arrow can join the columns, and book it."""
         if not self._batches:
             return
         found = JoinedBatch(self._batches[0].data, self._batches[0].file, self._needs, self._book, self._batches)
-        joined = _joined([batch.data for batch in self._batches])
+        # After files that could not stay together: the next ones are probably like them.
+        joined = None if self._apart else _joined([batch.data for batch in self._batches])
         self._batches, self._rows, self._bytes = [], 0, 0
         if joined is None:
             yield from found.apart()
@@ -205,11 +216,13 @@ class Joining:
             found.data = joined
             yield found
         found.close()
+        self._apart = self._apart or found.was_apart
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch | None:
+    """Return the rows of several batches in one, ``None`` for a single one and where Arrow cannot join them."""
     if len(batches) == 1:
-        return batches[0]
+        return None
     try:
         columns = [pa.concat_arrays(arrays) for arrays in zip(*(batch.columns for batch in batches), strict=True)]
     except pa.ArrowException:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.errors import LogitstreamError, TransientError
 from pipeline.scan import Batch, ChunkContext, JoinedBatch
 from pipeline.types.blocks import Values
+from pipeline.types.features import FeatureCount
 from pipeline.types.rows import BadCell, Slice
 from pipeline.types.work import Outcome
 
@@ -74,6 +75,26 @@ def _without_odd(batch: Batch | JoinedBatch) -> int:
 def rows_of_batches(context: ChunkContext) -> Outcome[list[int]]:
     """Return the rows of each batch, those of small files together."""
     return context.outcome([batch.data.num_rows for batch in context.joined()])
+
+
+def rows_taken_apart(context: ChunkContext) -> Outcome[list[int]]:
+    """Return the rows of each batch, and after those of joined files the rows of each of them."""
+    sizes: list[int] = []
+    for batch in context.joined():
+        sizes.append(batch.data.num_rows)
+        if isinstance(batch, JoinedBatch):
+            sizes.extend(each.data.num_rows for each in batch.apart())
+    return context.outcome(sizes)
+
+
+def tells_levels_apart(context: ChunkContext) -> Outcome[list[bool]]:
+    """Return of each batch of joined files whether the unseen level "z" and null are known by file."""
+    found: list[bool] = []
+    for batch in context.joined():
+        cells = batch.data.column(0).to_pylist()
+        lack = FeatureCount(cells.count(None), cells.count("z"))
+        found.append(isinstance(batch, JoinedBatch) and batch.tells_apart(Values((), features={"x": lack})))
+    return context.outcome(found)
 
 
 def process_of(context: ChunkContext) -> Outcome[int]:

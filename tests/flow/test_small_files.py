@@ -142,6 +142,19 @@ def test_files_read_together_give_what_they_give_one_by_one(
     assert _published(data, model, tmp_path / "apart", max_bad="50%") == together
 
 
+@pytest.mark.parametrize("kinds", [("plain", "unknown", "plain"), ("unknown", "plain", "plain")])
+def test_a_file_of_which_no_level_is_known_is_found_among_others(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...]
+) -> None:
+    for number, kind in enumerate(kinds):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        pq.write_table(_table(kind, 5, number), tmp_path / "data" / f"{number}.parquet")
+    together = _published(tmp_path / "data", model, tmp_path / "together", max_unseen="100%")
+    assert f'"unknown":[[{kinds.index("unknown")},"c",5]]'.encode() in together["receipts"]
+    _one_by_one(monkeypatch)
+    assert _published(tmp_path / "data", model, tmp_path / "apart", max_unseen="100%") == together
+
+
 def test_what_is_counted_does_not_go_with_a_file_without_a_good_row(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

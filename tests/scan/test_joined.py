@@ -14,7 +14,13 @@ from pipeline.scan import HowToScan, Needs, PreparedScan, StepCosts, delivered, 
 from pipeline.scan import prepare_scan as prepare
 from pipeline.types.inputs import CsvOptions, Need
 from pipeline.types.work import Outcome
-from tests.contracts.steps import reject_odd, reject_odd_of_all, rows_of_batches
+from tests.contracts.steps import (
+    reject_odd,
+    reject_odd_of_all,
+    rows_of_batches,
+    rows_taken_apart,
+    tells_levels_apart,
+)
 
 
 def _files(folder: Path, *columns: pa.Array, row_group_size: int = 100) -> Path:
@@ -77,6 +83,29 @@ def test_there_are_no_more_rows_or_bytes_than_fit(tmp_path: Path, monkeypatch: p
         assert _batches(scan) == [10] * 5
     monkeypatch.setattr(delivered, "_MOST_BYTES", 300)
     assert _batches(scan) == [30, 20]
+
+
+def test_however_few_rows_they_have_no_more_than_64_files_wait_for_each_other(tmp_path: Path) -> None:
+    assert _batches(_scan(_files(tmp_path, *[pa.array([1])] * 130))) == [64, 64, 2]
+
+
+def test_after_files_that_were_taken_apart_no_more_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivered, "_MOST_FILES", 2)
+    scan = _scan(_files(tmp_path, *[_ten()] * 7))
+    assert _outcome(scan, rows_taken_apart).payload == [20, 10, 10, 10, 10, 10, 10, 10]
+
+
+def test_a_file_that_comes_by_itself_does_not_keep_others_from_being_joined(tmp_path: Path) -> None:
+    _files(tmp_path, _ten(), _ten(pa.float64()), _ten(), _ten())
+    assert _outcome(_scan(tmp_path), rows_taken_apart).payload == [10, 10, 20, 10, 10]
+
+
+@pytest.mark.parametrize(("level", "known"), [("a", True), ("z", False), (None, False)])
+def test_the_levels_of_a_file_are_known_if_fewer_are_lacking_than_it_has_rows(
+    tmp_path: Path, level: str | None, *, known: bool
+) -> None:
+    _files(tmp_path, pa.array(["a", "z", "a"]), pa.array(["a", "a", None, level]), pa.array(["a"] * 9))
+    assert _outcome(_scan(tmp_path, role="categorical"), tells_levels_apart).payload == [known]
 
 
 def test_a_budget_without_room_joins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
