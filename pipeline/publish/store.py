@@ -251,8 +251,8 @@ class Store(Protocol):
     def remembered(self, output: Path) -> bytes:
         """Return what the last run of an output wanted to be remembered, whole; empty if there is nothing. Never fails.
 
-        When a run is prepared, what was remembered before is forgotten: it cannot mislead a second run after a first
-        one that failed.
+        When staging is opened for a run, what was remembered before is forgotten: it cannot mislead a second run after
+        a first one that failed.
         """
         ...
 
