@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 
 from pipeline import memory
+
+# While a scan runs, memory goes back after so many tasks.
+_TASKS = 16
+# Nearer than this to its budget, a scan gives memory back after every task.
+_NEAR = 0.75
 
 
 def give_back() -> None:
@@ -16,16 +23,19 @@ def give_back() -> None:
 
 
 class Held:
-    """Returns memory after a task where the peak has grown, or no other task is under way; entered by each task.
+    """Returns memory after tasks; entered by each of them, and by each scan of this process's own threads.
 
     Without it the peak would grow with the number of chunks, and an idle worker of a cluster would keep all memory
-    that it ever used. Doing it after every chunk, with two threads, would take a tenth of the time, because pages have
-    to be cleared again: ten thousand for a chunk of a million rows. May be entered by several threads at once.
+    that it ever used. Each time costs, because pages have to be cleared again: ten thousand for a chunk of a million
+    rows. So while scans of this process run, memory goes back after every sixteenth task, after any task that ends
+    near the budget, and when a scan ends. Elsewhere it goes back when no task is under way. May be entered by several
+    threads at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way = self._peak = 0
+        self._under_way = self._tasks = 0
+        self._budgets: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
@@ -34,11 +44,27 @@ class Held:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._under_way -= 1
-            peak = memory.peak_bytes()
-            due = peak > self._peak or not self._under_way
-            self._peak = peak
+            self._tasks += 1
+            due = self._is_due() if self._budgets else not self._under_way
+            if due:
+                self._tasks = 0
         if due:
             give_back()
+
+    @contextmanager
+    def within(self, budget: int) -> Iterator[None]:
+        """Let tasks keep what they used, as far as a budget in bytes allows, until the block ends."""
+        with self._lock:
+            self._budgets.append(budget)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._budgets.remove(budget)
+            give_back()
+
+    def _is_due(self) -> bool:
+        return self._tasks >= _TASKS or memory.current_bytes() > _NEAR * min(self._budgets)
 
 
 held = Held()

@@ -14,7 +14,7 @@ from pipeline.process import SharedChange
 from pipeline.scan.agenda import Agenda
 from pipeline.scan.blocks import BlockAgenda, BlockOutcome, BlockTask, block_level, knows_begins
 from pipeline.scan.context import Step
-from pipeline.scan.held import give_back
+from pipeline.scan.held import give_back, held
 from pipeline.scan.jobfile import SharedJob, StagedJob, forget_job_files
 from pipeline.scan.ordering import OrderedAgenda
 from pipeline.scan.prepared import PreparedScan
@@ -273,6 +273,8 @@ def open_scan(
     """
     with ExitStack() as stack:
         stack.enter_context(_remembering)
+        if prepared.demand.threads_share_process:
+            stack.enter_context(held.within(prepared.resources.allowed_bytes))
         if staged is not None and prepared.demand.threads_share_process:
             # Otherwise all threads of the first wave would read it at the same time.
             staged.read()
