@@ -25,9 +25,12 @@ from pipeline.errors import MemoryBudgetError
 from pipeline.types.report import Resources
 from pipeline.units import MIB, escape, format_bytes, format_count
 
-LARGEST_BATCH = 65_536
+# A little above a power of two. Where a batch begins in the middle of a page, Arrow's Parquet reader takes room for
+# what is left of that page and for a whole batch, rounded up to a power of two. The first room that it takes is for a
+# batch alone: with 65,536 rows that is too little, and nearly every column of every batch is copied (pyarrow 26).
+LARGEST_BATCH = 67_584
 # Smaller batches cost time, so workers are given up first. Only one worker goes below this.
-SMALL_BATCH = 4_096
+SMALL_BATCH = LARGEST_BATCH >> 4
 CHUNKS_PER_WORKER = 64
 
 # An open Parquet column holds a page as stored, decompressed and decoded, behind a read buffer of 1 MiB: 61 MiB in
@@ -217,11 +220,9 @@ def _batches(demand: Demand) -> list[int]:
     """Return the rows that a batch may have, largest first."""
     if demand.whole_chunk:
         return [max(1, demand.chunk_rows)]
-    batches = [max(1, min(LARGEST_BATCH, demand.batch_rows))]
-    while batches[-1] > 1:
-        # Powers of two below the first, whatever that is.
-        batches.append(1 << ((batches[-1] - 1).bit_length() - 1))
-    return batches
+    most = max(1, min(LARGEST_BATCH, demand.batch_rows))
+    halves = (LARGEST_BATCH >> times for times in range(1, LARGEST_BATCH.bit_length()))
+    return [most, *(rows for rows in halves if rows < most)]
 
 
 def _lowered(batch: int, rows: int, wanted: int, used: int, allowed: int) -> tuple[str, ...]:

@@ -224,37 +224,37 @@ def test_the_rows_that_fit_are_the_most_that_are_projected_within_the_budget(cha
 
 def test_with_room_nothing_is_lowered() -> None:
     chosen = choose_resources(demand(), 4096 * MIB, workers=4, chunks=1000)
-    assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (4, 65_536, 256, ())
+    assert (chosen.workers, chosen.batch_rows, chosen.wave, chosen.notes) == (4, 67_584, 256, ())
     assert chosen.allowed_bytes == 4096 * MIB
     assert chosen.reserved_bytes == 100 * MIB
-    assert chosen.projected_bytes == demand().projected_bytes(4, 65_536)
+    assert chosen.projected_bytes == demand().projected_bytes(4, 67_584)
 
 
 def test_the_batch_is_lowered_first_and_said() -> None:
-    allowed = demand().projected_bytes(4, 16_384)
+    allowed = demand().projected_bytes(4, 16_896)
     chosen = choose_resources(demand(), allowed, workers=4, chunks=1000)
-    assert (chosen.workers, chosen.batch_rows) == (4, 16_384)
+    assert (chosen.workers, chosen.batch_rows) == (4, 16_896)
     assert chosen.projected_bytes == allowed
-    assert re.fullmatch(r"batch lowered from 65,536 to 16,384 rows to fit \d+ MiB", chosen.notes[0])
+    assert re.fullmatch(r"batch lowered from 67,584 to 16,896 rows to fit \d+ MiB", chosen.notes[0])
 
 
 def test_then_the_workers() -> None:
-    allowed = demand().projected_bytes(4, 4_096) - 1
+    allowed = demand().projected_bytes(4, 4_224) - 1
     chosen = choose_resources(demand(), allowed, workers=4, chunks=1000)
-    assert (chosen.workers, chosen.batch_rows, chosen.wave) == (3, 4_096, 192)
+    assert (chosen.workers, chosen.batch_rows, chosen.wave) == (3, 4_224, 192)
     assert [note.partition(" to fit")[0] for note in chosen.notes] == [
-        "batch lowered from 65,536 to 4,096 rows",
+        "batch lowered from 67,584 to 4,224 rows",
         "workers lowered from 4 to 3",
     ]
 
 
-@pytest.mark.parametrize(("rows", "words"), [(2_048, "2,048 rows"), (16, "16 rows"), (1, "1 row")])
+@pytest.mark.parametrize(("rows", "words"), [(2_112, "2,112 rows"), (16, "16 rows"), (1, "1 row")])
 def test_then_the_batch_of_one_worker_down_to_a_row(rows: int, words: str) -> None:
     allowed = demand().projected_bytes(1, 2 * rows) - 1
     chosen = choose_resources(demand(), allowed, workers=4, chunks=1000)
     assert (chosen.workers, chosen.batch_rows, chosen.wave) == (1, rows, 64)
     assert [note.partition(" to fit")[0] for note in chosen.notes] == [
-        f"batch lowered from 65,536 to {words}",
+        f"batch lowered from 67,584 to {words}",
         "workers lowered from 4 to 1",
     ]
 
@@ -348,11 +348,11 @@ def test_never_over_the_budget_and_a_refusal_is_honest(wanted: Demand, allowed: 
         assert 1 <= chosen.wave <= max(1, 64 * chosen.workers)
         if wanted.whole_chunk:
             return
-        largest = max(1, min(65_536, wanted.batch_rows))
+        largest = max(1, min(67_584, wanted.batch_rows))
         assert 1 <= chosen.batch_rows <= largest
-        # The order in which they give way: the batch to 4,096 rows, the workers to one, the batch to one row.
-        assert chosen.workers == max(1, min(workers, chunks)) or chosen.batch_rows <= 4_096
-        assert chosen.batch_rows >= min(largest, 4_096) // 2 + 1 or chosen.workers == 1
+        # The order in which they give way: the batch to 4,224 rows, the workers to one, the batch to one row.
+        assert chosen.workers == max(1, min(workers, chunks)) or chosen.batch_rows <= 4_224
+        assert chosen.batch_rows >= min(largest, 4_224) // 2 + 1 or chosen.workers == 1
 
 
 @given(demands, budgets, budgets, st.integers(1, 64))
