@@ -27,11 +27,12 @@ from pipeline.sources.parquet.logical import logical_types, storage_of, written_
 from pipeline.types.inputs import INT96, LOGICAL, Identity, Integers
 from pipeline.units import KIB, MIB, escape
 
-# pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. Page checksums are
+# pre_buffer keeps what it has read until the file is closed: memory would grow with the row group. What of a page comes
+# through the buffer is copied once more; a smaller one would need more calls where pages are small. Page checksums are
 # the only defence against flipped bits that the format has. The limits are for footers made to exhaust memory.
 READER_OPTIONS = {
     "pre_buffer": False,
-    "buffer_size": 256 * KIB,
+    "buffer_size": 64 * KIB,
     "memory_map": False,
     "page_checksum_verification": True,
     "coerce_int96_timestamp_unit": "us",

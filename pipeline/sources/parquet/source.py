@@ -43,7 +43,7 @@ from pipeline.units import KIB, escape, nearest
 # In a slice of fewer rows, handing the columns to other threads takes longer than decoding them.
 THREADED_ROWS = 32_768
 
-# A file of so few bytes takes less memory than the buffer for a column of a larger one.
+# A file of so few bytes takes less memory than one column of a larger file while that is read.
 _SMALL = 256 * KIB
 
 _FIX_COLUMN = "correct the name or the type of the column, or the file"
