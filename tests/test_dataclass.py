@@ -118,11 +118,13 @@ def _made(kinds: dict[str, type[Any]], call: tuple[str, tuple[Any, ...], dict[st
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_instances_are_those_of_the_standard_library(call: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
-    (ours, refused), (theirs, expected) = _made(OURS, call), _made(THEIRS, call)
+    # What another test did may have compiled the methods.
+    fresh = _kinds(dataclass)
+    (ours, refused), (theirs, expected) = _made(fresh, call), _made(THEIRS, call)
     assert refused == expected
     if theirs is None:
         return
-    again = _made(OURS, call)[0]
+    again = _made(fresh, call)[0]
     fields = [each.name for each in dataclasses.fields(theirs)]
     assert [each.name for each in dataclasses.fields(ours)] == fields
     assert [getattr(ours, name) for name in fields] == [getattr(theirs, name) for name in fields]
@@ -143,9 +145,10 @@ def test_instances_are_those_of_the_standard_library(call: tuple[str, tuple[Any,
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_so_is_the_hundredth(call: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
+    fresh = _kinds(dataclass)
     for _ in range(99):
-        _made(OURS, call)
-    (ours, refused), (theirs, expected) = _made(OURS, call), _made(THEIRS, call)
+        _made(fresh, call)
+    (ours, refused), (theirs, expected) = _made(fresh, call), _made(THEIRS, call)
     assert refused == expected
     if theirs is not None:
         names = [each.name for each in dataclasses.fields(theirs)]
@@ -297,8 +300,9 @@ for make in (dataclass, dataclasses.dataclass):
         x: int
         y: int = 2
     found.append(compiled)
-    for _ in range(20):
+    for _ in range(10):
         Point(1)
+        Point(1, 2)
     found.append(compiled)
     for _ in range(80):
         Point(1)
