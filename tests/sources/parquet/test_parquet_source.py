@@ -400,3 +400,15 @@ def test_a_reader_that_is_left_keeps_places_but_no_content(tmp_path: Path) -> No
         tracemalloc.stop()
     assert held < path.stat().st_size
     assert [(reader.places().tolist(), reader.record(1)) for reader, _ in readers] == [([2, 3], 1)] * 10
+
+
+def test_a_column_of_a_large_file_is_read_without_the_rest(tmp_path: Path) -> None:
+    table = pa.table({"n": range(100), "other": ["x" * 20_000] * 100})
+    file = writer(tmp_path, compression="none", use_dictionary=False)(table)
+    tracemalloc.start()
+    try:
+        assert read_all(file, [Need("n", "kept")]) == table.select(["n"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < Path(file.location).stat().st_size / 4
