@@ -81,8 +81,21 @@ def test_there_are_no_more_rows_or_bytes_than_fit(tmp_path: Path, monkeypatch: p
         assert _batches(scan) == [20, 20, 10]
         patched.setattr(delivered, "_MOST_ROWS", 19)
         assert _batches(scan) == [10] * 5
-    monkeypatch.setattr(delivered, "_MOST_BYTES", 300)
+    size = next(pq.ParquetFile(tmp_path / "00.parquet").iter_batches()).get_total_buffer_size()
+    monkeypatch.setattr(delivered, "_MOST_BYTES", 3 * size)
     assert _batches(scan) == [30, 20]
+    monkeypatch.setattr(delivered, "_MOST_BYTES", 3 * size - 1)
+    assert _batches(scan) == [20, 20, 10]
+
+
+def test_a_file_of_more_than_a_quarter_of_the_rows_comes_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = _scan(_files(tmp_path, *[_ten()] * 4))
+    monkeypatch.setattr(delivered, "_MOST_ROWS", 40)
+    assert _batches(scan) == [40]
+    monkeypatch.setattr(delivered, "_MOST_ROWS", 39)
+    assert _batches(scan) == [10] * 4
 
 
 def test_however_few_rows_they_have_no_more_than_64_files_wait_for_each_other(tmp_path: Path) -> None:
