@@ -402,6 +402,15 @@ def test_a_reader_that_is_left_keeps_places_but_no_content(tmp_path: Path) -> No
     assert [(reader.places().tolist(), reader.record(1)) for reader, _ in readers] == [([2, 3], 1)] * 10
 
 
+def test_places_are_those_in_the_file_from_any_row_group_and_batch_on(tmp_path: Path) -> None:
+    file = writer(tmp_path, row_group_size=6)(pa.table({"n": range(20)}))
+    facts = SOURCE.facts(file)
+    with SOURCE.read(file, facts.identity, Slice(0, 1, 4, 14), [Need("n", "kept")], 4) as reader:
+        found = [(reader.places().tolist(), batch["n"].to_pylist()) for batch in reader]
+    assert len(found) > 2
+    assert [places for places, _ in found] == [numbers for _, numbers in found]
+
+
 def test_a_column_of_a_large_file_is_read_without_the_rest(tmp_path: Path) -> None:
     table = pa.table({"n": range(100), "other": ["x" * 20_000] * 100})
     file = writer(tmp_path, compression="none", use_dictionary=False)(table)
