@@ -179,14 +179,6 @@ def width_of(type_: pa.DataType) -> float:
         return _UNKNOWN_WIDTH
 
 
-def is_fixed_width(type_: pa.DataType) -> bool:
-    """Return whether all values of a type have the same width."""
-    try:
-        return bool(type_.bit_width)
-    except ValueError:
-        return False
-
-
 def _width(widths: Sequence[Mapping[str, float]], name: str) -> float:
     return max((of_list[name] for of_list in widths if name in of_list), default=_UNKNOWN_WIDTH)
 

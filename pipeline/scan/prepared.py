@@ -15,12 +15,13 @@ from pipeline.execute import WorkerNeeds
 from pipeline.memory import Demand
 from pipeline.plan import Plan, identity_of
 from pipeline.scan.agenda import unknown_begins
-from pipeline.scan.demand import StepCosts, batch_share, demand_of, is_fixed_width, joined_rows
+from pipeline.scan.demand import StepCosts, batch_share, demand_of, joined_rows
 from pipeline.scan.facts import field_of
 from pipeline.scan.jobfile import JobFile, Needs
 from pipeline.scan.shapes import ColumnNumbers, shape_of
 from pipeline.schedulers import CHOSEN_BY, ClusterWishes
 from pipeline.sources import THREADED_ROWS
+from pipeline.sources.column_types import is_fixed_width
 from pipeline.types.inputs import CsvOptions, FileFacts, Integers
 from pipeline.types.report import FileSummary, Resources, plan_text
 from pipeline.units import escape, parse_bytes

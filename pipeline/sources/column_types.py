@@ -109,6 +109,14 @@ def is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_dictionary(type_))
 
 
+def is_fixed_width(type_: pa.DataType) -> bool:
+    """Return whether all values of a type have the same width."""
+    try:
+        return bool(type_.bit_width)
+    except ValueError:
+        return False
+
+
 def unified(types: Iterable[pa.DataType]) -> pa.DataType | None:
     """Return the narrowest type that holds every value of some types unchanged, ``None`` where there is none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from pipeline import compute as pc
 from pipeline.dataclass import dataclass
 from pipeline.disk import OpenFile, show
 from pipeline.errors import DataError, InputChangedError
-from pipeline.sources.column_types import LEVELS, arrow_type, as_integers, can_be_read_as, unpacked
+from pipeline.sources.column_types import LEVELS, arrow_type, as_integers, can_be_read_as, is_fixed_width, unpacked
 from pipeline.sources.content import STILL, open_planned, same_state, settled_state, with_content
 from pipeline.sources.parquet.footer import (
     AGAIN,
@@ -63,7 +64,8 @@ class ParquetSource:
     ----------
     column_threads : bool
         Whether the columns of a batch are decoded on the threads of Arrow's pool rather than on the calling thread,
-        where a slice has ``THREADED_ROWS`` rows or more. The rows are the same.
+        where a slice has ``THREADED_ROWS`` rows or more; if all values have a fixed width, while the batch before is
+        used. The rows are the same.
     """
 
     column_threads: bool = False
@@ -283,6 +285,10 @@ class ParquetReader:
                     use_threads=column_threads,
                 )
             )
+            if column_threads and columns.is_fixed_width and not as_text:
+                # What is decoded when the reader is left ends before its file is closed.
+                pool = self._stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="logitstream-decode"))
+                batches = _ahead(pool, batches)
             old = OldTimestamps(columns.old, columns.fine, self._timestamps) if columns.old else None
         while True:
             with translated(path, partial(unsupported_column, parquet, columns.names, list(self._groups))):
@@ -350,6 +356,14 @@ class ParquetReader:
             yield self._columns.deliver(pa.record_batch([pa.nulls(count)], ["rows"]), self._file.path, refused), refused
 
 
+def _ahead(pool: ThreadPoolExecutor, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches; while one is used, the pool decodes the next one."""
+    coming = pool.submit(next, batches, None)
+    while (batch := coming.result()) is not None:
+        coming = pool.submit(next, batches, None)
+        yield batch
+
+
 Maker = Callable[[pa.RecordBatch, str, Refused], pa.Array]
 
 
@@ -360,7 +374,8 @@ class _Delivery:
     ``names`` are read, each once, from the leaf columns ``leaves``; those in ``read_dictionary`` as dictionaries, where
     the file allows it; ``texts`` are the other text columns; ``unfolded`` come as dictionaries of text, but are not
     delivered so. ``old`` are INT96 columns, ``fine`` those of them that are asked for in nanoseconds. ``makers`` has
-    one function for each need; ``is_read`` says that every need is for a column that is read.
+    one function for each need; ``is_read`` says that every need is for a column that is read, ``is_fixed_width`` that
+    a row of what is read always takes the same memory: two batches are then never wider than was planned.
     """
 
     names: list[str]
@@ -373,6 +388,7 @@ class _Delivery:
     schema: pa.Schema
     makers: tuple[Maker, ...]
     is_read: bool
+    is_fixed_width: bool
 
     def deliver(self, batch: pa.RecordBatch, path: str, refused: Refused) -> pa.RecordBatch:
         if self.is_read:
@@ -427,7 +443,8 @@ def _plan_columns(shape: Shape, file: InputFile, needs: Sequence[Need]) -> _Deli
     numbers = {schema.get_field_index(name) for name in names}
     leaves = [leaf for leaf, owner in enumerate(shape.owners) if owner in numbers]
     is_read = len(read) == len(needs)
-    return _Delivery(names, leaves, encoded, texts, unfolded, old, fine, pa.schema(fields), makers, is_read)
+    is_fixed = all(name in encoded or is_fixed_width(stored[name]) for name in names)
+    return _Delivery(names, leaves, encoded, texts, unfolded, old, fine, pa.schema(fields), makers, is_read, is_fixed)
 
 
 def _constant(batch: pa.RecordBatch, _path: str, _refused: Refused, value: pa.Scalar, type_: pa.DataType) -> pa.Array:

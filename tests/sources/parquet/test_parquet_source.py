@@ -4,6 +4,8 @@ import datetime as dt
 import gc
 import itertools
 import os
+import threading
+import time
 import tracemalloc
 import weakref
 from decimal import Decimal
@@ -74,10 +76,11 @@ def test_contract_with_features_and_a_column_that_stands_twice(tmp_path: Path) -
     check_source(SOURCE, writer(tmp_path, row_group_size=33), flights(), needs)
 
 
-def test_columns_decoded_on_threads_give_the_same_rows(tmp_path: Path) -> None:
-    file = writer(tmp_path, row_group_size=40_000)(flights(100_000))
+@pytest.mark.parametrize("features", [[], [Need("carrier", "categorical")]], ids=["text", "levels"])
+def test_columns_decoded_on_threads_give_the_same_rows(tmp_path: Path, features: list[Need]) -> None:
+    file = writer(tmp_path, row_group_size=40_000)(flights(60_000))
     facts = SOURCE.facts(file)
-    needs = [Need("carrier", "categorical"), *(Need(name, "kept") for name in flights(1).column_names)]
+    needs = [*features, *(Need(name, "kept") for name in flights(1).column_names)]
     alone, together = (
         read_rows(source, facts, whole(facts), needs, 7_000)[0]
         for source in (SOURCE, ParquetSource(column_threads=True))
@@ -85,8 +88,53 @@ def test_columns_decoded_on_threads_give_the_same_rows(tmp_path: Path) -> None:
     assert together == alone
 
 
-def test_a_damaged_page_is_found_by_threads_too(tmp_path: Path) -> None:
-    table = flights(50_000)
+def test_threads_decode_the_next_batch_while_one_is_used(tmp_path: Path) -> None:
+    facts = SOURCE.facts(writer(tmp_path)(pa.table({"x": np.arange(400_000.0)})))
+
+    def decoded(source: ParquetSource, least: int) -> int:
+        """Return the bytes that are decoded while the first batch is used, once they are so many."""
+        before, until = pa.total_allocated_bytes(), time.monotonic() + 10
+        with source.read(facts.file, facts.identity, whole(facts), [Need("x", "numeric")], 100_000) as reader:
+            rows = iter(reader)
+            next(rows)
+            while (size := pa.total_allocated_bytes() - before) < least:
+                assert time.monotonic() < until
+                time.sleep(0.001)
+            return size
+
+    alone = decoded(SOURCE, 0)
+    decoded(ParquetSource(column_threads=True), alone + 400_000)
+
+
+def decoding() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("logitstream-decode")]
+
+
+@pytest.mark.parametrize(
+    ("need", "encodings", "threads"),
+    [
+        (Need("delay", "kept"), None, 1),
+        (Need("carrier", "categorical"), None, 1),
+        (Need("carrier", "kept"), None, 0),
+        (Need("carrier", "categorical"), {"carrier": "DELTA_BYTE_ARRAY"}, 0),
+    ],
+    ids=["numbers", "levels", "text", "levels read as text"],
+)
+def test_a_reader_that_is_left_ends_its_thread_and_closes_its_file(
+    tmp_path: Path, need: Need, encodings: dict[str, str] | None, threads: int
+) -> None:
+    write = writer(tmp_path, use_dictionary=encodings is None, column_encoding=encodings)
+    facts = SOURCE.facts(write(flights(50_000)))
+    with ParquetSource(column_threads=True).read(facts.file, facts.identity, whole(facts), [need], 10_000) as reader:
+        rows = iter(reader)
+        next(rows)
+        assert len(decoding()) == threads
+    assert not decoding()
+    assert not open_descriptors(facts.file.location)
+
+
+@pytest.mark.parametrize("table", [flights(50_000), pa.table({"x": np.arange(50_000.0)})], ids=["text", "numbers"])
+def test_a_damaged_page_is_found_by_threads_too(tmp_path: Path, table: pa.Table) -> None:
     file = writer(tmp_path, write_page_checksum=True, compression="none", use_dictionary=False)(table)
     facts = SOURCE.facts(file)
     path = Path(file.location)
