@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.causes import reason_of
 from pipeline.flow.preparation import Preparation
 from pipeline.plan import Plan, digest_in_name
-from pipeline.publish import Part, Staging, checked
+from pipeline.publish import Part, Staging
 from pipeline.types.features import NO_COUNTS, FeatureCounts
 from pipeline.types.inputs import Integers
 from pipeline.types.outputs import PartFile, Receipt, Written
@@ -81,7 +81,7 @@ def reused(preparation: Preparation, staging: Staging, missing: Integers) -> Ite
         return
     wanted = _Wanted(preparation, missing)
     pairs = ((chunk, part) for part in chain((first,), parts) for chunk in wanted.take(part))
-    for (chunk, part), files in checked(pairs, lambda pair: staging.adopt(*pair)):
+    for chunk, part, files in staging.adopted(pairs):
         receipt = None if files is None else _of_part(chunk, part, files, preparation.plan)
         if receipt is not None:
             yield receipt

@@ -18,6 +18,9 @@ from pipeline.publish.record.receipts import Codec, Part
 from pipeline.types.job import Conduct
 from pipeline.types.outputs import PartFile
 
+# The part and the quarantine of a chunk, as carried over.
+Adopted = tuple[PartFile, PartFile | None]
+
 
 class Merge(Protocol):
     """Writes the rows of all parts, one part after the other, into one file; ``rows`` is their number.
@@ -91,7 +94,7 @@ class Attempts(Protocol):
 
 @runtime_checkable
 class Staging(Protocol):
-    """What one run prepares while it holds the output. Only ``adopt`` may be called from several threads."""
+    """What one run prepares while it holds the output; for one thread."""
 
     @property
     def attempts(self) -> Attempts:
@@ -137,11 +140,12 @@ class Staging(Protocol):
         """Iterate over the parts of the published version that can be carried over; none if nothing is published."""
         ...
 
-    def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
-        """Carry over a published part and its quarantine as attempts at a chunk; several threads may call this.
+    def adopted(self, chosen: Iterable[tuple[int, Part]]) -> Iterator[tuple[int, Part, Adopted | None]]:
+        """Carry over published parts and their quarantines as attempts at chunks, in the order in which they are given.
 
-        Their bytes are digested first. Returns the files as the receipt of the chunk will name them, or ``None`` if
-        they are not intact or cannot be carried over. Then the chunk must be computed.
+        Their bytes are digested first, several parts at once, a few ahead. Each comes with its files as the receipt of
+        the chunk will name them, or with ``None`` if they are not intact or cannot be carried over. Then the chunk must
+        be computed. A part may be chosen for several chunks.
         """
         ...
 

@@ -188,12 +188,12 @@ def check_reuse(make: Callable[[], Bench]) -> None:
         assert not isinstance(staging, Manifest | Busy)
         for part in staging.standing():
             if part.name in NEW:
-                files = staging.adopt(1, part)
+                [(_, _, files)] = staging.adopted([(1, part)])
                 assert files is not None
                 assert [file and file.sha256 for file in files] == [part.file.sha256, part.quarantine.sha256]
                 staging.append(entry(1, *files))
             forged = Part(part.name, PartFile(part.file.path, part.file.bytes, "0" * 64, part.file.rows), {})
-            assert staging.adopt(0, forged) is None
+            assert list(staging.adopted([(0, forged)])) == [(0, forged, None)]
         with suppress(LookupError):
             staging.receipt(0)
             raise AssertionError("a part was adopted that has another digest")

@@ -34,6 +34,7 @@ from pipeline.publish.record.names import (
     job_file_name,
 )
 from pipeline.publish.record.receipts import parts_from, write_lines
+from pipeline.publish.store import Adopted
 from pipeline.types.job import Conduct
 from pipeline.types.outputs import PartFile
 
@@ -171,7 +172,11 @@ class MemoryStaging:
         if self._found is not None:
             yield from parts_of(self._bucket, self._found, self._codec)
 
-    def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
+    def adopted(self, chosen: Iterable[tuple[int, Part]]) -> Iterator[tuple[int, Part, Adopted | None]]:
+        for chunk, part in chosen:
+            yield chunk, part, self._adopted(chunk, part)
+
+    def _adopted(self, chunk: int, part: Part) -> Adopted | None:
         assert self._found is not None
         taken = []
         for file in (part.file, part.quarantine):

@@ -15,6 +15,7 @@ from pipeline.publish import Codec, Manifest, Merge, Part, Staging
 from pipeline.publish.layout import commit
 from pipeline.publish.local.attempts import open_attempt
 from pipeline.publish.local.staging import open_staging
+from pipeline.publish.store import Adopted
 from pipeline.types.job import Conduct
 from pipeline.types.outputs import PartFile
 
@@ -48,14 +49,11 @@ def receipt(chunk: int, part: PartFile, quarantine: PartFile | None = None) -> d
     }
 
 
-Files = tuple[PartFile, PartFile | None]
-
-
 def work(
     staging: Staging,
     contents: Mapping[str, bytes],
     stride: int = 1,
-    done: Mapping[object, Files] = MappingProxyType({}),
+    done: Mapping[object, Adopted] = MappingProxyType({}),
 ) -> Iterator[Part]:
     """Make the parts that no earlier run made; what belongs in a quarantine comes after a bar."""
     staging.write_job(b'{"job": 1}')
@@ -71,8 +69,15 @@ def work(
         yield Part(name, done[chunk][0], {"chunk": chunk}, done[chunk][1])
 
 
-def _files(found: Mapping[str, Any]) -> Files:
+def _files(found: Mapping[str, Any]) -> Adopted:
     return PartFile(**found["part"]), PartFile(**found["quarantine"]) if found["quarantine"] else None
+
+
+def adopt(staging: Staging, chunk: int, part: Part) -> Adopted | None:
+    """Carry over one part; return its files as the receipt names them."""
+    [(adopted_chunk, adopted_part, files)] = staging.adopted([(chunk, part)])
+    assert (adopted_chunk, adopted_part) == (chunk, part)
+    return files
 
 
 def publish(

@@ -13,7 +13,7 @@ from pipeline.publish.local.listing import versions_of
 from pipeline.publish.local.restoring import rollback
 from pipeline.publish.local.staging import open_staging
 from pipeline.types.job import Conduct
-from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, receipt, snapshot, work
+from tests.publish.runs import CODEC, adopt, data_of, files_of, home, job_id, names, publish, receipt, snapshot, work
 
 OLDER = {"part-0000000-0a.parquet": b"older"}
 OLD = {"part-0000000-aa.parquet": b"old zero", "part-0000001-ab.parquet": b"old one|bad one"}
@@ -107,7 +107,7 @@ def _new_adopting(output: Path) -> object:
         adopted = {}
         for part in staging.standing():
             chunk = int(part.name.split("-")[1])
-            if part.name in NEW and (taken := staging.adopt(chunk, part)):
+            if part.name in NEW and (taken := adopt(staging, chunk, part)):
                 staging.append(receipt(chunk, *taken))
                 adopted[chunk] = taken
         return staging.publish({}, list(work(staging, NEW, done=adopted)), observed={})

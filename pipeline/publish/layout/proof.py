@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,8 +15,9 @@ from pipeline.disk import Folder
 from pipeline.types.outputs import PartFile
 from pipeline.units import KIB
 
-# One block, small enough to stay in the cache of its core from the copy to the digest.
-_BLOCK = 128 * KIB
+# One block, small enough to stay in the cache of its core from the copy to the digest, and large enough that threads
+# seldom wait for each other between the two.
+_BLOCK = 512 * KIB
 # Several syncs share one turn of the disk, so more threads than cores are worth it.
 _THREADS = 8
 _AHEAD = 32
@@ -56,7 +57,7 @@ def sha256_of(folder: Folder, descriptor: int, name: str) -> str:
 
 def checked(
     items: Iterable[Item], check: Callable[[Item], Outcome], threads: int = _THREADS
-) -> Iterator[tuple[Item, Outcome]]:
+) -> Generator[tuple[Item, Outcome], None, None]:
     """Iterate over items, in order, with the result of a check of each; several are checked at once, a few ahead."""
     pool = ThreadPoolExecutor(threads, "logitstream-check")
     waiting: deque[tuple[Item, Future[Outcome]]] = deque()

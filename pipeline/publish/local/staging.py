@@ -44,13 +44,12 @@ from pipeline.publish.local.versions import heal
 from pipeline.publish.record.manifest import Manifest
 from pipeline.publish.record.names import ATTEMPTS, JOB_ID, JOBS, QUARANTINE, job_file_name
 from pipeline.publish.record.receipts import Codec, Part
-from pipeline.publish.store import USUAL, Merge, nothing
+from pipeline.publish.store import USUAL, Adopted, Merge, nothing
 from pipeline.types.job import Conduct
-from pipeline.types.outputs import PartFile
 
 
 class LocalStaging:
-    """The prepared folder of one run, under the lock. Only ``adopt`` may be called from several threads.
+    """The prepared folder of one run, under the lock; for one thread.
 
     Attributes
     ----------
@@ -130,15 +129,14 @@ class LocalStaging:
         if version is not None and folder is not None:
             yield from parts_in(folder, version.manifest, self._codec)
 
-    def adopt(self, chunk: int, part: Part) -> tuple[PartFile, PartFile | None] | None:
-        """See :meth:`pipeline.publish.Staging.adopt`: the files are linked, not copied.
+    def adopted(self, chosen: Iterable[tuple[int, Part]]) -> Iterator[tuple[int, Part, Adopted | None]]:
+        """See :meth:`pipeline.publish.Staging.adopted`: the files are linked, not copied.
 
         ``None`` also if the file system has no links.
         """
-        if self._place.reusable is None:
-            return None
-        with self._folder.enter(ATTEMPTS) as attempts:
-            return reuse.adopt(self._place.reusable, attempts, chunk, part, self.file_mode)
+        if self._place.reusable is not None:
+            with self._folder.enter(ATTEMPTS) as attempts:
+                yield from reuse.adopted(self._place.reusable, attempts, chosen, self.file_mode)
 
     def append(self, receipt: Mapping[str, object]) -> None:
         """See :meth:`pipeline.publish.Staging.append`: synced with its group of 64 lines or 100 ms."""

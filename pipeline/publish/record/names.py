@@ -89,7 +89,12 @@ def attempt_name(chunk: int, extension: str, token: str) -> tuple[str, str]:
     name = f"{chunk}-{token}.{extension}.attempt"
     if not ATTEMPT_NAME.fullmatch(name):
         raise ValueError(f"chunk {chunk} and extension {extension!r} do not make a name")
-    return str(chunk // _PER_FOLDER), name
+    return thousand_of(chunk), name
+
+
+def thousand_of(chunk: int) -> str:
+    """Return the subfolder of ``attempts`` that the attempts at a chunk are in."""
+    return str(chunk // _PER_FOLDER)
 
 
 def attempt_path(thousand: str, name: str) -> str:

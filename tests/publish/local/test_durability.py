@@ -8,7 +8,7 @@ from pipeline.publish import Staging
 from pipeline.publish.local.restoring import rollback
 from pipeline.publish.local.staging import open_staging
 from pipeline.types.job import Conduct
-from tests.publish.runs import CODEC, data_of, files_of, home, job_id, names, publish, receipt, snapshot
+from tests.publish.runs import CODEC, adopt, data_of, files_of, home, job_id, names, publish, receipt, snapshot
 from tests.publish.steps import watched
 
 OLD = {"part-0000000-aa.parquet": b"old|bad", "part-0000001-ab.parquet": b"one"}
@@ -20,7 +20,7 @@ def stopped(output: Path, conduct: Conduct) -> None:
     with open_staging(output, job_id("new"), if_exists="replace", codec=CODEC, conduct=conduct) as staging:
         assert isinstance(staging, Staging)
         part = list(staging.standing())[1]
-        taken = staging.adopt(1, part)
+        taken = adopt(staging, 1, part)
         assert taken is not None
         staging.append(receipt(1, *taken))
         staging.note_end("stopped", 143)
@@ -60,7 +60,7 @@ def test_an_adopted_part_is_synced_since_the_run_that_made_it_may_not_have_done_
         assert isinstance(staging, Staging)
         with watched(lambda _, path: synced.append(path), {"fsync"}):
             for part in staging.standing():
-                staging.adopt(0, part)
+                adopt(staging, 0, part)
     assert {path for path in synced if path.startswith(str(output) + "/")} == {
         str(output / name) for name in files_of(OLD)
     }

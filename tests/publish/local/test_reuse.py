@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.publish import Part, Staging
 from pipeline.publish.local.staging import open_staging
-from tests.publish.runs import CODEC, data_of, files_of, home, job_id, parts_of, publish, receipt, snapshot
+from tests.publish.runs import CODEC, adopt, data_of, files_of, home, job_id, parts_of, publish, receipt, snapshot
 from tests.publish.steps import watched
 
 CONTENTS = {
@@ -49,7 +48,7 @@ def test_an_adopted_part_is_the_same_file(output: Path) -> None:
         assert isinstance(staging, Staging)
         parts = []
         for index, part in enumerate(staging.standing()):
-            taken = staging.adopt(index + 10, part)
+            taken = adopt(staging, index + 10, part)
             assert taken is not None
             assert (taken[0].bytes, taken[0].sha256, taken[0].rows) == (
                 part.file.bytes,
@@ -68,17 +67,20 @@ def test_an_adopted_part_is_the_same_file(output: Path) -> None:
 def test_an_adopted_chunk_is_resumed_like_any_other(output: Path) -> None:
     with opened(output) as staging:
         for index, part in enumerate(staging.standing()):
-            staging.append(receipt(index, *staging.adopt(index, part)))
+            staging.append(receipt(index, *adopt(staging, index, part)))
     with opened(output) as staging:
         assert [found["chunk"] for found in staging.receipts()] == [0, 1, 2]
 
 
-def test_several_threads_may_adopt_at_once(output: Path) -> None:
-    with opened(output) as staging, ThreadPoolExecutor(8) as pool:
+def test_a_part_may_be_adopted_for_many_chunks_in_any_order(output: Path) -> None:
+    chunks = [*range(7900, 0, -100), 5, 7950, 2]
+    with opened(output) as staging:
         part = next(staging.standing())
-        taken = list(pool.map(lambda chunk: staging.adopt(chunk, part), range(0, 8000, 100)))
-        paths = {files[0].path for files in taken}
-        assert len(paths) == 80
+        taken = list(staging.adopted((chunk, part) for chunk in chunks))
+        assert [(chunk, found) for chunk, found, _ in taken] == [(chunk, part) for chunk in chunks]
+        paths = [files[0].path for *_, files in taken]
+        assert len(set(paths)) == len(chunks)
+        assert [path.split("/")[1] for path in paths] == [str(chunk // 1000) for chunk in chunks]
         assert {(staging.directory / path).read_bytes() for path in paths} == {b"plain"}
 
 
@@ -101,9 +103,16 @@ def test_what_is_not_intact_is_not_adopted(output: Path, name: str, damage) -> N
         parts = list(staging.standing())
         damage(output / name)
         before = snapshot(output)
-        assert staging.adopt(1, parts[1]) is None
-        assert staging.adopt(0, parts[0]) is not None
+        assert adopt(staging, 1, parts[1]) is None
+        assert adopt(staging, 0, parts[0]) is not None
     assert snapshot(output) == before
+
+
+def test_a_part_is_not_adopted_without_the_folder_of_its_quarantine(output: Path, tmp_path: Path) -> None:
+    with opened(output) as staging:
+        parts = list(staging.standing())
+        (output / "_quarantine").rename(tmp_path / "elsewhere")
+        assert [adopt(staging, chunk, part) is None for chunk, part in enumerate(parts)] == [False, True, False]
 
 
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP])
@@ -115,7 +124,7 @@ def test_where_there_are_no_second_names_nothing_is_adopted_nor_moved(output: Pa
     with opened(output) as staging:
         part = next(staging.standing())
         with watched(refuse, {"link"}):
-            assert staging.adopt(0, part) is None
+            assert adopt(staging, 0, part) is None
     assert snapshot(output) == before
 
 
@@ -126,7 +135,7 @@ def test_a_full_disk_is_not_a_reason_to_compute(output: Path) -> None:
     with opened(output) as staging:
         part = next(staging.standing())
         with watched(refuse, {"link"}), pytest.raises(StorageError, match="No space left"):
-            staging.adopt(0, part)
+            adopt(staging, 0, part)
 
 
 def test_a_part_exchanged_between_the_look_and_the_link_is_not_adopted(output: Path, tmp_path: Path) -> None:
@@ -137,14 +146,14 @@ def test_a_part_exchanged_between_the_look_and_the_link_is_not_adopted(output: P
     with opened(output) as staging:
         part = next(staging.standing())
         with watched(exchange, {"link"}):
-            assert staging.adopt(0, part) is None
+            assert adopt(staging, 0, part) is None
 
 
 def test_a_run_that_fails_after_adopting_leaves_the_output_as_it_was(output: Path) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mode) for path in output.rglob("part-*")}
     with opened(output) as staging:
         for index, part in enumerate(staging.standing()):
-            assert staging.adopt(index, part) is not None
+            assert adopt(staging, index, part) is not None
     publish(output, "other", {"part-0000000-z.csv": b"z"}, "replace")
     assert parts_of(output) == {"part-0000000-z.csv": b"z"}
     kept = home(output) / "versions" / f"0000001-{job_id('old')}"
