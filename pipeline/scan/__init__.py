@@ -11,6 +11,7 @@ prepared   a scan that can start: files, needs, plan, workers and batches
 jobfile    what a worker reads once about its job
 context    what a step sees of its chunk: batches that fit, their origins, the accounts
 delivered  batches of one slice, and of several small files together
+turns      one thread at a time reads small files, where that is work
 books      the accounts of a chunk
 bad_rows   how many bad rows there may be, and where the first one is
 progress   how far a scan is, in rows and bytes

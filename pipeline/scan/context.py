@@ -17,6 +17,7 @@ from pipeline.scan.books import ChunkBook, SetAside, SliceBook
 from pipeline.scan.delivered import Batch, JoinedBatch, Joining
 from pipeline.scan.jobfile import JobFile
 from pipeline.scan.stated import with_stated_checked
+from pipeline.scan.turns import Turns
 from pipeline.sources import source_for
 from pipeline.types.inputs import Identity, InputFile, Need
 from pipeline.types.rows import Chunk, Slice
@@ -230,24 +231,27 @@ class ChunkContext:
         is_first = self._attempt.batch_rows == job.batch_rows
         joining = Joining(self._book, job.joined_rows if is_first else 0, job.batch_bytes)
         small_rows = min(self._attempt.batch_rows, joining.small_rows)
-        for position, piece in enumerate(self.chunk.slices):
-            small, error, needs = None, None, job.needs[piece.file]
-            if self._is_small(piece, small_rows) and not self.given_up:
-                try:
-                    small = self._whole(position, piece)
-                except LogitstreamError as found:
-                    # The rows before it come first: too many bad ones among them end the run with another error.
-                    error = found
-            if small is None or not joining.fits(small, needs):
-                yield from self._taken(joining, position)
-            if self.given_up:
-                self._book.skip(piece)
-            elif error is not None:
-                raise error
-            elif small is None:
-                yield from self._slice(position, piece, None)
-            else:
-                joining.add(small, needs)
+        with Turns(len(self.chunk.slices)) as turns:
+            for position, piece in enumerate(self.chunk.slices):
+                small, error, needs = None, None, job.needs[piece.file]
+                if self._is_small(piece, small_rows) and not self.given_up:
+                    turns.take()
+                    try:
+                        small = self._whole(position, piece)
+                    except LogitstreamError as found:
+                        # The rows before it come first: too many bad ones among them end the run with another error.
+                        error = found
+                if small is None or not joining.fits(small, needs):
+                    turns.end()
+                    yield from self._taken(joining, position)
+                if self.given_up:
+                    self._book.skip(piece)
+                elif error is not None:
+                    raise error
+                elif small is None:
+                    yield from self._slice(position, piece, None)
+                else:
+                    joining.add(small, needs)
         yield from self._taken(joining, len(self.chunk.slices))
 
     def _taken(self, joining: Joining, position: int) -> Iterator[Batch | JoinedBatch]:

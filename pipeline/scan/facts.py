@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,12 +10,13 @@ import pyarrow as pa
 from pipeline.errors import LogitstreamError
 from pipeline.scan.held import give_back
 from pipeline.scan.recorded import Record
+from pipeline.scan.turns import TIMED, Stopwatch
 from pipeline.sources import source_for
 from pipeline.types.inputs import CsvOptions, FileFacts, InputFile, Need
 
 _READERS = 8
 # Of so many files at a time the first few are timed.
-_GROUP, _TIMED = 256, 4
+_GROUP = 256
 
 
 def gather_facts(
@@ -78,23 +77,17 @@ def _gathered(files: Sequence[InputFile], csv: CsvOptions, *, full: bool) -> Ite
 
     try:
         for start in range(0, len(files), _GROUP):
-            timed, others = files[start : start + _TIMED], files[start + _TIMED : start + _GROUP]
-            began, worked, waited = time.perf_counter(), time.thread_time(), _waits()
+            timed, others = files[start : start + TIMED], files[start + TIMED : start + _GROUP]
+            stopwatch = Stopwatch()
             first = [facts_of(file) for file in timed]
-            took, worked, waited = time.perf_counter() - began, time.thread_time() - worked, _waits() - waited
+            is_slow = stopwatch.waited(len(timed), 2)
             yield from first
             # Threads pay off where the disk is slow, or files are digested. Else they slow each other down: eight take
-            # 0.8 ms for a footer, one takes 0.5 ms. On a busy machine a thread takes long without waiting for a disk.
-            is_slow = took > 2 * worked and waited >= len(timed)
+            # 0.8 ms for a footer, one takes 0.5 ms.
             yield from _mapped(facts_of, others, threaded=full or is_slow)
     finally:
         # Otherwise this memory would stay resident during all that follows.
         give_back()
-
-
-def _waits() -> int:
-    """Return how often this thread gave up the processor to wait for something."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _mapped(

@@ -63,14 +63,14 @@ def test_several_threads_ask_where_one_would_wait_or_digest(read: Callable[[], A
 
 def test_one_thread_asks_where_others_only_keep_the_processor_from_it() -> None:
     disk = _Disk(_busy)
-    with patch("pipeline.scan.facts.time.thread_time", lambda: 0.0):
+    with patch("pipeline.scan.turns.time.thread_time", lambda: 0.0):
         _gathered(disk)
     assert len(disk.asked_by) == 1
 
 
 def test_one_thread_asks_where_the_disk_takes_less_time_than_the_work() -> None:
     disk, seconds = _Disk(lambda: time.sleep(0.0001)), itertools.count(step=1000.0)
-    with patch("pipeline.scan.facts.time.thread_time", lambda: next(seconds)):
+    with patch("pipeline.scan.turns.time.thread_time", lambda: next(seconds)):
         _gathered(disk)
     assert len(disk.asked_by) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import InputChangedError
 from pipeline.plan import make_plan
-from pipeline.scan import HowToScan, Needs, PreparedScan, StepCosts, delivered, discover, gather_facts, open_scan
+from pipeline.scan import (
+    ChunkContext,
+    HowToScan,
+    Needs,
+    PreparedScan,
+    StepCosts,
+    delivered,
+    discover,
+    gather_facts,
+    open_scan,
+    turns,
+)
 from pipeline.scan import prepare_scan as prepare
 from pipeline.types.inputs import CsvOptions, Need
 from pipeline.types.work import Outcome
@@ -21,6 +34,7 @@ from tests.contracts.steps import (
     rows_taken_apart,
     tells_levels_apart,
 )
+from tests.scan.test_turns import can_have_a_turn
 
 
 def _files(folder: Path, *columns: pa.Array, row_group_size: int = 100) -> Path:
@@ -58,6 +72,38 @@ def _ten(type_: pa.DataType | None = None) -> pa.Array:
 
 def test_files_of_one_type_come_together(tmp_path: Path) -> None:
     assert _batches(_scan(_files(tmp_path, *[_ten()] * 7))) == [70]
+
+
+def _whether_others_may_read(context: ChunkContext) -> Outcome[list[bool]]:
+    return context.outcome([can_have_a_turn() for _ in context.joined()])
+
+
+def test_a_chunk_of_many_small_files_waits_for_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_FILES", 2)
+    scan = _scan(_files(tmp_path, _ten(), _ten()))
+    with turns.Turns(2) as other, ThreadPoolExecutor(1) as pool:
+        other.take()
+        waiting = pool.submit(_batches, scan)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.05)
+        other.end()
+        assert waiting.result(30) == [20]
+
+
+def test_others_may_read_while_the_rows_are_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_FILES", 2)
+    scan = _scan(_files(tmp_path, _ten(), _ten(), _ten(pa.float64()), _ten(), _ten()))
+    assert _outcome(scan, _whether_others_may_read).payload == [True, True, True]
+    assert can_have_a_turn()
+
+
+def test_others_may_read_after_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_FILES", 2)
+    scan = _scan(_files(tmp_path, *[_ten()] * 3))
+    (tmp_path / "01.parquet").unlink()
+    with pytest.raises(InputChangedError):
+        _outcome(scan, _whether_others_may_read)
+    assert can_have_a_turn()
 
 
 def test_a_file_of_another_type_comes_by_itself(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Chunks of many small files are read in turns, unless the disk is slow."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.scan.turns import TIMED, Turns
+
+MANY = 256
+
+
+def can_have_a_turn(seconds: float = 5.0) -> bool:
+    """Return whether another thread gets a turn within some time; should it get one only later, it ends it at once."""
+
+    def read() -> None:
+        with Turns(MANY) as turns:
+            turns.take()
+
+    other = threading.Thread(target=read, daemon=True)
+    other.start()
+    other.join(seconds)
+    return not other.is_alive()
+
+
+def _read(turns: Turns, files: int, read: Callable[[], object] = lambda: None) -> None:
+    for _ in range(files):
+        turns.take()
+        read()
+
+
+def test_one_thread_at_a_time_has_a_turn_until_it_ends_it() -> None:
+    with Turns(MANY) as turns:
+        for _ in range(2):
+            assert can_have_a_turn()
+            _read(turns, 3)
+            assert not can_have_a_turn(0.05)
+            turns.end()
+        assert can_have_a_turn()
+        _read(turns, 1)
+    assert can_have_a_turn()
+
+
+def test_a_turn_ends_with_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), Turns(MANY) as turns:
+        _read(turns, 1, lambda: 1 / 0)
+    assert can_have_a_turn()
+
+
+def test_a_chunk_of_few_files_takes_no_turns() -> None:
+    with Turns(MANY - 1) as turns:
+        _read(turns, 10)
+        assert can_have_a_turn()
+
+
+def test_files_that_have_to_be_waited_for_are_read_by_all_threads_for_a_while() -> None:
+    with Turns(MANY) as turns:
+        _read(turns, TIMED, lambda: time.sleep(0.01))
+        assert not can_have_a_turn(0.05)
+        _read(turns, 1)
+        assert can_have_a_turn()
+        _read(turns, 511)
+        assert can_have_a_turn()
+        _read(turns, 1)
+        assert not can_have_a_turn(0.05)
+    assert can_have_a_turn()
+
+
+@pytest.mark.parametrize(
+    ("read", "clock", "shown"),
+    [(lambda: sum(range(2_000)), "thread_time", lambda: 0.0), (lambda: time.sleep(1e-4), "perf_counter", lambda: 0.0)],
+    ids=["on a busy machine", "with short waits"],
+)
+def test_work_is_not_taken_for_a_slow_disk(
+    read: Callable[[], object], clock: str, shown: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"pipeline.scan.turns.time.{clock}", shown)
+    with Turns(MANY) as turns:
+        _read(turns, 3 * TIMED, read)
+        assert not can_have_a_turn(0.05)
