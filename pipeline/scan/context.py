@@ -314,7 +314,7 @@ class ChunkContext:
 
     def _reader(self, file: InputFile, identity: Identity, piece: Slice, begin: int | None, rows: int) -> SliceReader:
         job = self.job
-        source = source_for(file.format, job.csv, column_threads=job.column_threads)
+        source = source_for(file.format, job.csv, column_threads=self.chunk.index >= job.threaded_from)
         needs = job.needs[piece.file]
         return with_stated_checked(source.read(file, identity, piece, needs, rows, begin), file, needs)
 

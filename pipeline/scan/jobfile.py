@@ -97,8 +97,8 @@ class JobFile:
         Most bytes that a decoded batch may take.
     joined_rows : int
         Most rows of small files that are joined in one batch.
-    column_threads : bool
-        Whether Arrow decodes the columns of a batch on its own threads.
+    threaded_from : int
+        The first of the chunks for which cores are left over: Arrow decodes their columns on its own threads.
     bad_rows : int or None
         More bad rows than this in one chunk end it, because the run has failed; ``None`` where that is judged at the
         end.
@@ -116,7 +116,7 @@ class JobFile:
     batch_rows: int
     batch_bytes: int
     joined_rows: int
-    column_threads: bool
+    threaded_from: int
     bad_rows: int | None
     retries: int
     settings: Mapping[str, Any]
@@ -144,7 +144,7 @@ class JobFile:
             "batch_rows": self.batch_rows,
             "batch_bytes": self.batch_bytes,
             "joined_rows": self.joined_rows,
-            "column_threads": self.column_threads,
+            "threaded_from": self.threaded_from,
             "bad_rows": self.bad_rows,
             "retries": self.retries,
             "settings": self.settings,
@@ -273,7 +273,7 @@ def parse(content: bytes) -> JobFile:
         batch_rows=head["batch_rows"],
         batch_bytes=head["batch_bytes"],
         joined_rows=head["joined_rows"],
-        column_threads=head["column_threads"],
+        threaded_from=head["threaded_from"],
         bad_rows=head["bad_rows"],
         retries=head["retries"],
         settings=head["settings"],

@@ -157,6 +157,20 @@ class PreparedScan:
         return AHEAD * max(1, min(workers, fitting))
 
     @property
+    def threaded_from(self) -> int:
+        """The first of the chunks for which cores are left over; the number of chunks if there are none.
+
+        Those are all chunks where fewer are at work than there are cores, else what is left at the end when each worker
+        has had as many chunks as the others.
+        """
+        chunks, workers = len(self.plan), self.resources.workers
+        if self.resources.column_threads:
+            return 0
+        # Arrow's pool is used unless it has more threads than were asked for.
+        is_used = self.how.scheduler == "threads" and pa.cpu_count() <= workers
+        return chunks - chunks % workers if is_used else chunks
+
+    @property
     def file_summaries(self) -> tuple[FileSummary, ...]:
         """The inputs as plans and reports show them."""
         absent = [tuple(dict.fromkeys(n.name for n in needs if n.absent)) for needs in self.needs.lists]
@@ -173,7 +187,7 @@ class PreparedScan:
             batch_rows=self.resources.batch_rows,
             batch_bytes=batch_share(self.demand, self.resources),
             joined_rows=joined_rows(self.demand, self.resources),
-            column_threads=self.resources.column_threads,
+            threaded_from=self.threaded_from,
             bad_rows=self.how.bad_rows,
             retries=self.how.retries,
             settings=settings,

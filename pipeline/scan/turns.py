@@ -13,6 +13,8 @@ TIMED = 4
 _FILES = 256
 # Where the disk is slow, so many files are read by all threads until a few are timed again.
 _UNTIMED = 512
+# A thread whose turn does not come in so many seconds reads without one: whoever has it may wait for a disk that hangs.
+_PATIENCE = 1.0
 # Threads that do something else take the interpreter in between, so that a file may take twice as long without a disk.
 _TIMES = 4
 
@@ -61,13 +63,13 @@ class Turns:
         self.end()
 
     def take(self) -> None:
-        """Wait for a turn before a small file is read, unless the chunk has one or takes none."""
+        """Wait a second at most for a turn before a small file is read, unless the chunk has one or takes none."""
         if self._has_turn and self._files == TIMED and self._stopwatch.waited(TIMED, _TIMES):
             self.end()
             self._files = -_UNTIMED
         if self._wanted and not self._has_turn and self._files >= 0:
-            self._has_turn = _turn.acquire()
-            self._files, self._stopwatch = 0, Stopwatch()
+            self._has_turn = _turn.acquire(timeout=_PATIENCE)
+            self._files, self._stopwatch = 0 if self._has_turn else -_UNTIMED, Stopwatch()
         self._files += 1
 
     def end(self) -> None:

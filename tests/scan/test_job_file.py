@@ -38,7 +38,7 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
         batch_rows=100,
         batch_bytes=10**6,
         joined_rows=50,
-        column_threads=True,
+        threaded_from=3,
         bad_rows=None,
         retries=3,
         settings={"block": {"function": "score"}, "ß": [1, None]},

@@ -44,6 +44,16 @@ def test_one_thread_at_a_time_has_a_turn_until_it_ends_it() -> None:
     assert can_have_a_turn()
 
 
+def test_a_thread_reads_without_a_turn_if_the_one_that_has_it_hangs() -> None:
+    with Turns(MANY) as hanging:
+        _read(hanging, 1)
+        with Turns(MANY) as turns:
+            began = time.monotonic()
+            _read(turns, 500)
+            assert time.monotonic() - began < 10
+        assert not can_have_a_turn(0.05)
+
+
 def test_a_turn_ends_with_an_error() -> None:
     with pytest.raises(ZeroDivisionError), Turns(MANY) as turns:
         _read(turns, 1, lambda: 1 / 0)
