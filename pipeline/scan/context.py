@@ -17,7 +17,7 @@ from pipeline.scan.books import ChunkBook, SetAside, SliceBook
 from pipeline.scan.delivered import Batch, JoinedBatch, Joining
 from pipeline.scan.jobfile import JobFile
 from pipeline.scan.stated import with_stated_checked
-from pipeline.scan.turns import Turns
+from pipeline.scan.turns import ReadingTurns
 from pipeline.sources import source_for
 from pipeline.types.inputs import Identity, InputFile, Need
 from pipeline.types.rows import Chunk, Slice
@@ -231,7 +231,7 @@ class ChunkContext:
         is_first = self._attempt.batch_rows == job.batch_rows
         joining = Joining(self._book, job.joined_rows if is_first else 0, job.batch_bytes)
         small_rows = min(self._attempt.batch_rows, joining.small_rows)
-        with Turns(len(self.chunk.slices)) as turns:
+        with ReadingTurns(len(self.chunk.slices)) as turns:
             for position, piece in enumerate(self.chunk.slices):
                 small, error, needs = None, None, job.needs[piece.file]
                 if self._is_small(piece, small_rows) and not self.given_up:

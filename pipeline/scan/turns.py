@@ -41,7 +41,7 @@ def _waits() -> int:
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
-class Turns:
+class ReadingTurns:
     """Lets one thread at a time read small files, as long as that is work; for one chunk of one thread.
 
     To read a small file is Python between many short calls of the system. At each of them the interpreter passes to

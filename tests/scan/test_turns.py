@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.scan.turns import TIMED, Turns
+from pipeline.scan.turns import TIMED, ReadingTurns
 
 MANY = 256
 
@@ -17,7 +17,7 @@ def can_have_a_turn(seconds: float = 5.0) -> bool:
     """Return whether another thread gets a turn within some time; should it get one only later, it ends it at once."""
 
     def read() -> None:
-        with Turns(MANY) as turns:
+        with ReadingTurns(MANY) as turns:
             turns.take()
 
     other = threading.Thread(target=read, daemon=True)
@@ -26,14 +26,14 @@ def can_have_a_turn(seconds: float = 5.0) -> bool:
     return not other.is_alive()
 
 
-def _read(turns: Turns, files: int, read: Callable[[], object] = lambda: None) -> None:
+def _read(turns: ReadingTurns, files: int, read: Callable[[], object] = lambda: None) -> None:
     for _ in range(files):
         turns.take()
         read()
 
 
 def test_one_thread_at_a_time_has_a_turn_until_it_ends_it() -> None:
-    with Turns(MANY) as turns:
+    with ReadingTurns(MANY) as turns:
         for _ in range(2):
             assert can_have_a_turn()
             _read(turns, 3)
@@ -45,9 +45,9 @@ def test_one_thread_at_a_time_has_a_turn_until_it_ends_it() -> None:
 
 
 def test_a_thread_reads_without_a_turn_if_the_one_that_has_it_hangs() -> None:
-    with Turns(MANY) as hanging:
+    with ReadingTurns(MANY) as hanging:
         _read(hanging, 1)
-        with Turns(MANY) as turns:
+        with ReadingTurns(MANY) as turns:
             began = time.monotonic()
             _read(turns, 500)
             assert time.monotonic() - began < 10
@@ -55,19 +55,19 @@ def test_a_thread_reads_without_a_turn_if_the_one_that_has_it_hangs() -> None:
 
 
 def test_a_turn_ends_with_an_error() -> None:
-    with pytest.raises(ZeroDivisionError), Turns(MANY) as turns:
+    with pytest.raises(ZeroDivisionError), ReadingTurns(MANY) as turns:
         _read(turns, 1, lambda: 1 / 0)
     assert can_have_a_turn()
 
 
 def test_a_chunk_of_few_files_takes_no_turns() -> None:
-    with Turns(MANY - 1) as turns:
+    with ReadingTurns(MANY - 1) as turns:
         _read(turns, 10)
         assert can_have_a_turn()
 
 
 def test_files_that_have_to_be_waited_for_are_read_by_all_threads_for_a_while() -> None:
-    with Turns(MANY) as turns:
+    with ReadingTurns(MANY) as turns:
         _read(turns, TIMED, lambda: time.sleep(0.01))
         assert not can_have_a_turn(0.05)
         _read(turns, 1)
@@ -88,6 +88,6 @@ def test_work_is_not_taken_for_a_slow_disk(
     read: Callable[[], object], clock: str, shown: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"pipeline.scan.turns.time.{clock}", shown)
-    with Turns(MANY) as turns:
+    with ReadingTurns(MANY) as turns:
         _read(turns, 3 * TIMED, read)
         assert not can_have_a_turn(0.05)
