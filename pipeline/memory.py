@@ -33,7 +33,7 @@ LARGEST_BATCH = 67_584
 SMALL_BATCH = LARGEST_BATCH >> 4
 CHUNKS_PER_WORKER = 64
 
-# An open Parquet column holds a page as stored, decompressed and decoded, behind a read buffer of 1 MiB: 61 MiB in
+# An open Parquet column holds a page as stored, decompressed and decoded, behind a read buffer: 61 MiB in
 # the Arrow pool for 20 columns of a file with pages of 1 MiB, whatever the batch (pyarrow 26).
 COLUMN_READER_BYTES = 3 * MIB + MIB // 4
 
@@ -179,9 +179,9 @@ class Demand:
 def choose_resources(demand: Demand, allowed_bytes: int, workers: int, chunks: int) -> Resources:
     """Return the workers and the rows of a batch with which a plan fits a budget.
 
-    Pure. The projection is never over the budget. First the batch is lowered, by halves, down to 4,096 rows; then the
-    workers, down to one; then the batch of that worker, down to one row. Each is stated in a note. A smaller budget
-    never gives more workers or larger batches.
+    Pure. The projection is never over the budget. First the batch is lowered, by halves, down to ``SMALL_BATCH`` rows;
+    then the workers, down to one; then the batch of that worker, down to one row. Each is stated in a note. A smaller
+    budget never gives more workers or larger batches.
 
     Parameters
     ----------

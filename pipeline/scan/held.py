@@ -27,8 +27,8 @@ class Held:
 
     Without it the peak would grow with the number of chunks, and an idle worker of a cluster would keep all memory
     that it ever used. Each time costs, because pages have to be cleared again: ten thousand for a chunk of a million
-    rows. So while scans of this process run, memory goes back after every sixteenth task, after any task that ends
-    near the budget, and when a scan ends. Elsewhere it goes back when no task is under way. May be entered by several
+    rows. So memory goes back after every sixteenth task. While scans of this process run, it also does after any task
+    that ends near the budget, and when a scan ends; elsewhere, when no task is under way. May be entered by several
     threads at once.
     """
 
@@ -45,7 +45,7 @@ class Held:
         with self._lock:
             self._under_way -= 1
             self._tasks += 1
-            due = self._is_due() if self._budgets else not self._under_way
+            due = self._tasks >= _TASKS or (self._is_near() if self._budgets else not self._under_way)
             if due:
                 self._tasks = 0
         if due:
@@ -63,8 +63,8 @@ class Held:
                 self._budgets.remove(budget)
             give_back()
 
-    def _is_due(self) -> bool:
-        return self._tasks >= _TASKS or memory.current_bytes() > _NEAR * min(self._budgets)
+    def _is_near(self) -> bool:
+        return memory.current_bytes() > _NEAR * min(self._budgets)
 
 
 held = Held()

@@ -1,6 +1,6 @@
 """The job file: immutable bytes that the driver writes once and each worker reads once.
 
-    {"batch_rows":65536,...}     a line of JSON, filled up with spaces to a multiple of 8 bytes
+    {"batch_rows":67584,...}     a line of JSON, filled up with spaces to a multiple of 8 bytes
     ........                     the integers of the plan, array after array, 8 bytes each, little-endian
     ["a.parquet",...]            a line of JSON for each file
 

@@ -161,7 +161,8 @@ class PreparedScan:
         """The first of the chunks for which cores are left over; the number of chunks if there are none.
 
         Those are all chunks where fewer are at work than there are cores, else what is left at the end when each worker
-        has had as many chunks as the others.
+        has had as many chunks as the others. That holds of a pass over all chunks in order. In another pass they may
+        not be the last ones; then more threads share the cores, and the rows are the same.
         """
         chunks, workers = len(self.plan), self.resources.workers
         if self.resources.column_threads:

@@ -66,9 +66,14 @@ def test_a_process_without_tasks_keeps_nothing() -> None:
     assert not kept()
 
 
-def test_a_task_beside_another_one_keeps_what_it_used() -> None:
-    with held:
-        assert kept()
+def test_a_task_beside_another_one_keeps_what_it_used_sixteen_times_at_most() -> None:
+    mine = Held()
+    with mine:
+        found = []
+        for _ in range(17):
+            found.append(kept(mine))
+            give_back()
+    assert [number for number, it in enumerate(found, start=1) if not it] == [16]
 
 
 @pytest.mark.parametrize(("scheduler", "workers"), [("sync", 2), ("threads", 1), ("threads", 2)])

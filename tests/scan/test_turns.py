@@ -8,9 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.scan import turns as turns_module
 from pipeline.scan.turns import TIMED, ReadingTurns
 
 MANY = 256
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no stall of a busy machine look like the end of patience."""
+    monkeypatch.setattr(turns_module, "_PATIENCE", 60.0)
 
 
 def can_have_a_turn(seconds: float = 5.0) -> bool:
@@ -44,7 +51,8 @@ def test_one_thread_at_a_time_has_a_turn_until_it_ends_it() -> None:
     assert can_have_a_turn()
 
 
-def test_a_thread_reads_without_a_turn_if_the_one_that_has_it_hangs() -> None:
+def test_a_thread_reads_without_a_turn_if_the_one_that_has_it_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "_PATIENCE", 0.05)
     with ReadingTurns(MANY) as hanging:
         _read(hanging, 1)
         with ReadingTurns(MANY) as turns:
@@ -60,16 +68,30 @@ def test_a_turn_ends_with_an_error() -> None:
     assert can_have_a_turn()
 
 
+def test_what_is_done_between_turns_is_not_taken_for_a_slow_disk() -> None:
+    with ReadingTurns(MANY) as turns:
+        for _ in range(2 * TIMED):
+            _read(turns, 1, lambda: sum(range(1_000)))
+            turns.end()
+            time.sleep(0.005)
+        _read(turns, 1)
+        assert not can_have_a_turn(0.05)
+
+
 def test_a_chunk_of_few_files_takes_no_turns() -> None:
     with ReadingTurns(MANY - 1) as turns:
         _read(turns, 10)
         assert can_have_a_turn()
 
 
-def test_files_that_have_to_be_waited_for_are_read_by_all_threads_for_a_while() -> None:
+@pytest.mark.parametrize("at_once", [1, 3, TIMED])
+def test_files_that_have_to_be_waited_for_are_read_by_all_threads_for_a_while(at_once: int) -> None:
     with ReadingTurns(MANY) as turns:
-        _read(turns, TIMED, lambda: time.sleep(0.01))
-        assert not can_have_a_turn(0.05)
+        for number in range(TIMED):
+            if number % at_once == 0:
+                turns.end()
+            _read(turns, 1, lambda: time.sleep(0.01))
+            assert not can_have_a_turn(0.05)
         _read(turns, 1)
         assert can_have_a_turn()
         _read(turns, 511)

@@ -79,7 +79,11 @@ def _linked(folder: Folder, name: str, status: os.stat_result, bucket: Folder, c
     if not folder.try_link(name, bucket, attempt):
         return None
     linked = bucket.look(attempt)
-    # Another file may have taken the name since this one was digested.
-    if linked is None or not os.path.samestat(linked, status):
+    # Since this one was digested, another file may have taken the name, or something may have written to it.
+    if linked is None or _state(linked) != _state(status):
         return None
     return attempt_path(thousand, attempt)
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -134,9 +134,11 @@ class LocalStaging:
 
         ``None`` also if the file system has no links.
         """
-        if self._place.reusable is not None:
-            with self._folder.enter(ATTEMPTS) as attempts:
-                yield from reuse.adopted(self._place.reusable, attempts, chosen, self.file_mode)
+        if self._place.reusable is None:
+            yield from ((chunk, part, None) for chunk, part in chosen)
+            return
+        with self._folder.enter(ATTEMPTS) as attempts:
+            yield from reuse.adopted(self._place.reusable, attempts, chosen, self.file_mode)
 
     def append(self, receipt: Mapping[str, object]) -> None:
         """See :meth:`pipeline.publish.Staging.append`: synced with its group of 64 lines or 100 ms."""

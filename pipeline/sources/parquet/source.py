@@ -375,7 +375,8 @@ class _Delivery:
     the file allows it; ``texts`` are the other text columns; ``unfolded`` come as dictionaries of text, but are not
     delivered so. ``old`` are INT96 columns, ``fine`` those of them that are asked for in nanoseconds. ``makers`` has
     one function for each need; ``is_read`` says that every need is for a column that is read, ``is_fixed_width`` that
-    a row of what is read always takes the same memory: two batches are then never wider than was planned.
+    a row of what is read always takes the same memory: two batches are then never wider than was planned. The
+    dictionary of a batch of text may be of any size.
     """
 
     names: list[str]
@@ -443,7 +444,8 @@ def _plan_columns(shape: Shape, file: InputFile, needs: Sequence[Need]) -> _Deli
     numbers = {schema.get_field_index(name) for name in names}
     leaves = [leaf for leaf, owner in enumerate(shape.owners) if owner in numbers]
     is_read = len(read) == len(needs)
-    is_fixed = all(name in encoded or is_fixed_width(stored[name]) for name in names)
+    dictionaries = {name for name in names if pa.types.is_dictionary(stored[name])}.union(encoded)
+    is_fixed = dictionaries.isdisjoint(names) and all(is_fixed_width(stored[name]) for name in names)
     return _Delivery(names, leaves, encoded, texts, unfolded, old, fine, pa.schema(fields), makers, is_read, is_fixed)
 
 

@@ -160,3 +160,24 @@ def test_a_run_that_fails_after_adopting_leaves_the_output_as_it_was(output: Pat
     assert sorted(content for content, _ in before.values()) == sorted(
         path.read_bytes() for path in kept.rglob("part-*")
     )
+
+
+def test_a_part_that_was_written_to_after_it_was_digested_is_not_adopted(output: Path) -> None:
+    with opened(output) as staging:
+        assert isinstance(staging, Staging)
+        parts = list(staging.standing())
+        adopted = staging.adopted(enumerate(parts))
+        assert next(adopted)[2] is not None
+        # The later ones have been digested by now, or will be found to be damaged.
+        last = next(path for path in output.rglob(parts[2].name))
+        last.write_bytes(b"MORE")
+        assert [files is None for _, _, files in adopted] == [False, True]
+
+
+def test_without_a_published_version_nothing_is_adopted(output: Path, tmp_path: Path) -> None:
+    with opened(output) as staging:
+        assert isinstance(staging, Staging)
+        part = next(iter(staging.standing()))
+    with opened(tmp_path / "other") as staging:
+        assert isinstance(staging, Staging)
+        assert list(staging.adopted([(0, part)])) == [(0, part, None)]

@@ -114,7 +114,7 @@ def decoding() -> list[str]:
     ("need", "encodings", "threads"),
     [
         (Need("delay", "kept"), None, 1),
-        (Need("carrier", "categorical"), None, 1),
+        (Need("carrier", "categorical"), None, 0),
         (Need("carrier", "kept"), None, 0),
         (Need("carrier", "categorical"), {"carrier": "DELTA_BYTE_ARRAY"}, 0),
     ],
