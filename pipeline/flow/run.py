@@ -212,7 +212,7 @@ class _Try:
         carried_over = ledger.totals.chunks
         check_free_space(preparation, done=carried_over)
         settings = preparation.settings(staging.attempts).to_json()
-        path, digest = staging.write_job(preparation.scan.job_file(settings).to_bytes())
+        path, digest = staging.write_job(preparation.scan.job_file(settings, ledger.missing()).to_bytes())
         if carried_over < len(preparation.plan):
             told = ledger.reach if self.watched else None
             staged = StagedJob(str(path), digest)

@@ -156,20 +156,27 @@ class PreparedScan:
         fitting = room // self.demand.payload_bytes if self.demand.payload_bytes else workers
         return AHEAD * max(1, min(workers, fitting))
 
-    @property
-    def threaded_from(self) -> int:
-        """The first of the chunks for which cores are left over; the number of chunks if there are none.
+    def threaded_from(self, left: Integers | None = None) -> int:
+        """Return the first of the chunks for which cores are left over; the number of chunks if there are none.
 
-        Those are all chunks where fewer are at work than there are cores, else what is left at the end when each worker
-        has had as many chunks as the others. That holds of a pass over all chunks in order. In another pass they may
-        not be the last ones; then more threads share the cores, and the rows are the same.
+        Those are all chunks where fewer are at work than there are cores, else what remains at the end when each worker
+        has had as many chunks as the others; none where the budget has no room for more threads. That holds of a pass
+        over the chunks in order. In another pass they may not be the last ones; then more threads share the cores, and
+        the rows are the same.
+
+        Parameters
+        ----------
+        left : ndarray of int64, optional
+            The chunks that are still to do, in order; all of them unless given.
         """
-        chunks, workers = len(self.plan), self.resources.workers
         if self.resources.column_threads:
             return 0
+        chunks, workers = len(self.plan), self.resources.workers
+        to_do = range(chunks) if left is None else left
         # Arrow's pool is used unless it has more threads than were asked for.
         is_used = self.how.scheduler == "threads" and pa.cpu_count() <= workers
-        return chunks - chunks % workers if is_used else chunks
+        over = len(to_do) % workers if is_used and _have_room(self.demand, self.resources) else 0
+        return int(to_do[-over]) if over else chunks
 
     @property
     def file_summaries(self) -> tuple[FileSummary, ...]:
@@ -177,8 +184,8 @@ class PreparedScan:
         absent = [tuple(dict.fromkeys(n.name for n in needs if n.absent)) for needs in self.needs.lists]
         return tuple(file_summary(facts, absent[self.needs.number(number)]) for number, facts in enumerate(self.files))
 
-    def job_file(self, settings: Mapping[str, Any]) -> JobFile:
-        """Return the job file for the workers, with the settings of a step."""
+    def job_file(self, settings: Mapping[str, Any], left: Integers | None = None) -> JobFile:
+        """Return the job file for the workers, with the settings of a step; see :meth:`threaded_from`."""
         return JobFile(
             files=tuple((facts.file, facts.identity) for facts in self.files),
             plan=self.plan,
@@ -188,7 +195,7 @@ class PreparedScan:
             batch_rows=self.resources.batch_rows,
             batch_bytes=batch_share(self.demand, self.resources),
             joined_rows=joined_rows(self.demand, self.resources),
-            threaded_from=self.threaded_from,
+            threaded_from=self.threaded_from(left),
             bad_rows=self.how.bad_rows,
             retries=self.how.retries,
             settings=settings,
@@ -301,7 +308,10 @@ def _resources(
         found = memory.choose_resources(demand, allowed, most, chunks)
         # Arrow has one pool for the whole process. It is used unless it has more threads than were asked for.
         spare = how.scheduler == "threads" and found.workers < pa.cpu_count() <= most
-        return replace(found, column_threads=spare and any(map(_pays_threads, files)))
+        if not spare or not _have_room(demand, found) or not any(map(_pays_threads, files)):
+            return found
+        projected = found.projected_bytes + demand.column_threads_bytes(found.batch_rows)
+        return replace(found, column_threads=True, projected_bytes=projected)
     start = how.cluster.start
     if start is not None and not start.maker:
         # Its processes share the memory of this machine, however many there are.
@@ -317,6 +327,12 @@ def _resources(
         return replace(found, wave=max(1, min(_CLUSTER_WAVE, chunks)) if fits else found.workers)
     one = memory.choose_resources(demand, allowed, 1, chunks)
     return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
+
+
+def _have_room(demand: Demand, resources: Resources) -> bool:
+    """Return whether the budget has room for threads that decode columns."""
+    needed = resources.projected_bytes + demand.column_threads_bytes(resources.batch_rows)
+    return needed <= resources.allowed_bytes
 
 
 def _pays_threads(facts: FileFacts) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.memory import COLUMN_THREADS_BYTES
 from pipeline.plan import make_plan
 from pipeline.scan import (
     ChunkContext,
@@ -22,6 +23,7 @@ from pipeline.scan import (
     gather_facts,
     open_scan,
     prepare_scan,
+    within,
 )
 from pipeline.sources import THREADED_ROWS
 from pipeline.types.inputs import CsvOptions, Need
@@ -62,7 +64,30 @@ def scan_of(folder: Path, chunks: int, workers: int, scheduler: str = "threads")
 def test_those_left_when_each_worker_has_had_as_many_as_the_others(
     tmp_path: Path, chunks: int, workers: int, scheduler: str, first: int
 ) -> None:
-    assert scan_of(tmp_path, chunks, workers, scheduler).threaded_from == first
+    assert scan_of(tmp_path, chunks, workers, scheduler).threaded_from() == first
+
+
+@pytest.mark.parametrize(("left", "first"), [([], 6), ([2], 2), ([2, 4], 6), ([0, 2, 5], 5)])
+def test_of_those_that_are_still_to_do(tmp_path: Path, left: list[int], first: int) -> None:
+    assert scan_of(tmp_path, 6, 2).threaded_from(np.array(left, dtype=np.int64)) == first
+
+
+@pytest.mark.parametrize(("chunks", "without", "with_room"), [(1, 1, 0), (3, 3, 2)])
+def test_none_where_the_budget_has_no_room_for_more_threads(
+    tmp_path: Path, chunks: int, without: int, with_room: int
+) -> None:
+    scan = scan_of(tmp_path, chunks, 2)
+    rows, workers = scan.resources.batch_rows, scan.resources.workers
+    needed = scan.demand.projected_bytes(workers, rows)
+    # A batch is held once more, of doubles that may be null.
+    more = COLUMN_THREADS_BYTES + rows * 65 // 8
+    tight, enough = within(scan, needed + more - 1), within(scan, needed + more + 1)
+    assert (tight.threaded_from(), enough.threaded_from()) == (without, with_room)
+    assert not tight.resources.column_threads
+    assert tight.resources.projected_bytes == needed
+    assert enough.resources.column_threads == (chunks == 1)
+    assert needed <= enough.resources.projected_bytes <= enough.resources.allowed_bytes
+    assert (enough.resources.projected_bytes > needed) == (chunks == 1)
 
 
 def _decoding(context: ChunkContext) -> Outcome[bool]:
