@@ -49,8 +49,9 @@ ROW_GROUP_FACTOR = 4.0
 # columns, whose batches are small, peaked 40 MiB above the imports for each of two threads, readers included.
 WORKER_BYTES = 32 * MIB
 # What threads that decode columns for a worker take: each has a heap of its own in the Arrow pool. Of 120 fits with and
-# without them the largest peaks were 8 MiB apart, and one under load was 22 MiB higher.
-COLUMN_THREADS_BYTES = 16 * MIB
+# without them the largest peaks were 8 MiB apart, and one under load was 22 MiB higher. The batch that is decoded while
+# another is used is part of BATCH_FACTOR.
+COLUMN_THREADS_BYTES = 22 * MIB
 # The number of this parameter of glibc's mallopt.
 _M_ARENA_MAX = -8
 
@@ -145,10 +146,6 @@ class Demand:
     def batch_bytes(self, rows: int) -> int:
         """Return the bytes of a batch and of everything that is made from it."""
         return math.ceil(rows * (self.decoded_row_bytes * BATCH_FACTOR + self.made_row_bytes))
-
-    def column_threads_bytes(self, rows: int) -> int:
-        """Return what it takes besides if other threads decode the columns of a batch while another is used."""
-        return COLUMN_THREADS_BYTES + math.ceil(rows * self.decoded_row_bytes)
 
     @property
     def row_group_bytes(self) -> int:

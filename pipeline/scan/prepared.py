@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline import memory
 from pipeline.dataclass import dataclass
 from pipeline.execute import WorkerNeeds
-from pipeline.memory import Demand
+from pipeline.memory import COLUMN_THREADS_BYTES, Demand
 from pipeline.plan import Plan, identity_of
 from pipeline.scan.agenda import unknown_begins
 from pipeline.scan.demand import StepCosts, batch_share, demand_of, joined_rows
@@ -175,7 +175,7 @@ class PreparedScan:
         to_do = range(chunks) if left is None else left
         # Arrow's pool is used unless it has more threads than were asked for.
         is_used = self.how.scheduler == "threads" and pa.cpu_count() <= workers
-        over = len(to_do) % workers if is_used and _have_room(self.demand, self.resources) else 0
+        over = len(to_do) % workers if is_used and _have_room(self.resources) else 0
         return int(to_do[-over]) if over else chunks
 
     @property
@@ -308,10 +308,9 @@ def _resources(
         found = memory.choose_resources(demand, allowed, most, chunks)
         # Arrow has one pool for the whole process. It is used unless it has more threads than were asked for.
         spare = how.scheduler == "threads" and found.workers < pa.cpu_count() <= most
-        if not spare or not _have_room(demand, found) or not any(map(_pays_threads, files)):
+        if not spare or not _have_room(found) or not any(map(_pays_threads, files)):
             return found
-        projected = found.projected_bytes + demand.column_threads_bytes(found.batch_rows)
-        return replace(found, column_threads=True, projected_bytes=projected)
+        return replace(found, column_threads=True, projected_bytes=found.projected_bytes + COLUMN_THREADS_BYTES)
     start = how.cluster.start
     if start is not None and not start.maker:
         # Its processes share the memory of this machine, however many there are.
@@ -329,10 +328,9 @@ def _resources(
     return one if how.scheduler == "sync" else replace(one, wave=max(1, min(_CLUSTER_WAVE, chunks)))
 
 
-def _have_room(demand: Demand, resources: Resources) -> bool:
+def _have_room(resources: Resources) -> bool:
     """Return whether the budget has room for threads that decode columns."""
-    needed = resources.projected_bytes + demand.column_threads_bytes(resources.batch_rows)
-    return needed <= resources.allowed_bytes
+    return resources.projected_bytes + COLUMN_THREADS_BYTES <= resources.allowed_bytes
 
 
 def _pays_threads(facts: FileFacts) -> bool:

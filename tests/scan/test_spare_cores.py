@@ -77,17 +77,13 @@ def test_none_where_the_budget_has_no_room_for_more_threads(
     tmp_path: Path, chunks: int, without: int, with_room: int
 ) -> None:
     scan = scan_of(tmp_path, chunks, 2)
-    rows, workers = scan.resources.batch_rows, scan.resources.workers
-    needed = scan.demand.projected_bytes(workers, rows)
-    # A batch is held once more, of doubles that may be null.
-    more = COLUMN_THREADS_BYTES + rows * 65 // 8
-    tight, enough = within(scan, needed + more - 1), within(scan, needed + more + 1)
+    needed = scan.demand.projected_bytes(scan.resources.workers, scan.resources.batch_rows)
+    tight, enough = (within(scan, needed + COLUMN_THREADS_BYTES - missing) for missing in (1, 0))
     assert (tight.threaded_from(), enough.threaded_from()) == (without, with_room)
     assert not tight.resources.column_threads
     assert tight.resources.projected_bytes == needed
     assert enough.resources.column_threads == (chunks == 1)
-    assert needed <= enough.resources.projected_bytes <= enough.resources.allowed_bytes
-    assert (enough.resources.projected_bytes > needed) == (chunks == 1)
+    assert enough.resources.projected_bytes == needed + (COLUMN_THREADS_BYTES if chunks == 1 else 0)
 
 
 def _decoding(context: ChunkContext) -> Outcome[bool]:
