@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
+import pyarrow as pa
 import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
@@ -122,6 +123,15 @@ def one_blas_thread() -> Iterator[None]:
     """Give BLAS one thread, as the command does: a second one keeps a core busy while it waits for work."""
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+@pytest.fixture
+def two_in_the_pool() -> Iterator[None]:
+    """Arrow has two threads for its own work, however many cores the machine has."""
+    before = pa.cpu_count()
+    pa.set_cpu_count(2)
+    yield
+    pa.set_cpu_count(before)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ class Resources:
     notes : tuple of str
         What was lowered to fit, in words for a person.
     column_threads : bool
-        Whether Arrow decodes the columns of a batch on its own threads, because cores are left over.
+        Whether Arrow decodes the columns of every batch on its own threads: cores and memory are left over.
     processes : (int, int) or None
         The least and the most processes of a cluster on this machine that the run starts, which share the workers.
     """

@@ -15,16 +15,10 @@ import pytest
 from pipeline.sources import THREADED_ROWS
 from tests.flow.conftest import Bench
 
+pytestmark = pytest.mark.usefixtures("two_in_the_pool")
+
 ROWS = THREADED_ROWS + 1
 MODEL = [{"column": "x", "kind": "numeric", "coefficient": 1.0}]
-
-
-@pytest.fixture(autouse=True)
-def two_in_the_pool() -> Iterator[None]:
-    before = pa.cpu_count()
-    pa.set_cpu_count(2)
-    yield
-    pa.set_cpu_count(before)
 
 
 @contextmanager

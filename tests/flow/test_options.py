@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import dask.config
@@ -157,15 +156,6 @@ def test_a_dry_run_writes_nothing(two: Bench) -> None:
     assert report.plan.job_id == plan.job_id
 
 
-@pytest.fixture
-def two_in_the_pool() -> Iterator[None]:
-    """Arrow has two threads for its own work, however many cores the machine has."""
-    before = pa.cpu_count()
-    pa.set_cpu_count(2)
-    yield
-    pa.set_cpu_count(before)
-
-
 @pytest.mark.usefixtures("two_in_the_pool")
 @pytest.mark.parametrize(
     ("options", "expected"),
@@ -245,6 +235,9 @@ def test_a_cluster_on_this_machine_has_only_as_many_processes_as_fit_the_memory(
 def test_a_plan_for_a_cluster_to_start_says_after_which_silence_a_worker_counts_as_dead(
     two: Bench, options: dict[str, str | None], ttl: str | None, note: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Dask's own defaults first: what is set before they are there takes them along when it is put back.
+    import distributed  # noqa: F401
+
     monkeypatch.setattr("pipeline.execute.securing.find_spec", lambda package: package)
     with dask.config.set({"distributed.scheduler.worker-ttl": ttl}):
         assert note in two.preview(**{"scheduler": "local", **options}).notes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +28,9 @@ from pipeline.sources import THREADED_ROWS
 from pipeline.types.inputs import CsvOptions, Need
 from pipeline.types.work import Outcome
 
+pytestmark = pytest.mark.usefixtures("two_in_the_pool")
+
 ROWS = THREADED_ROWS + 1
-
-
-@pytest.fixture(autouse=True)
-def two_in_the_pool() -> Iterator[None]:
-    before = pa.cpu_count()
-    pa.set_cpu_count(2)
-    yield
-    pa.set_cpu_count(before)
 
 
 def scan_of(folder: Path, chunks: int, workers: int, scheduler: str = "threads") -> PreparedScan:
